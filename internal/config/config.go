@@ -1,0 +1,38 @@
+// Package config turns the configuration file, or the environment, into a [Config] that cannot be invalid.
+package config
+
+import (
+	"crypto/tls"
+	"net/url"
+	"time"
+)
+
+// Config is a complete, valid configuration. It is never changed after it was made.
+type Config struct {
+	APIURL         *url.URL      // the API's root; the path ends in a slash
+	Timeout        time.Duration // for one probe
+	MaxConcurrency int           // probes under way at once
+	Pacing         Pacing
+	ProxyURL       *url.URL    // nil: from the environment (HTTPS_PROXY and friends)
+	TLS            *tls.Config // nil: the system's defaults
+	Tokens         []Token     // at least one; those of the list in its order, then those of token_dir by name
+	Warnings       []string    // one line each, for the log: what is allowed but unwise
+}
+
+// Pacing bounds how much of an account's quota probes use.
+type Pacing struct {
+	QuotaShare  float64       // 0 < share <= 1, of the account's daily limit
+	MinInterval time.Duration // between two probes of one token
+}
+
+// Token is one configured token. Its secret is not here: Source gives it anew for each probe.
+type Token struct {
+	Name      string
+	Account   string // tokens of one account share its quota
+	Source    Source
+	ExpiresAt time.Time // zero when not configured
+	Labels    []Label   // for appfigures_token_info, sorted by name
+}
+
+// Label is a Prometheus label.
+type Label struct{ Name, Value string }
