@@ -3,6 +3,8 @@ package config
 
 import (
 	"crypto/tls"
+	"fmt"
+	"io"
 	"net/url"
 	"time"
 )
@@ -18,6 +20,15 @@ type Config struct {
 	Tokens         []Token     // at least one; those of the list in its order, then those of token_dir by name
 	Warnings       []string    // one line each, for the log: what is allowed but unwise
 }
+
+// Format implements [fmt.Formatter]: for every verb, only how many tokens there are. ProxyURL may hold a password.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// String tells how many tokens there are.
+func (c Config) String() string { return fmt.Sprintf("configuration of %d tokens", len(c.Tokens)) }
+
+// MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // Pacing bounds how much of an account's quota probes use.
 type Pacing struct {

@@ -129,19 +129,11 @@ func isInDirectory(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// readTokenFile returns the text of the file at path. Reading a pipe or a device could block for ever, so only
-// regular files are opened, after following symbolic links.
+// readTokenFile returns the text of the file at path. Its errors do not name the file.
 func readTokenFile(path string) (string, error) {
-	info, err := os.Stat(path)
+	file, err := openRegular(path)
 	if err != nil {
-		return "", explainFileError(err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", errors.New("not a regular file; point token_file at a file that holds one token")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", explainFileError(err)
+		return "", err
 	}
 	defer func() { _ = file.Close() }()
 
@@ -153,6 +145,23 @@ func readTokenFile(path string) (string, error) {
 		return "", errors.New("larger than 64 KiB; the file must hold one token and nothing else")
 	}
 	return string(text), nil
+}
+
+// openRegular opens the file at path, after following symbolic links. Opening or reading a pipe or a device could block
+// for ever, so it opens only regular files. Its errors do not name the file.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, explainFileError(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file; give the path of one")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, explainFileError(err)
+	}
+	return file, nil
 }
 
 // explainFileError returns what went wrong with a file and what to do, without the file's name.

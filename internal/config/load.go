@@ -1,0 +1,98 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// The environment variables that give a start without a configuration file. They are those of the vendor's own
+// command-line client, whose default base URL is https://api.appfigures.com/v2, without a slash at its end.
+const (
+	EnvToken  = "APPFIGURES_API_KEY"
+	EnvAPIURL = "APPFIGURES_API_BASE_URL"
+)
+
+// ErrNoToken is what [FromEnv] returns when the environment names no token.
+var ErrNoToken = errors.New(EnvToken + " is not set")
+
+// Load reads the configuration file at path. Relative paths in the file start at the file's own directory. For the
+// form of the error see [Parse].
+func Load(path string) (*Config, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	return Parse(path, file, filepath.Dir(path))
+}
+
+// FromEnv returns the configuration that the environment gives: one token named "default". An empty variable counts as
+// not set, as it does for the vendor's client.
+func FromEnv(lookup func(string) (string, bool)) (*Config, error) {
+	token, _ := lookup(EnvToken)
+	if token == "" {
+		return nil, ErrNoToken
+	}
+	if _, err := newToken(token); err != nil {
+		return nil, fmt.Errorf("%s %w", EnvToken, err)
+	}
+	d := newDraft("")
+	if text, _ := lookup(EnvAPIURL); text != "" {
+		apiURL, err := parseAPIURL(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", EnvAPIURL, err)
+		}
+		if apiURL.Scheme == "http" && !isLoopback(apiURL) {
+			return nil, fmt.Errorf("%s: http would send the token in the clear; use https", EnvAPIURL)
+		}
+		d.APIURL = apiURL
+	}
+	d.Tokens = []Token{{Name: defaultAccount, Account: defaultAccount, Source: EnvSource(EnvToken)}}
+	return &d.Config, nil
+}
+
+// Fingerprint returns a short text that changes when [Load] of path would read something else: when the file's
+// content changes, or a token file comes to, or goes from, its token_dir. What token files hold is not part of it: that
+// is read anew for each probe.
+func Fingerprint(path string) (string, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the configuration %s: %w", path, err)
+	}
+	defer func() { _ = file.Close() }()
+	data, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	if err != nil {
+		return "", fmt.Errorf("reading the configuration: %w", err)
+	}
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%d\n%s", len(data), data)
+	if dir := findTokenDir(data); dir != "" {
+		names, err := tokenFiles(inDir(filepath.Dir(path), dir))
+		fmt.Fprintf(hash, "%q %v", names, err)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// findTokenDir returns the token_dir that a configuration names, or nothing. Most have none, and are not parsed.
+func findTokenDir(data []byte) (dir string) {
+	if !bytes.Contains(data, []byte("token_dir")) {
+		return ""
+	}
+	root, wrong := readDocument(data)
+	if wrong != nil {
+		return ""
+	}
+	pairs, _ := value{node: root, mistakes: new(mistakes)}.pairs()
+	for _, pair := range pairs {
+		if pair.key == "token_dir" {
+			dir, _ = pair.value.text()
+		}
+	}
+	return dir
+}

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	promconfig "github.com/prometheus/common/config"
+)
+
+func (d *draft) readAPIURL(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	apiURL, err := parseAPIURL(text)
+	if err != nil {
+		v.refuse(err.Error())
+		return
+	}
+	d.APIURL = apiURL
+}
+
+// parseAPIURL returns the URL with a path that ends in a slash. The error does not quote it: url.Parse's would, and it
+// may hold a password.
+func parseAPIURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || !isHostPort(u) || u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("not an http or https URL; write one such as " + defaultAPIURL)
+	case u.User != nil:
+		return nil, errors.New("holds a user or password; remove it: the API takes only tokens")
+	case strings.ContainsAny(text, "?#"):
+		return nil, errors.New("holds a query or fragment; give only scheme, host and path, such as " + defaultAPIURL)
+	}
+	return u.JoinPath("/"), nil
+}
+
+// isHostPort reports whether u names a host, and a port that exists or none.
+func isHostPort(u *url.URL) bool {
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return false
+		}
+	}
+	return u.Hostname() != ""
+}
+
+// isLoopback reports whether what is sent to u stays on this machine.
+func isLoopback(u *url.URL) bool {
+	if strings.EqualFold(u.Hostname(), "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return err == nil && addr.IsLoopback()
+}
+
+// proxySchemes are those that http.Transport knows.
+var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
+
+func (d *draft) readProxyURL(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || !isHostPort(u) || !slices.Contains(proxySchemes, u.Scheme) {
+		v.refuse("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: " + strings.Join(proxySchemes, ", ") + ")")
+		return
+	}
+	d.ProxyURL = u
+}
+
+// tlsDraft is a tls_config that is being read.
+type tlsDraft struct {
+	promconfig.TLSConfig
+	dir string // where relative paths start
+}
+
+var tlsFields = []field[tlsDraft]{
+	{"ca_file", func(t *tlsDraft, v value) { t.CAFile, _ = v.file(t.dir) }},
+	{"cert_file", func(t *tlsDraft, v value) { t.CertFile, _ = v.file(t.dir) }},
+	{"key_file", func(t *tlsDraft, v value) { t.KeyFile, _ = v.file(t.dir) }},
+	{"server_name", func(t *tlsDraft, v value) { t.ServerName, _ = v.text() }},
+	{"min_version", (*tlsDraft).readMinVersion},
+}
+
+// insecureField is known only to be refused with its reason.
+var insecureField = field[tlsDraft]{"insecure_skip_verify", func(_ *tlsDraft, v value) {
+	if v.flag() {
+		v.refuse("refused, as tokens would go to whoever answers; to trust a certificate of your own, set ca_file")
+	}
+}}
+
+func (t *tlsDraft) readMinVersion(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	version, ok := promconfig.TLSVersions[text]
+	if !ok {
+		v.refuse("not a TLS version; write TLS12 or TLS13 (TLS10 and TLS11 are known too)")
+		return
+	}
+	t.MinVersion = version
+}
+
+// readTLS reads tls_config. Errors of crypto/tls are not passed on: some quote what the files hold.
+func (d *draft) readTLS(v value) {
+	before := len(*v.mistakes)
+	t := tlsDraft{dir: d.dir}
+	found := readMapping(&t, v, append(slices.Clone(tlsFields), insecureField))
+	if len(found) == 0 || len(*v.mistakes) > before {
+		return
+	}
+	cert, hasCert := found["cert_file"]
+	key, hasKey := found["key_file"]
+	switch {
+	case hasCert && !hasKey:
+		cert.refuse("given without key_file; give both or none")
+		return
+	case hasKey && !hasCert:
+		key.refuse("given without cert_file; give both or none")
+		return
+	case hasCert:
+		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
+			cert.refuse("no pair with key_file; give PEM files of one certificate and its unencrypted private key")
+			return
+		}
+	}
+	config, err := promconfig.NewTLSConfig(&t.TLSConfig)
+	if err != nil {
+		if ca, ok := found["ca_file"]; ok {
+			v = ca
+		}
+		v.refuse("no certificate in it; give a PEM file of the authorities to trust")
+		return
+	}
+	d.TLS = config
+}

@@ -1,0 +1,209 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"gopkg.in/yaml.v3"
+)
+
+// The defaults of the optional keys; config.yml.example gives the reasons.
+const (
+	defaultAPIURL         = "https://api.appfigures.com/v2/"
+	defaultTimeout        = 10 * time.Second
+	defaultMaxConcurrency = 50
+	defaultQuotaShare     = 0.25
+	defaultAccount        = "default"
+)
+
+// maxMaxConcurrency bounds max_concurrency: each probe under way takes a file descriptor.
+const maxMaxConcurrency = 100_000
+
+// Parse reads a configuration from r. In errors and warnings it is called name; relative paths in it start at dir.
+//
+// The error holds every mistake found (up to 20), sorted by line, each a line of its own:
+//
+//	config.yml:12: tokens[1].timeout: what is wrong; what would be right
+//
+// Neither it nor a warning quotes anything that r holds but known keys and, in warnings, names of tokens.
+func Parse(name string, r io.Reader, dir string) (*Config, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	var found mistakes
+	root, wrong := readDocument(data)
+	if wrong != nil {
+		found = append(found, *wrong)
+		return nil, found.err(name)
+	}
+	d := newDraft(dir)
+	d.read(value{node: root, mistakes: &found})
+	if len(found) > 0 {
+		return nil, found.err(name)
+	}
+	d.warnings.sort()
+	for _, warning := range d.warnings {
+		d.Warnings = append(d.Warnings, warning.in(name))
+	}
+	return &d.Config, nil
+}
+
+// draft is a configuration that is being read.
+type draft struct {
+	Config
+	dir       string // where relative paths start
+	allowHTTP bool
+	tokenDir  *value         // nil when not given
+	names     map[string]int // of the tokens so far, with their lines
+	warnings  mistakes
+}
+
+// newDraft returns a draft that holds the defaults.
+func newDraft(dir string) *draft {
+	apiURL, _ := url.Parse(defaultAPIURL)
+	return &draft{
+		Config: Config{
+			APIURL:         apiURL,
+			Timeout:        defaultTimeout,
+			MaxConcurrency: defaultMaxConcurrency,
+			Pacing:         Pacing{QuotaShare: defaultQuotaShare},
+		},
+		dir:   dir,
+		names: make(map[string]int),
+	}
+}
+
+var rootFields = []field[draft]{
+	{"api_url", (*draft).readAPIURL},
+	{"allow_insecure_http", func(d *draft, v value) { d.allowHTTP = v.flag() }},
+	{"timeout", (*draft).readTimeout},
+	{"max_concurrency", (*draft).readMaxConcurrency},
+	{"pacing", func(d *draft, v value) { readMapping(&d.Pacing, v, pacingFields) }},
+	{"proxy_url", (*draft).readProxyURL},
+	{"tls_config", (*draft).readTLS},
+	{"tokens", (*draft).readTokens},
+	{"token_dir", func(d *draft, v value) { d.tokenDir = &v }},
+}
+
+var pacingFields = []field[Pacing]{
+	{"quota_share", (*Pacing).readQuotaShare},
+	{"min_interval", (*Pacing).readMinInterval},
+}
+
+// read reads the whole document: each key, then what needs more than one of them.
+func (d *draft) read(v value) {
+	if v.node.Kind != yaml.MappingNode {
+		v.line = v.node.Line
+	}
+	found := readMapping(d, v, rootFields)
+	if at, ok := found["api_url"]; ok && !d.allowHTTP && d.APIURL.Scheme == "http" && !isLoopback(d.APIURL) {
+		at.refuse("http would send tokens in the clear; use https, or set allow_insecure_http: true")
+	}
+	if d.tokenDir != nil {
+		d.readTokenDir(*d.tokenDir)
+	}
+	if _, ok := found["tokens"]; !ok && d.tokenDir == nil && v.node.Kind == yaml.MappingNode {
+		v.refuse("no tokens; list at least one under tokens, or set token_dir to a directory of token files")
+	}
+}
+
+func (d *draft) readTimeout(v value) {
+	timeout, ok := v.duration()
+	switch {
+	case ok && timeout <= 0:
+		v.refuse("not longer than 0; write a duration such as 10s")
+	case ok:
+		d.Timeout = timeout
+	}
+}
+
+func (d *draft) readMaxConcurrency(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxMaxConcurrency {
+		v.refuse(fmt.Sprintf("not a whole number from 1 to %d; write one such as %d", maxMaxConcurrency, defaultMaxConcurrency))
+		return
+	}
+	d.MaxConcurrency = n
+}
+
+func (p *Pacing) readQuotaShare(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(share > 0 && share <= 1) {
+		v.refuse("not a number above 0 and up to 1; write 0.25 for a quarter of the account's daily limit")
+		return
+	}
+	p.QuotaShare = share
+}
+
+func (p *Pacing) readMinInterval(v value) {
+	interval, ok := v.duration()
+	switch {
+	case ok && interval < 0:
+		v.refuse("less than 0; write a duration such as 5m, or 0s for no floor")
+	case ok:
+		p.MinInterval = interval
+	}
+}
+
+// duration returns a duration as Prometheus writes it (1m30s, 1d) or as Go does (1.5s, -1s).
+func (v value) duration() (time.Duration, bool) {
+	text, ok := v.text()
+	if !ok {
+		return 0, false
+	}
+	if d, err := model.ParseDuration(text); err == nil {
+		return time.Duration(d), true
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		v.refuse("not a duration; write a number with its unit, such as 10s, 1m30s or 500ms")
+		return 0, false
+	}
+	return d, true
+}
+
+// flag returns whether v is true; anything but true and false is refused.
+func (v value) flag() bool {
+	text, ok := v.text()
+	if ok && text != "true" && text != "false" {
+		v.refuse("neither true nor false; write one of them")
+	}
+	return text == "true"
+}
+
+// file returns the path of an existing file that can be read, from dir when it is relative.
+func (v value) file(dir string) (path string, ok bool) {
+	text, ok := v.text()
+	if !ok {
+		return "", false
+	}
+	path = inDir(dir, text)
+	file, err := openRegular(path)
+	if err != nil {
+		v.refuse(err.Error())
+		return "", false
+	}
+	_ = file.Close()
+	return path, true
+}
+
+func inDir(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}

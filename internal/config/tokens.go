@@ -1,0 +1,263 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/prometheus/common/model"
+	"gopkg.in/yaml.v3"
+)
+
+// maxLabels bounds the labels of one token; Prometheus servers commonly take no more than 30 of a series.
+const maxLabels = 30
+
+// tokenDraft is a token that is being read.
+type tokenDraft struct {
+	Token
+	dir     string  // where relative paths start
+	sources []value // the keys that gave a source
+}
+
+var tokenFields = []field[tokenDraft]{
+	{"name", func(t *tokenDraft, v value) { t.Name, _ = v.labelValue() }},
+	{"token_file", (*tokenDraft).readFile},
+	{"token_env", (*tokenDraft).readEnv},
+	{"token", (*tokenDraft).readInline},
+	{"account", func(t *tokenDraft, v value) { t.Account, _ = v.labelValue() }},
+	{"expires_at", (*tokenDraft).readExpiry},
+	{"labels", (*tokenDraft).readLabels},
+}
+
+func (d *draft) readTokens(v value) {
+	items, ok := v.items()
+	if ok && len(items) == 0 {
+		v.refuse("no token in it; list at least one, or remove the key and set token_dir")
+	}
+	for _, item := range items {
+		if v.mistakes.full() {
+			return
+		}
+		d.readToken(item)
+	}
+}
+
+func (d *draft) readToken(v value) {
+	t := tokenDraft{Token: Token{Account: defaultAccount}, dir: d.dir}
+	if v.node.Kind != yaml.MappingNode {
+		v.refuse("not a mapping; write a token as name: NAME with one of token_file, token_env and token")
+		return
+	}
+	found := readMapping(&t, v, tokenFields)
+	at, named := found["name"]
+	first, taken := d.names[t.Name]
+	switch {
+	case !named:
+		v.refuse("no name; give it one, which becomes the label token of its metrics")
+	case t.Name == "": // reported
+	case taken:
+		at.refuse(fmt.Sprintf("the token of line %d has this name; give each its own", first))
+	default:
+		d.names[t.Name] = at.line
+	}
+	switch len(t.sources) {
+	case 0:
+		v.refuse("no source; give exactly one of token_file, token_env and token")
+	case 1:
+		d.checkSource(t.Token, t.sources[0])
+	default:
+		second := slices.MaxFunc(t.sources, func(a, b value) int { return cmp.Compare(a.line, b.line) })
+		second.refuse("a second source; keep exactly one of token_file, token_env and token")
+	}
+	d.Tokens = append(d.Tokens, t.Token)
+}
+
+// checkSource warns of, or refuses, a source that gives the token away.
+func (d *draft) checkSource(t Token, at value) {
+	switch t.Source.kind {
+	case fromFile:
+		if isWorldReadable(t.Source.held.Reveal()) {
+			d.warn(at, fmt.Sprintf("every user of this machine can read the token %q; take the right from others (chmod o-r)", t.Name))
+		}
+	case inline:
+		isToken := func(text string) bool { return t.Source.held.Equal(NewSecret(text)) }
+		if isToken(t.Name) || isToken(t.Account) || slices.ContainsFunc(t.Labels, func(l Label) bool { return isToken(l.Value) }) {
+			at.refuse("the token is also its name, account or label, which metrics publish; name it otherwise")
+			return
+		}
+		d.warn(at, fmt.Sprintf("the token %q stands in the configuration itself; token_file or token_env keep it out of copies of this file", t.Name))
+	}
+}
+
+func (d *draft) warn(at value, text string) {
+	d.warnings = append(d.warnings, mistake{at.line, at.path, text})
+}
+
+func (t *tokenDraft) readFile(v value) {
+	t.sources = append(t.sources, v)
+	if text, ok := v.text(); ok {
+		t.Source = fileSource(inDir(t.dir, text), text)
+	}
+}
+
+func (t *tokenDraft) readEnv(v value) {
+	t.sources = append(t.sources, v)
+	text, ok := v.text()
+	switch {
+	case !ok:
+	case strings.HasPrefix(text, "$"):
+		v.refuse("starts with $; give the variable's name alone, such as APPFIGURES_TOKEN")
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == '=' }):
+		v.refuse("no environment variable has such a name; give one such as APPFIGURES_TOKEN")
+	default:
+		t.Source = EnvSource(text)
+	}
+}
+
+func (t *tokenDraft) readInline(v value) {
+	t.sources = append(t.sources, v)
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	if strings.HasPrefix(text, "${") {
+		v.refuse("variables are not expanded here; name the environment variable under token_env")
+		return
+	}
+	secret, err := newToken(text)
+	if err != nil {
+		v.refuse(err.Error())
+		return
+	}
+	t.Source = InlineSource(secret)
+}
+
+func (t *tokenDraft) readExpiry(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(layout, text); err == nil {
+			t.ExpiresAt = at.UTC()
+			return
+		}
+	}
+	v.refuse("neither a date nor a time; write 2027-01-31 (00:00 UTC of that day) or 2027-01-31T15:04:05Z")
+}
+
+func (t *tokenDraft) readLabels(v value) {
+	if len(v.node.Content)/2 > maxLabels {
+		v.refuse(fmt.Sprintf("more than %d labels; keep those that queries use", maxLabels))
+		return
+	}
+	pairs, _ := v.pairs()
+	seen := make(map[string]bool, len(pairs))
+	for _, pair := range pairs {
+		switch name := pair.key; {
+		case !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, model.ReservedLabelPrefix):
+			pair.value.refuse("not a label name of Prometheus; write letters, digits and _, with no digit and no __ in front")
+		case name == "token" || name == "account":
+			pair.value.refuse("token and account are labels of the exporter; choose another name")
+		case seen[name]:
+			pair.value.refuse("a label given twice; keep one")
+		default:
+			seen[name] = true
+			if text, ok := pair.value.labelValue(); ok {
+				t.Labels = append(t.Labels, Label{name, text})
+			}
+		}
+	}
+	slices.SortFunc(t.Labels, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// labelValue returns a text that can be a label's value in every exposition format and on a page.
+func (v value) labelValue() (string, bool) {
+	text, ok := v.text()
+	if ok && !isLabelValue(text) {
+		v.refuse("holds a control character, or is not UTF-8; write plain text")
+		return "", false
+	}
+	return text, ok
+}
+
+func isLabelValue(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// readTokenDir adds a token for each file of a directory, named after it, as Kubernetes, Docker and systemd mount
+// secrets. It follows symbolic links (Kubernetes makes NAME -> ..data/NAME), and passes over names that start with a
+// dot and over directories. A link that leads nowhere is a token whose secret is missing.
+func (d *draft) readTokenDir(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	dir := inDir(d.dir, text)
+	names, err := tokenFiles(dir)
+	switch {
+	case err != nil:
+		v.refuse(err.Error())
+	case len(names) == 0 && len(d.Tokens) == 0:
+		v.refuse("no token file in it; put a file there for each token, named as the token shall be")
+	}
+	var worldReadable []string
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		line, taken := d.names[name]
+		switch {
+		case v.mistakes.full():
+			return
+		case !isLabelValue(name):
+			v.refuse("a file's name holds a control character, or is not UTF-8; rename the file")
+		case taken:
+			v.refuse(fmt.Sprintf("a file has the name of the token of line %d; give each its own", line))
+		case isWorldReadable(path):
+			worldReadable = append(worldReadable, name)
+		}
+		d.Tokens = append(d.Tokens, Token{Name: name, Account: defaultAccount, Source: FileSource(path)})
+	}
+	if n := len(worldReadable); n > 0 {
+		d.warn(v, fmt.Sprintf("every user of this machine can read the tokens of %d files, %q the first; take the right from others (chmod o-r)", n, worldReadable[0]))
+	}
+}
+
+// tokenFiles returns the names of the token files in dir, sorted. The error does not quote dir.
+func tokenFiles(dir string) ([]string, error) {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("no such directory; create it, or correct the path")
+	}
+	if err == nil && !info.IsDir() {
+		return nil, errors.New("not a directory; give one that holds a file for each token")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, explainFileError(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		info, err := os.Stat(filepath.Join(dir, entry.Name()))
+		if err != nil || info.Mode().IsRegular() {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
+}
+
+// isWorldReadable reports whether the file's mode lets every user read it.
+func isWorldReadable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0
+}
