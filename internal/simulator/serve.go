@@ -1,0 +1,145 @@
+package simulator
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ServeHTTP implements [http.Handler].
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.total.Add(1)
+	path, ours := strings.CutPrefix(r.URL.Path, "/v2")
+	if !ours || path != "" && path[0] != '/' {
+		write(w, notFound)
+		return
+	}
+	known := a.lookup(bearer(r.Header))
+	if known == nil {
+		if wait(r.Context(), a.options.Latency) {
+			write(w, unknownToken)
+		}
+		return
+	}
+	a.serve(w, r, known, strings.Trim(path, "/"))
+}
+
+// serve answers a request with a token that the API knows. What the answer is, is decided when the request arrives.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, known *token, path string) {
+	behaviour := Behaviour(known.behaviour.Load())
+	owner := known.account.Load()
+	sequence := known.requests.Add(1)
+	owner.requests.Add(1)
+
+	now := a.options.Now()
+	admitted := behaviour.admits()
+	use := quota{}
+	if behaviour.metered() {
+		var left bool
+		use, left = owner.take(now)
+		if behaviour == DailyLimit {
+			use.used = use.limit
+		}
+		if admitted && !left {
+			behaviour, admitted = DailyLimit, false
+		}
+		announce(w.Header(), use)
+	}
+
+	delay := a.options.Latency
+	if behaviour == Slow {
+		delay += a.options.SlowDelay
+	}
+	if !wait(r.Context(), delay) {
+		return
+	}
+	if !admitted {
+		a.deny(w, r, behaviour, owner, use)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		write(w, wrongMethod)
+		return
+	}
+	resource, found := resources[path]
+	if !found {
+		write(w, notFound)
+		return
+	}
+	write(w, answer{http.StatusOK, jsonType, resource(visit{
+		user: owner.user, quota: use, sequence: sequence, metered: behaviour.metered(), now: now, query: r.URL.Query(),
+	})})
+}
+
+// deny answers for a token that may not use the API.
+func (a *API) deny(w http.ResponseWriter, r *http.Request, behaviour Behaviour, owner *account, use quota) {
+	switch behaviour {
+	case Hang:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	case Drop:
+		panic(http.ErrAbortHandler)
+	case RevokedQuotingEmail:
+		write(w, failure(http.StatusUnauthorized, "Could not authenticate: "+owner.email, ""))
+	case DailyLimit:
+		write(w, chillOut(use))
+	case SlowDown:
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(a.options.RetryAfter/time.Second), 10))
+		write(w, answers[SlowDown])
+	case Redirect:
+		w.Header().Set("Location", "/login")
+		write(w, answers[Redirect])
+	default:
+		write(w, answers[behaviour])
+	}
+}
+
+// chillOut is the vendor's answer to requests beyond the daily limit.
+func chillOut(use quota) answer {
+	body := fmt.Appendf(nil, `{"status":420,"message":"Chill Out!","additional":"used %d of %d daily requests",`+
+		`"see_also":"https://appfigures.com/support/faq#/question/420"}`, use.used, use.limit)
+	return answer{statusDailyLimit, jsonType, body}
+}
+
+// bearer returns the token of the Authorization header; empty without one.
+func bearer(header http.Header) string {
+	scheme, secret, _ := strings.Cut(header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(secret)
+}
+
+// announce sets the two headers that each of the API's answers carries.
+func announce(header http.Header, use quota) {
+	header.Set("X-Request-Limit", strconv.FormatInt(use.limit, 10))
+	header.Set("X-Request-Usage", strconv.FormatInt(use.used, 10))
+}
+
+func write(w http.ResponseWriter, a answer) {
+	header := w.Header()
+	header.Set("Content-Type", a.contentType)
+	header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	header.Set("Cache-Control", "private")
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // a client that has left is no concern of the API's
+}
+
+// wait returns after delay; false when the client left first.
+func wait(ctx context.Context, delay time.Duration) bool {
+	if delay <= 0 {
+		return true
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
