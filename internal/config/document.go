@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ func readDocument(data []byte) (*yaml.Node, *mistake) {
 		return nil, &mistake{text: "larger than 16 MiB; give the path of a configuration file"}
 	}
 	if line := unreadableLine(data); line > 0 {
-		return nil, &mistake{line: line, text: "a byte that is no text; save the file as plain UTF-8"}
+		return nil, &mistake{line: line, text: "a byte that is not text; save the file as plain UTF-8"}
 	}
 	documents, err := parseYAML(bytes.NewReader(data))
 	switch {
@@ -69,21 +70,22 @@ func parseYAML(r io.Reader) ([]*yaml.Node, error) {
 // syntaxAdvice says in our own words what yaml.v3 means by its messages. None of those is passed on, since some quote
 // the file and with it perhaps a secret; a message that is not listed here becomes "not valid YAML".
 var syntaxAdvice = map[string]string{
-	"block sequence entries are not allowed in this context": "a list where none can begin; put each item on a line of its own, below the key",
-	"could not find expected ':'":                            `a line that is no "key: value"; check its colon, and the indentation`,
-	"did not find expected '-' indicator":                    "the indentation differs from the list's; align the dashes",
-	"did not find expected ',' or ']'":                       "a list in [ ] has no end or lacks a comma; complete it",
-	"did not find expected ',' or '}'":                       "a mapping in { } has no end or lacks a comma; complete it",
-	"did not find expected alphabetic or numeric character":  `a value starts with "*" or "&"; quote it`,
-	"did not find expected key":                              "the indentation differs from the keys above; align the keys",
-	"did not find expected node content":                     "a value is missing, or starts with a character that has a meaning in YAML; quote it",
-	"found a tab character that violates indentation":        "a tab in the indentation; indent with spaces",
-	"found character that cannot start any token":            "a tab in the indentation, or a value that starts with @, ` or %; indent with spaces, and quote such a value",
-	"found undefined tag handle":                             `a value starts with "!"; quote it`,
-	"found unexpected end of stream":                         "a quote has no end; close it",
-	"found unknown escape character":                         "a backslash in double quotes has a meaning in YAML; use single quotes",
-	"mapping values are not allowed in this context":         `a ":" where no key can be; check the indentation, and quote a value that holds ": "`,
-	"unknown anchor":                                         `a value starts with "*"; quote it`,
+	"block sequence entries are not allowed in this context":       "a list where none can begin; put each item on a line of its own, below the key",
+	"could not find expected ':'":                                  `a line that is no "key: value"; check its colon, and the indentation`,
+	"did not find expected '-' indicator":                          "the indentation fits nothing above; align keys with keys and dashes with dashes",
+	"did not find expected ',' or ']'":                             "a list in [ ] has no end or lacks a comma; complete it",
+	"did not find expected ',' or '}'":                             "a mapping in { } has no end or lacks a comma; complete it",
+	"did not find expected alphabetic or numeric character":        `a value starts with "*" or "&"; quote it`,
+	"did not find expected key":                                    "the indentation fits nothing above; align keys with keys and dashes with dashes",
+	"did not find expected node content":                           "a value is missing or a bracket has no end; complete it",
+	"found a tab character where an indentation space is expected": "a tab in the indentation; indent with spaces",
+	"found a tab character that violates indentation":              "a tab in the indentation; indent with spaces",
+	"found character that cannot start any token":                  "a tab in the indentation, or a value that starts with @, ` or %; indent with spaces, and quote such a value",
+	"found undefined tag handle":                                   `a value starts with "!"; quote it`,
+	"found unexpected end of stream":                               "a quote has no end; close it",
+	"found unknown escape character":                               "a backslash in double quotes has a meaning in YAML; use single quotes",
+	"mapping values are not allowed in this context":               `a ":" where no key can be; check the indentation, and quote a value that holds ": "`,
+	"unknown anchor":                                               `a value starts with "*"; quote it`,
 }
 
 var syntaxErrorPrefix = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
@@ -99,25 +101,38 @@ func explainSyntaxError(err error) string {
 	return "not valid YAML"
 }
 
-// maxReparse bounds, in bytes, the work of finding the line of a syntax error; it takes well under a second.
+// maxReparse bounds, in bytes, the search for the line of a syntax error that is surely right.
 const maxReparse = 4 << 20
 
 // syntaxErrorLine returns the line at which data, which is not YAML, stops to be YAML. The line that yaml.v3 gives is
-// often that of the enclosing block, or one less, or missing. This one is the line after the longest beginning of data
-// that is YAML; so an unclosed quote is reported where it opens.
+// often that of the enclosing block, or one less, or missing. This one follows the longest beginning of data that is
+// YAML; so an unclosed quote is reported where it opens. When that is far from where the parser gave up, the line is
+// found by bisection, which may take a line break within an earlier quote or bracket for it.
 func syntaxErrorLine(data []byte) int {
 	reader := &lineReader{rest: data}
 	_, _ = parseYAML(reader)
-	end, line := len(data)-len(reader.rest), reader.lines
-
+	line, ends := reader.lines, lineEnds(data)
+	isYAML := func(lines int) bool {
+		_, err := parseYAML(bytes.NewReader(data[:ends[lines-1]]))
+		return err == nil
+	}
 	for work := 0; line > 1 && work < maxReparse; line-- {
-		end = bytes.LastIndexByte(data[:end-1], '\n') + 1
-		if _, err := parseYAML(bytes.NewReader(data[:end])); err == nil {
+		if isYAML(line - 1) {
 			return line
 		}
-		work += end
+		work += ends[line-2]
 	}
-	return max(line, 1)
+	return 1 + sort.Search(line-1, func(n int) bool { return !isYAML(n + 1) })
+}
+
+// lineEnds returns where each line ends, behind its line feed.
+func lineEnds(data []byte) (ends []int) {
+	end := 0
+	for line := range bytes.Lines(data) {
+		end += len(line)
+		ends = append(ends, end)
+	}
+	return ends
 }
 
 // lineReader gives one line at a time, so that it knows how far its reader came.

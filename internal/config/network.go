@@ -89,13 +89,6 @@ var tlsFields = []field[tlsDraft]{
 	{"min_version", (*tlsDraft).readMinVersion},
 }
 
-// insecureField is known only to be refused with its reason.
-var insecureField = field[tlsDraft]{"insecure_skip_verify", func(_ *tlsDraft, v value) {
-	if v.flag() {
-		v.refuse("refused, as tokens would go to whoever answers; to trust a certificate of your own, set ca_file")
-	}
-}}
-
 func (t *tlsDraft) readMinVersion(v value) {
 	text, ok := v.text()
 	if !ok {
@@ -113,7 +106,7 @@ func (t *tlsDraft) readMinVersion(v value) {
 func (d *draft) readTLS(v value) {
 	before := len(*v.mistakes)
 	t := tlsDraft{dir: d.dir}
-	found := readMapping(&t, v, append(slices.Clone(tlsFields), insecureField))
+	found := readMapping(&t, v, tlsFields)
 	if len(found) == 0 || len(*v.mistakes) > before {
 		return
 	}

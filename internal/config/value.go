@@ -31,12 +31,14 @@ func (m *mistakes) sort() {
 
 // err returns all mistakes in the file called name as one error, a line each, or nil when there are none.
 func (m *mistakes) err(name string) error {
+	more := m.full()
+	*m = (*m)[:min(len(*m), maxMistakes)]
 	m.sort()
 	var errs []error
 	for _, mistake := range *m {
 		errs = append(errs, errors.New(mistake.in(name)))
 	}
-	if m.full() {
+	if more {
 		errs = append(errs, fmt.Errorf("%s: there may be more; these are the first %d", name, maxMistakes))
 	}
 	return errors.Join(errs...)
@@ -137,18 +139,18 @@ func (v value) pairs() (pairs []pair, ok bool) {
 	return pairs, true
 }
 
-// kindNames says what stands at a place. Aliases are resolved, and a document holds no document.
-var kindNames = map[yaml.Kind]string{
-	yaml.ScalarNode:   "a single value",
-	yaml.SequenceNode: "a list",
-	yaml.MappingNode:  "a mapping",
+// kinds says what stands at a place, and how to write it. Aliases are resolved, and a document holds no document.
+var kinds = map[yaml.Kind]struct{ name, form string }{
+	yaml.ScalarNode:   {"a single value", "KEY: VALUE"},
+	yaml.SequenceNode: {"a list", "each item after a dash"},
+	yaml.MappingNode:  {"a mapping", "KEY: VALUE, each on a line"},
 }
 
 // hasKind reports whether v is of the kind, and without a tag that would make it something else.
 func (v value) hasKind(kind yaml.Kind) bool {
 	switch {
 	case v.node.Kind != kind:
-		v.refuse(fmt.Sprintf("%s where %s belongs", kindNames[v.node.Kind], kindNames[kind]))
+		v.refuse(fmt.Sprintf("%s where %s belongs; write %s", kinds[v.node.Kind].name, kinds[kind].name, kinds[kind].form))
 	case v.node.Style&yaml.TaggedStyle != 0 && v.node.Tag != "!!str":
 		v.refuse("YAML tags are not supported; remove the tag, and quote a value that starts with an exclamation mark")
 	default:
@@ -174,7 +176,7 @@ func readMapping[T any](into *T, v value, fields []field[T]) map[string]value {
 	for _, pair := range pairs {
 		i := slices.IndexFunc(fields, func(f field[T]) bool { return f.key == pair.key })
 		if i < 0 {
-			pair.value.refuse("unknown key; " + suggest(pair.key, fields))
+			pair.value.refuse(explainUnknown(pair.key, fields))
 			continue
 		}
 		pair.value.path = strings.TrimPrefix(v.path+"."+pair.key, ".")
@@ -188,16 +190,22 @@ func readMapping[T any](into *T, v value, fields []field[T]) map[string]value {
 	return found
 }
 
-// suggest says which of the fields a key may have meant, without quoting the key.
-func suggest[T any](key string, fields []field[T]) string {
+// insecureKey is one that Prometheus knows in a tls_config; it deserves the reason why it is missing here.
+const insecureKey = "insecure_skip_verify"
+
+// explainUnknown says which of the fields an unknown key may have meant, without quoting the key.
+func explainUnknown[T any](key string, fields []field[T]) string {
+	if key == insecureKey {
+		return insecureKey + " is not supported, as tokens would go to whoever answers; set ca_file to trust a certificate of your own"
+	}
 	var keys []string
 	for _, f := range fields {
 		if distance(key, f.key) <= 2 {
-			return "did you mean " + f.key + "?"
+			return "unknown key; did you mean " + f.key + "?"
 		}
 		keys = append(keys, f.key)
 	}
-	return "known here: " + strings.Join(keys, ", ")
+	return "unknown key; known here: " + strings.Join(keys, ", ")
 }
 
 // distance returns how many bytes must be added, removed or replaced to make b of a (Levenshtein's distance), or any

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestParseRefuses holds each testdata/bad/NAME.yml against the exact error in NAME.err.
+func TestParseRefuses(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yml")
+	if err != nil || len(files) < 100 {
+		t.Fatalf("found %d files (%v), want all of testdata/bad", len(files), err)
+	}
+	for _, path := range files {
+		name := strings.TrimSuffix(filepath.Base(path), ".yml")
+		t.Run(name, func(t *testing.T) {
+			want := readFile(t, strings.TrimSuffix(path, ".yml")+".err")
+			config, err := Parse("config.yml", strings.NewReader(readFile(t, path)), "testdata/bad")
+			if err == nil || config != nil {
+				t.Fatalf("got %v and error %v, want only an error", config, err)
+			}
+			if got := err.Error() + "\n"; got != want {
+				t.Errorf("got:\n%swant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestEverySyntaxAdviceIsSeen(t *testing.T) {
+	var all strings.Builder
+	files, _ := filepath.Glob("testdata/bad/*.err")
+	for _, path := range files {
+		all.WriteString(readFile(t, path))
+	}
+	for message, advice := range syntaxAdvice {
+		if !strings.Contains(all.String(), "not valid YAML: "+advice+"\n") {
+			t.Errorf("no file in testdata/bad leads to the advice for %q", message)
+		}
+	}
+}
+
+const oneToken = "tokens: [{name: etl, token_env: ETL}]\n"
+
+func TestParseAccepts(t *testing.T) {
+	etl := Token{Name: "etl", Account: "default", Source: EnvSource("ETL")}
+	token := func(change func(*Token)) func(*Config) {
+		return func(c *Config) { change(&c.Tokens[0]) }
+	}
+	for _, test := range []struct {
+		name, yaml string
+		change     func(*Config) // of the defaults with the one token etl
+	}{
+		{"defaults", oneToken, func(*Config) {}},
+		{"byte order mark", "\ufeff" + oneToken, func(*Config) {}},
+		{"Windows lines", strings.ReplaceAll("timeout: 5s\n"+oneToken, "\n", "\r\n"), func(c *Config) { c.Timeout = 5 * time.Second }},
+		{"document marks", "---\n" + oneToken + "...\n", func(*Config) {}},
+		{"JSON", `{"timeout":"5s","tokens":[{"name":"etl","token_env":"ETL"}]}`, func(c *Config) { c.Timeout = 5 * time.Second }},
+		{"aliases", "timeout: &t 5s\npacing: {min_interval: *t}\n" + oneToken, func(c *Config) {
+			c.Timeout, c.Pacing.MinInterval = 5*time.Second, 5*time.Second
+		}},
+		{"empty mappings", "pacing:\ntls_config:\n" + oneToken, func(*Config) {}},
+		{"URL without a slash", "api_url: https://api.example/v2\n" + oneToken, apiURL("https://api.example/v2/")},
+		{"URL without a path", "api_url: https://api.example\n" + oneToken, apiURL("https://api.example/")},
+		{"URL with a port", "api_url: https://api.example:8443/v2/\n" + oneToken, apiURL("https://api.example:8443/v2/")},
+		{"http to localhost", "api_url: http://LOCALHOST:81/v2/\n" + oneToken, apiURL("http://LOCALHOST:81/v2/")},
+		{"http to 127.0.0.2", "api_url: http://127.0.0.2/\n" + oneToken, apiURL("http://127.0.0.2/")},
+		{"http to ::1", "api_url: http://[::1]:81/\n" + oneToken, apiURL("http://[::1]:81/")},
+		{"http allowed", "api_url: http://api.example/\nallow_insecure_http: true\n" + oneToken, apiURL("http://api.example/")},
+		{"Prometheus' duration", "timeout: 1m30s\n" + oneToken, func(c *Config) { c.Timeout = 90 * time.Second }},
+		{"a day", "pacing: {min_interval: 1d}\n" + oneToken, func(c *Config) { c.Pacing.MinInterval = 24 * time.Hour }},
+		{"Go's duration", "timeout: 1.5s\n" + oneToken, func(c *Config) { c.Timeout = 1500 * time.Millisecond }},
+		{"no floor", "pacing: {min_interval: 0}\n" + oneToken, func(*Config) {}},
+		{"all of the quota", "pacing: {quota_share: 1}\n" + oneToken, func(c *Config) { c.Pacing.QuotaShare = 1 }},
+		{"max_concurrency", "max_concurrency: 1000\n" + oneToken, func(c *Config) { c.MaxConcurrency = 1000 }},
+		{"proxy with a password", "proxy_url: socks5h://me:pass@proxy.example:1080\n" + oneToken, func(c *Config) {
+			c.ProxyURL = parseURL("socks5h://me:pass@proxy.example:1080")
+		}},
+		{"number as a name", "tokens: [{name: 007, token_env: ETL}]\n", token(func(t *Token) { t.Name = "007" })},
+		{"tagged name", "tokens: [{name: !!str 007, token_env: ETL}]\n", token(func(t *Token) { t.Name = "007" })},
+		{"date as a name", "tokens: [{name: 2027-01-31, token_env: ETL}]\n", token(func(t *Token) { t.Name = "2027-01-31" })},
+		{"quoted null as a name", "tokens: [{name: \"null\", token_env: ETL}]\n", token(func(t *Token) { t.Name = "null" })},
+		{"name in another script", "tokens: [{name: 報告 🚀, token_env: ETL}]\n", token(func(t *Token) { t.Name = "報告 🚀" })},
+		{"account", "tokens: [{name: etl, token_env: ETL, account: acme}]\n", token(func(t *Token) { t.Account = "acme" })},
+		{"date", "tokens: [{name: etl, token_env: ETL, expires_at: 2027-01-31}]\n", token(func(t *Token) {
+			t.ExpiresAt = time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
+		})},
+		{"time with a zone", "tokens: [{name: etl, token_env: ETL, expires_at: 2027-01-31T02:00:00+02:00}]\n", token(func(t *Token) {
+			t.ExpiresAt = time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
+		})},
+		{"labels, sorted", "tokens: [{name: etl, token_env: ETL, labels: {team: growth, env: 1}}]\n", token(func(t *Token) {
+			t.Labels = []Label{{"env", "1"}, {"team", "growth"}}
+		})},
+		{"relative file", "tokens: [{name: etl, token_file: secrets/etl}]\n", token(func(t *Token) { t.Source = FileSource("/etc/af/secrets/etl") })},
+		{"absolute file", "tokens: [{name: etl, token_file: /secrets/etl}]\n", token(func(t *Token) { t.Source = FileSource("/secrets/etl") })},
+		{"inline", "tokens:\n  - name: etl\n    token: pat_x\n", func(c *Config) {
+			c.Tokens[0].Source = InlineSource(NewSecret("pat_x"))
+			c.Warnings = []string{`config.yml:3: tokens[0].token: the token "etl" stands in the configuration itself; token_file or token_env keep it out of copies of this file`}
+		}},
+		{"inline, folded", "tokens:\n  - name: etl\n    token: |\n      pat_x\n", func(c *Config) {
+			c.Tokens[0].Source = InlineSource(NewSecret("pat_x"))
+			c.Warnings = []string{`config.yml:3: tokens[0].token: the token "etl" stands in the configuration itself; token_file or token_env keep it out of copies of this file`}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			want := newDraft("").Config
+			want.Tokens = []Token{etl}
+			test.change(&want)
+			got, err := Parse("config.yml", strings.NewReader(test.yaml), "/etc/af")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(*got, want) {
+				t.Errorf("got %s\nwant %s", show(*got), show(want))
+			}
+		})
+	}
+}
+
+func TestSeveralTokensKeepTheirOrder(t *testing.T) {
+	const yaml = "tokens:\n  - {name: zeta, token_env: Z}\n  - {name: alpha, token_env: A, account: acme}\ntoken_dir: dirs/two\n"
+	config, err := Parse("config.yml", strings.NewReader(yaml), "testdata/bad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Token{
+		{Name: "zeta", Account: "default", Source: EnvSource("Z")},
+		{Name: "alpha", Account: "acme", Source: EnvSource("A")},
+		{Name: "etl", Account: "default", Source: FileSource("testdata/bad/dirs/two/etl")},
+		{Name: "reporting", Account: "default", Source: FileSource("testdata/bad/dirs/two/reporting")},
+	}
+	if !reflect.DeepEqual(config.Tokens, want) {
+		t.Errorf("got %v, want %v", config.Tokens, want)
+	}
+}
+
+// TestHostileFilesAreCheap parses files that make naive readers work for minutes.
+func TestHostileFilesAreCheap(t *testing.T) {
+	bomb := "tokens:\n  - &a0 [x, x, x, x, x, x, x, x, x]\n"
+	for i := range 12 {
+		n := string(rune('a' + i))
+		previous := "a0"
+		if i > 0 {
+			previous = string(rune('a'+i-1)) + "1"
+		}
+		bomb += "  - &" + n + "1 [" + strings.Repeat("*"+previous+", ", 9) + "]\n"
+	}
+	manyLabels := "tokens:\n  - {name: a, token_env: A, labels: &l {" + strings.Repeat("x: x, ", 20_000) + "}}\n" +
+		strings.Repeat("  - {name: a, token_env: A, labels: *l}\n", 20_000)
+	for _, test := range []struct{ name, yaml, firstLine string }{
+		{"nested aliases", bomb, "config.yml:2: tokens[0]: not a mapping; write a token as name: NAME with one of token_file, token_env and token"},
+		{"large aliased mapping", manyLabels, "config.yml:2: tokens[0].labels: more than 30 labels; keep those that queries use"},
+		{"unclosed quote above many lines", "timeout: \"5s\n" + strings.Repeat("tokens: 1\n", 20_000), "config.yml:1: not valid YAML: a quote has no end; close it"},
+		{"deep nesting", "tokens: " + strings.Repeat("[", 50_000), "config.yml:1: not valid YAML"},
+		{"many anchors", "tokens:\n" + strings.Repeat("- &a x\n", 50_000), "config.yml:2: tokens[0]: not a mapping; write a token as name: NAME with one of token_file, token_env and token"},
+		{"too large", strings.Repeat("#", maxFileBytes+1), "config.yml: larger than 16 MiB; give the path of a configuration file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Parse("config.yml", strings.NewReader(test.yaml), "")
+			if err == nil {
+				t.Fatal("no error")
+			}
+			lines := strings.Split(err.Error(), "\n")
+			if len(lines) > maxMistakes+1 {
+				t.Errorf("%d lines of errors", len(lines))
+			}
+			if lines[0] != test.firstLine {
+				t.Errorf("got  %s\nwant %s", lines[0], test.firstLine)
+			}
+		})
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
