@@ -7,6 +7,7 @@ type Outcome struct {
 	Result     Result
 	HTTPStatus int           // as on the wire; 0 without a response
 	Message    string        // what the API or the network said, cleaned: one line, at most [maxMessage] runes, no token
+	Sent       bool          // whether the request was written; false when not even a connection came about
 	Start      time.Time     // when the probe began
 	Duration   time.Duration // of the whole probe
 	Phases     Phases
@@ -66,6 +67,7 @@ const (
 
 // Throttle is the API's demand for fewer requests.
 type Throttle struct {
-	Kind       ThrottleKind
-	RetryAfter time.Duration // from Retry-After, counted from the response; 0 when there was none that makes sense
+	Kind         ThrottleKind
+	RetryAfter   time.Duration // from Retry-After, or to the end of the API's day; at most a day
+	RetryAfterOK bool          // whether the answer said how long
 }

@@ -1,0 +1,226 @@
+// Package appfigures speaks to the Appfigures API: it makes one probe of one token, and says what the answer means.
+// It is the only package that makes requests to the outside and the only one that reveals a token.
+//
+// The API's facts are from the vendor's documentation at https://docs.appfigures.com and its command-line client.
+package appfigures
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+)
+
+const (
+	// maxBody bounds a response's body after decompression, in bytes. A real answer has about 500.
+	maxBody = 1 << 20
+	// maxHeaders bounds a response's status line and headers, in bytes.
+	maxHeaders = 64 << 10
+)
+
+// Client probes tokens at one API root. It is immutable.
+type Client struct {
+	root      *url.URL
+	timeout   time.Duration
+	proxy     func(*http.Request) (*url.URL, error)
+	tls       *tls.Config
+	idle      int // connections kept for the next token of the same session
+	userAgent string
+}
+
+// NewClient returns a client for the API that cfg names. version goes into the User-Agent.
+func NewClient(cfg *config.Config, version string) *Client {
+	proxy := http.ProxyFromEnvironment
+	if cfg.ProxyURL != nil {
+		proxy = http.ProxyURL(cfg.ProxyURL)
+	}
+	return &Client{
+		root:      cfg.APIURL,
+		timeout:   cfg.Timeout,
+		proxy:     proxy,
+		tls:       cfg.TLS,
+		idle:      cfg.MaxConcurrency,
+		userAgent: "appfigures_exporter/" + version,
+	}
+}
+
+// Session shares connections among the probes of one scrape. It starts without any, so that what is measured is what
+// a new client would meet, and Close ends all of them.
+type Session struct {
+	client    *Client
+	ctx       context.Context // ends the session's dials
+	cancel    context.CancelFunc
+	transport *http.Transport
+
+	mu     sync.Mutex // guards the fields below
+	conns  []net.Conn // all that were opened
+	closed bool
+}
+
+// NewSession returns a session that lasts until Close or the end of ctx.
+func (c *Client) NewSession(ctx context.Context) *Session {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Session{client: c, ctx: ctx, cancel: cancel}
+	// HTTP/1.1 only: the HTTP/2 client repeats a request for as long as a server answers GOAWAY or REFUSED_STREAM.
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	s.transport = &http.Transport{
+		Proxy:                  c.proxy,
+		DialContext:            s.dial,
+		TLSClientConfig:        c.tls,
+		TLSHandshakeTimeout:    c.timeout, // the transport goes on with a handshake whose probe has ended
+		MaxIdleConnsPerHost:    c.idle,
+		MaxResponseHeaderBytes: maxHeaders,
+		Protocols:              &protocols,
+	}
+	return s
+}
+
+// Close closes all connections of the session, also those that are still being opened.
+func (s *Session) Close() {
+	s.cancel()
+	s.transport.CloseIdleConnections()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for _, conn := range s.conns {
+		_ = conn.Close()
+	}
+	s.conns = nil
+}
+
+// dial opens a connection. The transport detaches ctx from the probe that asked for the connection, so the session's
+// own end and the probe's timeout are applied here.
+func (s *Session) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	dialer := net.Dialer{Timeout: s.client.timeout}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = conn.Close()
+		return nil, net.ErrClosed
+	}
+	s.conns = append(s.conns, conn)
+	return conn, nil
+}
+
+// unrepeatable is an empty request body. The transport never sends a request a second time when it has a body and no
+// way to get it again (documented at [http.Transport]); an empty one is not sent at all.
+type unrepeatable struct{}
+
+func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
+func (unrepeatable) Close() error             { return nil }
+
+// Probe makes one request with the token and says what came of it. It ends when the client's timeout or ctx's
+// deadline is over; such a probe has the result [Timeout]. When ctx is cancelled instead, nothing was learnt, and the
+// error says so.
+func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.client.timeout)
+	defer cancel()
+	watch := stopwatch{start: time.Now()}
+	req := (&http.Request{
+		Method: http.MethodGet,
+		URL:    s.client.root,
+		Host:   s.client.root.Host,
+		Header: http.Header{
+			"Authorization": {"Bearer " + token.Reveal()},
+			"Accept":        {"application/json"},
+			"User-Agent":    {s.client.userAgent},
+		},
+		Body: unrepeatable{},
+	}).WithContext(httptrace.WithClientTrace(ctx, watch.trace()))
+
+	// RoundTrip, not Client.Do: no redirect is followed, a token goes to one host.
+	resp, err := s.transport.RoundTrip(req)
+	var body []byte
+	if err == nil {
+		body, err = readBody(resp)
+	}
+	outcome := Outcome{Start: watch.start}
+	watch.stop(&outcome)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return Outcome{}, fmt.Errorf("probing: %w", context.Cause(ctx))
+	}
+	if resp != nil {
+		outcome.HTTPStatus = resp.StatusCode
+	}
+	switch {
+	case err != nil && timedOut(ctx):
+		outcome.Result, outcome.Message = Timeout, "no complete answer in time"
+	case resp == nil || connectionFailed(err):
+		outcome.Result, outcome.Message = failure(err, watch.answered()), err.Error()
+	default:
+		classify(&outcome, resp, body, err)
+	}
+	if resp != nil {
+		readQuotaHeaders(&outcome.Quota, resp.Header)
+	}
+	outcome.Message = cleanMessage(outcome.Message, token.Reveal())
+	return outcome, nil
+}
+
+// errTooLarge is the error of a body that exceeds maxBody.
+var errTooLarge = fmt.Errorf("the body has more than %d bytes", maxBody)
+
+// readBody reads the whole body and closes it. Reading to the end keeps the connection usable for the next token.
+func readBody(resp *http.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	return body, err
+}
+
+// timedOut reports whether the probe's time is over. A connection's deadline can fire a moment before the context's.
+func timedOut(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// connectionFailed reports whether err came from the network rather than from what the server wrote.
+func connectionFailed(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok
+}
+
+// failure classifies an exchange that brought no response. answered is whether the server sent anything: what is not
+// HTTP, or more than the limits allow, is an unexpected answer; silence and resets mean that it was not reached.
+func failure(err error, answered bool) Result {
+	if answered && !connectionFailed(err) {
+		return Unexpected
+	}
+	return Unreachable
+}
+
+// earliestExpiry returns the first NotAfter in the chain, or zero for an empty one.
+func earliestExpiry(state tls.ConnectionState, err error) time.Time {
+	chain := state.PeerCertificates
+	if failed, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		chain = failed.UnverifiedCertificates
+	}
+	var expiries []time.Time
+	for _, certificate := range chain {
+		expiries = append(expiries, certificate.NotAfter)
+	}
+	if len(expiries) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(expiries, time.Time.Compare)
+}
