@@ -71,14 +71,14 @@ func New(options Options) *API {
 func (a *API) Set(secret string, behaviour Behaviour) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.token(secret).behaviour.Store(uint32(behaviour))
+	a.token(secret, DefaultAccount).behaviour.Store(uint32(behaviour))
 }
 
 // SetAccount makes the bearer token secret one of the account's. A token not seen before is [Valid].
 func (a *API) SetAccount(secret, account string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.token(secret).account.Store(a.account(account))
+	a.token(secret, account).account.Store(a.account(account))
 }
 
 // SetLimit sets how many requests the account has each UTC day. With 0 it has none.
@@ -123,12 +123,12 @@ func (a *API) Quota(account string) (used, limit int64) {
 	return q.used, q.limit
 }
 
-// token returns the token of that secret, made if need be. The caller holds mu.
-func (a *API) token(secret string) *token {
+// token returns the token of that secret, made as one of the account's if need be. The caller holds mu.
+func (a *API) token(secret, account string) *token {
 	known, ok := a.tokens[secret]
 	if !ok {
 		known = new(token)
-		known.account.Store(a.account(DefaultAccount))
+		known.account.Store(a.account(account))
 		a.tokens[secret] = known
 	}
 	return known

@@ -158,6 +158,9 @@ func TestWhoAndWhere(t *testing.T) {
 		"products":                 {"GET", "/v2/products/mine", "Bearer pat_1", 200, `{}`},
 		"products, paged":          {"GET", "/v2/products/mine?count=5&page=2", "Bearer pat_1", 200, `{"metadata":{"resultset":{"count":5,"page":2,"total_count":0,"total_pages":0}},"results":[]}`},
 		"products, paged nonsense": {"GET", "/v2/products/mine?count=-5&page=x", "Bearer pat_1", 200, `{"metadata":{"resultset":{"count":10,"page":1,`},
+		"keywords":                 {"GET", "/v2/keywords", "Bearer pat_1", 200, `[]`},
+		"flat report":              {"GET", "/v2/reports/sales?format=flat&group_by=date", "Bearer pat_1", 200, `[]`},
+		"report":                   {"GET", "/v2/reports/revenue", "Bearer pat_1", 200, `{}`},
 		"reviews":                  {"GET", "/v2/reviews?page=3", "Bearer pat_1", 200, `{"total":0,"pages":0,"this_page":3,"reviews":[]}`},
 	}
 	for name, test := range tests {

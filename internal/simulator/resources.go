@@ -23,9 +23,13 @@ var resources = map[string]func(visit) []byte{
 	"":                  root,
 	"usage":             usage,
 	"users/me":          me,
-	"users/me/features": noFeatures,
+	"users/me/features": nothing,
 	"products/mine":     noProducts,
 	"reviews":           noReviews,
+	"keywords":          nothing,
+	"reports/sales":     noRows,
+	"reports/revenue":   noRows,
+	"reports/ratings":   noRows,
 }
 
 // root describes the authenticated user: https://docs.appfigures.com/api/reference/v2/root. The status is a string.
@@ -57,8 +61,18 @@ func usage(v visit) []byte {
 // me is the user alone, with fewer fields than https://docs.appfigures.com/api/reference/v2/users lists.
 func me(v visit) []byte { return v.user }
 
-// noFeatures is what the vendor's client asks beside the products, to learn what the account has paid for.
-func noFeatures(visit) []byte { return []byte(`[]`) }
+// nothing is an empty list: of tracked keywords, or of the features the account has paid for, which the vendor's client
+// asks for beside the products.
+func nothing(visit) []byte { return []byte(`[]`) }
+
+// noRows is a report on no product: flat it is a list, else an object by what it is grouped by, as in
+// https://docs.appfigures.com/api/reference/v2/sales.
+func noRows(v visit) []byte {
+	if v.query.Get("format") == "flat" {
+		return nothing(v)
+	}
+	return []byte(`{}`)
+}
 
 // noProducts is an empty set of products: in pages when asked for pages, else a map from id to product.
 func noProducts(v visit) []byte {
