@@ -107,7 +107,7 @@ func (s Source) readText() (string, error) {
 func (s Source) place() string {
 	switch s.kind {
 	case fromFile:
-		if path := s.held.Reveal(); s.isPath && isInDirectory(path) {
+		if path := s.held.Reveal(); s.isPath && isLabelValue(path) && isInDirectory(path) {
 			return "token file " + path
 		}
 		return "token file"
