@@ -110,11 +110,14 @@ func (p *pacer) hold(began, now time.Time, throttle appfigures.Throttle) bool {
 	if throttle.RetryAfterOK {
 		until = now.Add(throttle.RetryAfter)
 	}
+	if !until.After(now) {
+		return false
+	}
 	fresh := !p.held(now)
 	if fresh || until.After(p.heldUntil) {
 		p.heldUntil, p.heldFor = until, throttle.Kind
 	}
-	return fresh && p.held(now)
+	return fresh
 }
 
 // release ends a hold whose time is over, and reports whether there was one.
