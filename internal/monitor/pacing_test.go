@@ -141,8 +141,8 @@ func (w *world) answer(token string) appfigures.Outcome {
 		}
 	}
 	limit := w.limits[account]
-	if w.silent || w.random.IntN(20) == 0 {
-		limit = 0
+	if w.known[account] > 0 && (w.silent || w.random.IntN(20) == 0) {
+		limit = 0 // it has reported one before, and that one stays in force
 	}
 	if limit > 0 {
 		w.known[account] = limit
