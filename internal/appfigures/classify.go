@@ -144,6 +144,8 @@ func (d document) text() string {
 		return string(d.Message)
 	case d.Message == "":
 		return string(d.Additional)
+	case strings.ContainsAny(string(d.Message[len(d.Message)-1:]), ".!?"):
+		return string(d.Message) + " " + string(d.Additional)
 	default:
 		return string(d.Message) + ": " + string(d.Additional)
 	}

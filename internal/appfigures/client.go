@@ -164,7 +164,7 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, erro
 	case err != nil && timedOut(ctx):
 		outcome.Result, outcome.Message = Timeout, "no complete answer in time"
 	case resp == nil || connectionFailed(err):
-		outcome.Result, outcome.Message = failure(err, watch.answered()), err.Error()
+		outcome.Result, outcome.Message = failure(err, watch.answered()), describe(err)
 	default:
 		classify(&outcome, resp, body, err)
 	}
@@ -207,6 +207,14 @@ func failure(err error, answered bool) Result {
 		return Unexpected
 	}
 	return Unreachable
+}
+
+// describe says in words what kept a response away.
+func describe(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "the connection was closed without an answer"
+	}
+	return err.Error()
 }
 
 // earliestExpiry returns the first NotAfter in the chain, or zero for an empty one.
