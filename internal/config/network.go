@@ -68,8 +68,9 @@ func (d *draft) readProxyURL(v value) {
 		return
 	}
 	u, err := url.Parse(text)
-	if err != nil || !isHostPort(u) || !slices.Contains(proxySchemes, u.Scheme) {
-		v.refuse("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: " + strings.Join(proxySchemes, ", ") + ")")
+	if err != nil || !isHostPort(u) || !slices.Contains(proxySchemes, u.Scheme) || strings.Trim(u.Path, "/") != "" || strings.ContainsAny(text, "?#") {
+		v.refuse("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: " + strings.Join(proxySchemes, ", ") +
+			"), with /, ? and # in a password as %2F, %3F and %23")
 		return
 	}
 	d.ProxyURL = u
