@@ -139,19 +139,20 @@ func TestSeveralTokensKeepTheirOrder(t *testing.T) {
 
 // TestHostileFilesAreCheap parses files that make naive readers work for minutes.
 func TestHostileFilesAreCheap(t *testing.T) {
-	bomb := "tokens:\n  - &a0 [x, x, x, x, x, x, x, x, x]\n"
+	var bomb strings.Builder
+	bomb.WriteString("tokens:\n  - &a0 [x, x, x, x, x, x, x, x, x]\n")
 	for i := range 12 {
 		n := string(rune('a' + i))
 		previous := "a0"
 		if i > 0 {
 			previous = string(rune('a'+i-1)) + "1"
 		}
-		bomb += "  - &" + n + "1 [" + strings.Repeat("*"+previous+", ", 9) + "]\n"
+		bomb.WriteString("  - &" + n + "1 [" + strings.Repeat("*"+previous+", ", 9) + "]\n")
 	}
 	manyLabels := "tokens:\n  - {name: a, token_env: A, labels: &l {" + strings.Repeat("x: x, ", 20_000) + "}}\n" +
 		strings.Repeat("  - {name: a, token_env: A, labels: *l}\n", 20_000)
 	for _, test := range []struct{ name, yaml, firstLine string }{
-		{"nested aliases", bomb, "config.yml:2: tokens[0]: not a mapping; write a token as name: NAME with one of token_file, token_env and token"},
+		{"nested aliases", bomb.String(), "config.yml:2: tokens[0]: not a mapping; write a token as name: NAME with one of token_file, token_env and token"},
 		{"large aliased mapping", manyLabels, "config.yml:2: tokens[0].labels: more than 30 labels; keep those that queries use"},
 		{"unclosed quote above many lines", "timeout: \"5s\n" + strings.Repeat("tokens: 1\n", 20_000), "config.yml:1: not valid YAML: a quote has no end; close it"},
 		{"deep nesting", "tokens: " + strings.Repeat("[", 50_000), "config.yml:1: not valid YAML"},

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 func parseURL(text string) *url.URL {
@@ -20,9 +21,10 @@ func apiURL(text string) func(*Config) {
 // show returns all of a configuration, as Config's own methods do not.
 func show(c Config) string {
 	type plain Config
-	text := fmt.Sprintf("%+v", plain(c))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%+v", plain(c))
 	for _, token := range c.Tokens {
-		text += fmt.Sprintf("\n\t%s: %s %q", token.Name, token.Source, token.Source.held.Reveal())
+		fmt.Fprintf(&text, "\n\t%s: %s %q", token.Name, token.Source, token.Source.held.Reveal())
 	}
-	return text
+	return text.String()
 }
