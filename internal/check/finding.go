@@ -36,7 +36,8 @@ func (s severity) exitCode() int {
 // finding is what the check found out about one token.
 type finding struct {
 	monitor.TokenState
-	result   string   // a result's name, or empty when there is none
+	result   appfigures.Result
+	ended    bool     // whether there is a result
 	message  string   // what the API or the network said, or why there is no result
 	warnings []string // what will be wrong soon, each in a sentence
 	severity severity
@@ -55,10 +56,14 @@ func examine(snapshot monitor.Snapshot) []finding {
 	for i, token := range snapshot.Tokens {
 		f := finding{TokenState: token, severity: undecided}
 		if token.Probed {
-			f.result, f.message = token.Last.Result.String(), token.Last.Message
-			f.severity = severityOf(token.Last.Result)
+			f.result, f.ended, f.message = token.Last.Result, true, token.Last.Message
+			f.severity = severityOf(f.result)
+		} else if account := accounts[token.Account]; !account.HeldUntil.IsZero() {
+			// A pause that the API asked for in answer to another token of the account would have been this one's
+			// answer too.
+			f.result, f.ended, f.message = appfigures.RateLimited, true, explainPause(account)
 		} else {
-			f.result, f.message = explainMissing(token, accounts[token.Account])
+			f.message = explainMissing(token, account)
 		}
 		f.warnings = warnings(token, snapshot.Time)
 		if len(f.warnings) > 0 {
@@ -89,21 +94,23 @@ func worst(findings []finding) severity {
 	return worst
 }
 
-// explainMissing says why the round has no result for a token. Only a pause that the API asked its account for, in
-// answer to another token's probe, counts as a result: it would have been this token's answer too.
-func explainMissing(token monitor.TokenState, account monitor.AccountState) (result, message string) {
+// explainPause says why a token of a paused account was not asked about.
+func explainPause(account monitor.AccountState) string {
+	return fmt.Sprintf("not asked: the API wants no more requests of the account %q before %s",
+		account.Name, minute(account.HeldUntil))
+}
+
+// explainMissing says why the round has no result for a token.
+func explainMissing(token monitor.TokenState, account monitor.AccountState) string {
 	switch {
-	case !account.HeldUntil.IsZero():
-		return appfigures.RateLimited.String(), fmt.Sprintf(
-			"not asked: the API wants no more requests of the account %q before %s", account.Name, minute(account.HeldUntil))
 	case token.Skipped[monitor.Budget] > 0:
-		return "", fmt.Sprintf(
+		return fmt.Sprintf(
 			"not asked: probes may use %d requests a day of the account %q (pacing.quota_share), and the tokens before this one took them",
 			account.Budget, account.Name)
 	case token.Skipped[monitor.Deadline] > 0:
-		return "", "not asked: the time for the check was over before its turn"
+		return "not asked: the time for the check was over before its turn"
 	default:
-		return "", "no answer: the check ended before the API gave one"
+		return "no answer: the check ended before the API gave one"
 	}
 }
 
@@ -114,7 +121,7 @@ func warnings(token monitor.TokenState, now time.Time) []string {
 		found = append(found, explainExpiry(token, left))
 	}
 	if q := token.Quota; q.LimitOK && q.UsedOK && q.Used*100 > q.Limit*quotaNearlyUsed {
-		found = append(found, fmt.Sprintf("The account %q has used %d of its %d requests of this UTC day (%d %%).",
+		found = append(found, fmt.Sprintf("The account %q has used %d of its %d requests of this UTC day (%d%%).",
 			token.Account, q.Used, q.Limit, q.Used*100/q.Limit))
 	}
 	return found

@@ -59,8 +59,8 @@ func (f finding) toJSON() jsonToken {
 		DurationSeconds: f.Last.Duration.Seconds(),
 		Message:         f.message,
 	}
-	if f.result != "" {
-		token.Result = &f.result
+	if f.ended {
+		token.Result = new(f.result.String())
 	}
 	if f.severity != undecided {
 		token.Valid = new(f.severity != denied)

@@ -15,7 +15,7 @@ func (t *table) advice(findings []finding) {
 	const label = appfigures.RateLimited // one of the longest names
 	hanging := strings.Repeat(" ", len(label.String())+len(gap))
 	for _, result := range appfigures.Results() {
-		i := slices.IndexFunc(findings, func(f finding) bool { return f.result == result.String() && f.severity >= undecided })
+		i := slices.IndexFunc(findings, func(f finding) bool { return f.ended && f.result == result && f.severity >= undecided })
 		if i < 0 {
 			continue
 		}

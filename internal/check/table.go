@@ -31,7 +31,7 @@ type column struct {
 }
 
 var columns = []column{
-	{"RESULT", false, func(f finding) string { return cmp.Or(f.result, "no result") }},
+	{"RESULT", false, finding.resultName},
 	{"HTTP", true, func(f finding) string { return orDash(f.Last.HTTPStatus != 0, strconv.Itoa(f.Last.HTTPStatus)) }},
 	{"TIME", true, func(f finding) string { return orDash(f.asked(), latency(f.Last.Duration)) }},
 	{"QUOTA", false, func(f finding) string { return quota(f.Quota) }},
@@ -47,7 +47,7 @@ const (
 // renderTable returns the findings for a person, trouble first, in lines of at most width columns.
 func renderTable(findings []finding, width int, colours palette) string {
 	findings = slices.SortedStableFunc(slices.Values(findings), func(a, b finding) int {
-		return cmp.Or(cmp.Compare(b.severity, a.severity), cmp.Compare(a.result, b.result))
+		return cmp.Or(cmp.Compare(b.severity, a.severity), cmp.Compare(a.rank(), b.rank()))
 	})
 	t := table{width: width, colours: colours}
 	t.measure(findings)
@@ -57,7 +57,7 @@ func renderTable(findings []finding, width int, colours palette) string {
 		t.details(f)
 	}
 	t.advice(findings)
-	fmt.Fprintf(&t.out, "\n%s\n", summary(findings))
+	fmt.Fprintf(&t.out, "\n%s\n", strings.Join(wrap(summary(findings), width), "\n"))
 	return t.out.String()
 }
 
@@ -160,6 +160,22 @@ func quota(q appfigures.Quota) string {
 		limit = strconv.FormatInt(q.Limit, 10)
 	}
 	return used + "/" + limit
+}
+
+// resultName returns what the column RESULT says.
+func (f finding) resultName() string {
+	if !f.ended {
+		return "no result"
+	}
+	return f.result.String()
+}
+
+// rank orders the rows of one severity: by the order of the results, those without one last.
+func (f finding) rank() int {
+	if !f.ended {
+		return appfigures.NumResults
+	}
+	return int(f.result)
 }
 
 // orDash returns text, or a dash when it is not known.

@@ -89,28 +89,34 @@ func cut(text string, width int) string {
 	return text[:fitting(text, width-1)] + "…"
 }
 
-// wrap breaks text into lines of at most width columns (at least 2), between words where it can.
+// wrap breaks text into lines of at most width columns (at least 2): between words, and within those that no line can
+// hold, such as a sentence of a language that writes no spaces.
 func wrap(text string, width int) []string {
 	var lines []string
 	line, room := "", width
+	end := func() {
+		lines = append(lines, line)
+		line, room = "", width
+	}
 	for word := range strings.FieldsSeq(text) {
-		if line != "" && displayWidth(word)+1 > room {
-			lines = append(lines, line)
-			line, room = "", width
+		length := displayWidth(word)
+		if line != "" && length+1 > room && (length <= width || room < len(" ")+2) {
+			end()
 		}
 		if line != "" {
 			word = " " + word
 		}
-		for displayWidth(word) > room { // only the first word of a line can be too long
-			end := fitting(word, room)
-			lines = append(lines, word[:end])
-			word = word[end:]
+		for displayWidth(word) > room {
+			n := fitting(word, room)
+			line += word[:n]
+			word = word[n:]
+			end()
 		}
 		line += word
 		room -= displayWidth(word)
 	}
 	if line != "" {
-		lines = append(lines, line)
+		end()
 	}
 	return lines
 }
