@@ -1,0 +1,176 @@
+package web
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+)
+
+func TestFormats(t *testing.T) {
+	handler := newHandler(t, testOptions(&fakeScraper{snapshot: everyState()}))
+	for accept, want := range map[string]string{
+		"":    "text/plain",
+		"*/*": "text/plain",
+		"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5":                             "application/openmetrics-text",
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,text/plain": "application/vnd.google.protobuf",
+	} {
+		answer := ask(handler, "GET", "/metrics", "Accept", accept)
+		got, _, err := mime.ParseMediaType(answer.Header().Get("Content-Type"))
+		if err != nil || got != want && accept != "*/*" {
+			t.Errorf("Accept %q: Content-Type %q, %v, want %q", accept, got, err, want)
+		}
+		if isOpenMetrics := strings.HasSuffix(answer.Body.String(), "# EOF\n"); isOpenMetrics != (want == "application/openmetrics-text") {
+			t.Errorf("Accept %q: ends as OpenMetrics: %v", accept, isOpenMetrics)
+		}
+	}
+}
+
+func TestCompression(t *testing.T) {
+	handler := newHandler(t, testOptions(&fakeScraper{snapshot: everyState()}))
+	for accept, want := range map[string]bool{
+		"":                       false,
+		"identity":               false,
+		"gzip":                   true,
+		"GZIP":                   true,
+		"zstd, gzip;q=0.8":       true,
+		"gzip;q=0":               false,
+		"gzip; q=0.0, identity":  false,
+		"*":                      true,
+		"*;q=0":                  false,
+		"*, gzip;q=0":            false,
+		"gzipped":                false,
+		"deflate, br":            false,
+		"gzip;q=banana":          true,
+		"gzip, deflate, br, zst": true,
+	} {
+		for _, target := range []string{"/metrics", "/"} {
+			answer := ask(handler, "GET", target, "Accept-Encoding", accept)
+			got := answer.Header().Get("Content-Encoding") == "gzip"
+			if got != want {
+				t.Errorf("%s with Accept-Encoding %q: compressed: %v, want %v", target, accept, got, want)
+			}
+			if vary := strings.Join(answer.Header().Values("Vary"), ","); !strings.Contains(vary, "Accept-Encoding") {
+				t.Errorf("%s: Vary %q", target, vary)
+			}
+			var body io.Reader = answer.Body
+			if length := answer.Header().Get("Content-Length"); length != fmt.Sprint(answer.Body.Len()) {
+				t.Errorf("%s: Content-Length %s of a body of %d", target, length, answer.Body.Len())
+			}
+			if got {
+				unpacked, err := gzip.NewReader(answer.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body = unpacked
+			}
+			if text, err := io.ReadAll(body); err != nil || !strings.Contains(string(text), "mobile") {
+				t.Errorf("%s with Accept-Encoding %q: unreadable: %v", target, accept, err)
+			}
+		}
+	}
+}
+
+// failingGatherer yields an error, with families or without.
+type failingGatherer struct{ families []*dto.MetricFamily }
+
+func (g failingGatherer) Gather() ([]*dto.MetricFamily, error) {
+	return g.families, errors.New("gathering failed")
+}
+
+func TestMetricsSurviveAGatherersError(t *testing.T) {
+	options := testOptions(&fakeScraper{snapshot: everyState()})
+	options.Exposition = func(monitor.Snapshot) prometheus.Gatherer { return failingGatherer{} }
+	handler := newHandler(t, options)
+
+	if answer := ask(handler, "GET", "/metrics"); answer.Code != 200 || !strings.Contains(answer.Body.String(), "go_info 0") {
+		t.Errorf("status %d, want 200 with the rest of the metrics: %s", answer.Code, answer.Body)
+	}
+	answer := ask(handler, "GET", "/metrics")
+	if want := `promhttp_metric_handler_errors_total{cause="gathering"} 1`; !strings.Contains(answer.Body.String(), want) {
+		t.Errorf("want %s in:\n%s", want, answer.Body)
+	}
+	// Nothing at all to show is an error, which a client that asked for compression can read all the same.
+	answer = ask(handler, "GET", "/probe?target=mobile", "Accept-Encoding", "gzip")
+	if answer.Code != 500 || answer.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("status %d, Content-Encoding %q", answer.Code, answer.Header().Get("Content-Encoding"))
+	}
+}
+
+func TestFamiliesAreSorted(t *testing.T) {
+	answer := ask(newHandler(t, testOptions(&fakeScraper{snapshot: everyState()})), "GET", "/metrics")
+	var previous string
+	for line := range strings.Lines(answer.Body.String()) {
+		name, isHelp := strings.CutPrefix(line, "# HELP ")
+		if !isHelp {
+			continue
+		}
+		if name <= previous {
+			t.Errorf("%q after %q", name, previous)
+		}
+		previous = name
+	}
+	parser := expfmt.NewTextParser(1) // UTF-8 names
+	if _, err := parser.TextToMetricFamilies(strings.NewReader(answer.Body.String())); err != nil {
+		t.Error(err)
+	}
+}
+
+// discard is a client that reads and forgets.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) WriteHeader(int)             {}
+
+// BenchmarkMetrics measures what is left of a scrape of 1,000 tokens with 40 series each, when all of them are there.
+func BenchmarkMetrics(b *testing.B) {
+	families := manyFamilies(40, 1000)
+	options := testOptions(&fakeScraper{snapshot: monitor.Snapshot{}})
+	options.Exposition = func(monitor.Snapshot) prometheus.Gatherer {
+		return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil })
+	}
+	handler := newHandler(b, options)
+	for _, encoding := range []string{"identity", "gzip"} {
+		b.Run(encoding, func(b *testing.B) {
+			request, err := http.NewRequest("GET", "/metrics", http.NoBody)
+			if err != nil {
+				b.Fatal(err)
+			}
+			request.Header.Set("Accept-Encoding", encoding)
+			b.ReportAllocs()
+			for b.Loop() {
+				handler.ServeHTTP(discard{make(http.Header)}, request)
+			}
+		})
+	}
+}
+
+// manyFamilies returns gauges with one series a token.
+func manyFamilies(families, tokens int) []*dto.MetricFamily {
+	registry := prometheus.NewRegistry()
+	for family := range families {
+		gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: fmt.Sprintf("appfigures_family_%02d_seconds", family), Help: "For measuring.",
+		}, []string{"token", "result"})
+		registry.MustRegister(gauge)
+		for token := range tokens {
+			gauge.WithLabelValues(fmt.Sprintf("token-%04d", token), "rate_limited").Set(float64(family*token) / 7)
+		}
+	}
+	gathered, err := registry.Gather()
+	if err != nil {
+		panic(err)
+	}
+	return gathered
+}

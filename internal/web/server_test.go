@@ -1,0 +1,187 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener whose connections are in memory, so that a server on it runs in virtual time.
+type pipes struct {
+	connections chan net.Conn
+	closed      chan struct{}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case connection := <-p.connections:
+		return connection, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p pipes) Close() error   { close(p.closed); return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// pipeFrom is the server's end of a connection from a host.
+type pipeFrom struct {
+	net.Conn
+	host string
+}
+
+func (p pipeFrom) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(p.host), Port: 9} }
+
+// dial opens a connection to the server as if from the host.
+func (p pipes) dial(host string) net.Conn {
+	client, server := net.Pipe()
+	p.connections <- pipeFrom{server, host}
+	return client
+}
+
+// serve starts a server for the handler and stops it at the test's end.
+func serve(t *testing.T, handler http.Handler) pipes {
+	listener := pipes{make(chan net.Conn), make(chan struct{})}
+	server := Server(handler, slog.New(slog.DiscardHandler))
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return listener
+}
+
+// closedAfter returns how long it takes until the server closes the connection, having said nothing or an error.
+func closedAfter(t *testing.T, connection net.Conn) time.Duration {
+	t.Helper()
+	start := time.Now()
+	answer, _ := io.ReadAll(connection)
+	if text := string(answer); text != "" && !strings.HasPrefix(text, "HTTP/1.1 4") {
+		t.Errorf("unexpected answer %q", text)
+	}
+	return time.Since(start)
+}
+
+func TestSlowClientsAreCutOff(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		send string
+		want time.Duration
+	}{
+		{"says nothing", "", readHeaderTimeout},
+		{"stops in the header", "GET / HTTP/1.1\r\nHost: x\r\n", readHeaderTimeout},
+		{"stops in the body", "POST /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", readTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			// Reading the body is what net/http does of itself after a handler that did not.
+			drain := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.WriteHeader(http.StatusBadRequest)
+			})
+			connection := serve(t, drain).dial("192.0.2.1")
+			go func() { _, _ = io.WriteString(connection, test.send) }()
+			if got := closedAfter(t, connection); got != test.want {
+				t.Errorf("%s: cut off after %v, want %v", test.name, got, test.want)
+			}
+		})
+	}
+}
+
+func TestOversizeHeadersAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		connection := serve(t, http.NotFoundHandler()).dial("192.0.2.1")
+		go func() {
+			_, _ = fmt.Fprintf(connection, "GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n", strings.Repeat("x", 2*maxHeaderBytes))
+		}()
+		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil || response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%v, %v, want status 431", response, err)
+		}
+		_, _ = io.Copy(io.Discard, connection) // until the server closes it
+	})
+}
+
+// A scrape may last longer than readTimeout and writeTimeout: neither may end its context or keep back its answer.
+func TestLongScrapesAreAnswered(t *testing.T) {
+	const long = 2 * (writeTimeout + readTimeout)
+	for _, target := range []string{"/metrics", "/probe?target=mobile"} {
+		synctest.Test(t, func(t *testing.T) {
+			scraper := &fakeScraper{snapshot: everyState()}
+			scraper.onScrape = func(ctx context.Context, deadline time.Time) {
+				select {
+				case <-ctx.Done():
+					t.Errorf("%s: the context ended: %v", target, ctx.Err())
+				case <-time.After(time.Until(deadline)):
+				}
+			}
+			connection := serve(t, newHandler(t, testOptions(scraper))).dial("192.0.2.1")
+			start := time.Now()
+			go func() {
+				_, _ = fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: x\r\n%s: %d\r\n\r\n", target, timeoutHeader, long/time.Second)
+			}()
+			response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+			if err != nil || response.StatusCode != http.StatusOK {
+				t.Fatalf("%s: %v, %v", target, response, err)
+			}
+			if _, err := io.Copy(io.Discard, response.Body); err != nil {
+				t.Errorf("%s: reading the answer: %v", target, err)
+			}
+			if took := time.Since(start); took >= long || took < long-time.Second {
+				t.Errorf("%s: answered after %v, want just before %v", target, took, long)
+			}
+			_ = connection.Close()
+		})
+	}
+}
+
+func TestAScrapersHangUpEndsItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		scraper := &fakeScraper{snapshot: everyState()}
+		scraper.onScrape = func(ctx context.Context, _ time.Time) {
+			<-ctx.Done()
+			ended <- ctx.Err()
+		}
+		connection := serve(t, newHandler(t, testOptions(scraper))).dial("192.0.2.1")
+		_, _ = io.WriteString(connection, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+		synctest.Wait()
+		_ = connection.Close()
+		if err := <-ended; err != context.Canceled {
+			t.Errorf("the scrape's context ended with %v", err)
+		}
+	})
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := serve(t, newHandler(t, testOptions(&fakeScraper{})))
+		healthy := func(host string) bool {
+			connection := listener.dial(host)
+			defer func() { _ = connection.Close() }()
+			go func() { _, _ = io.WriteString(connection, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n") }()
+			response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+			return err == nil && response.StatusCode == http.StatusOK
+		}
+		var idle []net.Conn
+		for range maxConnections * 3 / 4 {
+			idle = append(idle, listener.dial("192.0.2.1"))
+		}
+		if healthy("192.0.2.1") {
+			t.Error("one client got more than its share of the connections")
+		}
+		if !healthy("192.0.2.2") {
+			t.Error("a greedy client keeps another one out")
+		}
+		for _, connection := range idle {
+			_ = connection.Close()
+		}
+		synctest.Wait()
+		if !healthy("192.0.2.1") {
+			t.Error("closed connections keep their places")
+		}
+	})
+}

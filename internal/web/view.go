@@ -1,0 +1,283 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/advice"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+)
+
+// view is what status.html shows: words, ready to be read.
+type view struct {
+	Style       template.CSS
+	Tone        string       // class of the worst there is: bad, warn, idle, good
+	Icon        template.URL // for the browser's tab, in the same colour
+	Headline    string
+	Counts      []string // how many tokens stand how
+	Notices     []notice
+	Rows        []row
+	Hidden      string // how many rows are left out; empty when none is
+	Accounts    []accountRow
+	Now         moment
+	MetricsPath string // relative to the page, so that it works behind a proxy that strips a prefix
+	Version     string
+}
+
+// notice is what concerns more than one token, with what to do about it.
+type notice struct{ Tone, Title, Text string }
+
+// row is one token.
+type row struct {
+	standing   standing
+	Tone       string
+	State      string
+	Since      moment
+	Name       string
+	Account    string
+	Why        string // the last result in words
+	Message    string // what the API or the network said
+	Note       string // what else the reader should know
+	Action     string // what to do; empty when there is nothing
+	HTTPStatus string
+	Latency    string
+	Quota      string
+	QuotaHigh  bool // more than nine tenths of the account's quota are used
+	Last       moment
+	Next       moment // zero: at the next scrape
+	Expires    moment
+	Expired    bool
+}
+
+// accountRow is one account.
+type accountRow struct {
+	Name   string
+	Budget string
+	Held   string // why it is not probed; empty when it is
+	Until  moment
+}
+
+// newView draws the page's content from a snapshot, with at most maxRows rows.
+func newView(snapshot monitor.Snapshot, maxRows int) view {
+	now := snapshot.Time
+	rows := make([]row, len(snapshot.Tokens))
+	var counts [numStandings]int
+	for i, token := range snapshot.Tokens {
+		rows[i] = newRow(token, now)
+		counts[rows[i].standing]++
+	}
+	slices.SortStableFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.standing, b.standing), cmp.Compare(a.Name, b.Name))
+	})
+	v := view{
+		Notices: notices(snapshot),
+		Rows:    rows[:min(len(rows), maxRows)],
+		Now:     momentAt(now, now),
+	}
+	if hidden := len(rows) - len(v.Rows); hidden > 0 {
+		v.Hidden = plural(hidden, "more token")
+	}
+	v.Tone, v.Headline = headline(counts)
+	for s, count := range counts {
+		if count > 0 && v.Tone != "idle" {
+			v.Counts = append(v.Counts, number(int64(count))+" "+standings[s].counted)
+		}
+	}
+	for _, account := range snapshot.Accounts {
+		v.Accounts = append(v.Accounts, newAccountRow(account, now))
+	}
+	return v
+}
+
+// headline says in one line, with its tone, whether anybody has to get up.
+func headline(counts [numStandings]int) (tone, text string) {
+	total, attention := 0, 0
+	tone = "good"
+	for s, count := range counts {
+		total += count
+		if count > 0 && standing(s).needsAttention() {
+			if attention == 0 {
+				tone = standings[s].class
+			}
+			attention += count
+		}
+	}
+	switch {
+	case attention > 0 && total == 1:
+		return tone, "The token needs attention"
+	case attention == 1:
+		return tone, fmt.Sprintf("1 of %s tokens needs attention", number(int64(total)))
+	case attention > 0:
+		return tone, fmt.Sprintf("%s of %s tokens need attention", number(int64(attention)), number(int64(total)))
+	case counts[waiting] == total:
+		return "idle", "Nothing has been probed yet"
+	case total == 1:
+		return tone, "The token is valid"
+	case counts[waiting] > 0:
+		return tone, "All tokens probed so far are valid"
+	default:
+		return tone, "All tokens are valid"
+	}
+}
+
+func newRow(token monitor.TokenState, now time.Time) row {
+	s := standingOf(token, now)
+	r := row{
+		standing: s,
+		Tone:     standings[s].class,
+		State:    standings[s].word,
+		Since:    momentAt(standingSince(s, token), now),
+		Name:     token.Name,
+		Account:  token.Account,
+		Next:     momentAt(later(token.NextDue, now), now),
+		Expires:  momentAt(token.ExpiresAt, now),
+		Expired:  !token.ExpiresAt.After(now),
+		Note:     note(s, token, now),
+	}
+	if quota := token.Quota; quota.UsedOK && quota.LimitOK {
+		r.Quota = number(quota.Used) + " of " + number(quota.Limit)
+		r.QuotaHigh = float64(quota.Used) > 0.9*float64(quota.Limit)
+	} else if quota.UsedOK {
+		r.Quota = number(quota.Used)
+	}
+	if !token.Probed {
+		r.Why = "The next scrape probes it."
+		if r.Next.Relative != "" {
+			r.Why = "Its account's pause or budget holds the first probe back."
+		}
+		return r
+	}
+	r.Why = advice.Describe(token.Last.Result)
+	if token.Last.Result != appfigures.Valid {
+		r.Message = token.Last.Message
+		r.Action = advice.For(token.Last.Result)
+	}
+	if token.Last.HTTPStatus != 0 {
+		r.HTTPStatus = strconv.Itoa(token.Last.HTTPStatus)
+	}
+	if token.Last.Result != appfigures.NoToken {
+		r.Latency = latency(token.Last.Duration)
+	}
+	r.Last = momentAt(token.Last.Start, now)
+	return r
+}
+
+// later returns t when it is yet to come, else zero.
+func later(t, now time.Time) time.Time {
+	if t.After(now) {
+		return t
+	}
+	return time.Time{}
+}
+
+// note says what a token's standing does not: an older verdict that stands, an expiry that is near.
+func note(s standing, token monitor.TokenState, now time.Time) string {
+	given := momentAt(token.VerdictTime, now).Relative
+	switch {
+	case s == unconfirmed:
+		return fmt.Sprintf("It was valid when the API last judged it, %s, and counts as valid until the API says otherwise.", given)
+	case s == denied && token.Last.Result.Verdict() == appfigures.Undecided:
+		return fmt.Sprintf("It was denied when the API last judged it, %s, and counts as denied until the API says otherwise.", given)
+	case s == expiring && token.ExpiresAt.After(now):
+		return "It still works. Replace it before it expires, and set expires_at anew."
+	case s == expiring:
+		return "It works past the expiry that the configuration gives. Set expires_at to what is true."
+	default:
+		return ""
+	}
+}
+
+func newAccountRow(account monitor.AccountState, now time.Time) accountRow {
+	a := accountRow{Name: account.Name, Budget: "The API has not reported a limit yet, so probes are not paced."}
+	if account.BudgetKnown {
+		a.Budget = fmt.Sprintf("%s of %s requests that probes may make today (UTC)", number(account.Used), number(account.Budget))
+	}
+	if account.HeldUntil.After(now) {
+		a.Until = momentAt(account.HeldUntil, now)
+		a.Held = "The API asked to slow down."
+		if account.HeldFor == appfigures.DailyLimit {
+			a.Held = "All of the account's requests of the day are used up."
+		}
+	}
+	return a
+}
+
+// quiet is how long nothing may have been probed, though something was due, before the page wonders who scrapes.
+const quiet = 15 * time.Minute
+
+// notices says what concerns all tokens, or an account's.
+func notices(snapshot monitor.Snapshot) []notice {
+	var all []notice
+	last := lastProbe(snapshot.Tokens)
+	if last.IsZero() {
+		all = append(all, notice{"idle", "The exporter probes when it is scraped.",
+			"Let Prometheus scrape the metrics, or open them here once; what the API says is then shown on this page."})
+	}
+	if nobodyAnswered(snapshot.Tokens) {
+		all = append(all, notice{"warn", "The API answers no token.",
+			"The network, a proxy or the API itself is at fault rather than the tokens. Their last verdicts stand."})
+	}
+	if !last.IsZero() && snapshot.Time.Sub(last) > quiet && anyDue(snapshot) {
+		all = append(all, notice{"warn", "Nobody seems to scrape this exporter.",
+			fmt.Sprintf("The last probe was %s, and more are due. The exporter probes only when it is scraped: check that Prometheus reaches it.",
+				momentAt(last, snapshot.Time).Relative)})
+	}
+	return append(all, pauses(snapshot)...)
+}
+
+// pauses says which accounts the API asked not to bother; of several, only how many.
+func pauses(snapshot monitor.Snapshot) []notice {
+	var held []accountRow
+	for _, account := range snapshot.Accounts {
+		if row := newAccountRow(account, snapshot.Time); row.Held != "" {
+			held = append(held, row)
+		}
+	}
+	switch len(held) {
+	case 0:
+		return nil
+	case 1:
+		return []notice{{"warn", fmt.Sprintf("Account %s is not probed until %s.", held[0].Name, held[0].Until.Minute), held[0].Held}}
+	default:
+		return []notice{{"warn", fmt.Sprintf("%s accounts are not probed for now.", number(int64(len(held)))),
+			"The API asked for a pause; the list of accounts below says until when."}}
+	}
+}
+
+// nobodyAnswered reports whether several tokens were probed and none of the last probes reached the API.
+func nobodyAnswered(tokens []monitor.TokenState) bool {
+	asked := 0
+	for _, token := range tokens {
+		switch {
+		case !token.Probed || token.Last.Result == appfigures.NoToken:
+		case token.Last.Result.Answered():
+			return false
+		default:
+			asked++
+		}
+	}
+	return asked > 1
+}
+
+// lastProbe returns when the latest probe of any token began; zero before the first.
+func lastProbe(tokens []monitor.TokenState) time.Time {
+	var last time.Time
+	for _, token := range tokens {
+		if token.Probed && token.Last.Start.After(last) {
+			last = token.Last.Start
+		}
+	}
+	return last
+}
+
+// anyDue reports whether a scrape would have probed something by now.
+func anyDue(snapshot monitor.Snapshot) bool {
+	return slices.ContainsFunc(snapshot.Tokens, func(token monitor.TokenState) bool {
+		return !token.NextDue.After(snapshot.Time)
+	})
+}

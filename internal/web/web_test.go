@@ -1,0 +1,297 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+)
+
+// exposeNames stands in for the collector: one series a token.
+func exposeNames(snapshot monitor.Snapshot) prometheus.Gatherer {
+	registry := prometheus.NewRegistry()
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "appfigures_token_info", Help: "Tokens."}, []string{"token"})
+	registry.MustRegister(info)
+	for _, token := range snapshot.Tokens {
+		info.WithLabelValues(token.Name).Set(1)
+	}
+	return registry
+}
+
+// testOptions are those of a healthy exporter; the process' own metrics are one gauge.
+func testOptions(scraper Scraper) Options {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_info", Help: "Stands for the process' metrics."}))
+	return Options{
+		Scraper:        scraper,
+		Exposition:     exposeNames,
+		Registry:       registry,
+		TimeoutOffset:  500 * time.Millisecond,
+		DefaultTimeout: func() time.Duration { return 10 * time.Second },
+		Ready:          func() bool { return true },
+		Reload:         func() error { return nil },
+		LastReload:     func() (bool, time.Time) { return true, threeAtNight },
+		Version:        "1.2.3",
+		Logger:         slog.New(slog.DiscardHandler),
+	}
+}
+
+func newHandler(t testing.TB, options Options) http.Handler {
+	t.Helper()
+	handler, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler
+}
+
+// ask makes one request with alternating names and values of header fields.
+func ask(handler http.Handler, method, target string, header ...string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(method, target, nil)
+	for pair := range slices.Chunk(header, 2) {
+		request.Header.Set(pair[0], pair[1])
+	}
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, request)
+	return recorder
+}
+
+func TestEndpoints(t *testing.T) {
+	const tokens, process = "appfigures_token_info{", "go_info 0"
+	set := func(change func(*Options)) func(*Options) { return change }
+	for _, test := range []struct {
+		name    string
+		options func(*Options)
+		method  string
+		target  string
+		status  int
+		has     []string // in the body
+		lacks   []string
+		scrapes int32
+	}{
+		{name: "page", target: "/", status: 200, has: []string{"<h1", "12 of 15 tokens need attention"}},
+		{name: "page, metrics elsewhere", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/", status: 200, has: []string{`href="./telemetry"`}},
+		{name: "page by HEAD", method: "HEAD", target: "/", status: 200},
+		{name: "page by POST", method: "POST", target: "/", status: 405},
+		{name: "unknown", target: "/nowhere", status: 404},
+		{name: "below the page", target: "/index.html", status: 404},
+		{name: "below the metrics", target: "/metrics/x", status: 404},
+
+		{name: "metrics", target: "/metrics", status: 200, scrapes: 1, has: []string{tokens, process, "promhttp_metric_handler_requests_total", "promhttp_metric_handler_errors_total", "promhttp_metric_handler_requests_in_flight 1"}},
+		{name: "metrics by name", target: "/metrics?name[]=go_info", status: 200, scrapes: 1, has: []string{process}, lacks: []string{tokens}},
+		{name: "metrics by HEAD", method: "HEAD", target: "/metrics", status: 200},
+		{name: "metrics by POST", method: "POST", target: "/metrics", status: 405},
+		{name: "metrics elsewhere", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/telemetry", status: 200, scrapes: 1, has: []string{tokens}},
+		{name: "metrics no more here", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/metrics", status: 404},
+		{name: "metrics below a directory", options: set(func(o *Options) { o.TelemetryPath = "/a/" }), target: "/a/", status: 200, scrapes: 1, has: []string{tokens}},
+		{name: "metrics at the root", options: set(func(o *Options) { o.TelemetryPath = "/" }), target: "/", status: 200, scrapes: 1, has: []string{tokens}, lacks: []string{"<h1"}},
+		{name: "metrics without tokens", options: set(func(o *Options) { o.NoTokens = true }), target: "/metrics", status: 200, has: []string{process}, lacks: []string{tokens}},
+
+		{name: "probe", target: "/probe?target=mobile", status: 200, scrapes: 1, has: []string{`appfigures_token_info{token="mobile"}`}, lacks: []string{"go_info", "promhttp_", "reporting"}},
+		{name: "probe with other parameters", target: "/probe?module=x&target=mobile", status: 200, scrapes: 1},
+		{name: "probe without tokens on /metrics", options: set(func(o *Options) { o.NoTokens = true }), target: "/probe?target=mobile", status: 200, scrapes: 1},
+		{name: "probe by HEAD", method: "HEAD", target: "/probe?target=mobile", status: 200},
+		{name: "probe by POST", method: "POST", target: "/probe?target=mobile", status: 405},
+		{name: "probe of a strange name", target: "/probe?target=" + url.QueryEscape(`<script>alert("x")</script>`), status: 200, scrapes: 1},
+		{name: "probe of nothing", target: "/probe", status: 400, has: []string{"/probe?target=NAME"}},
+		{name: "probe of an empty name", target: "/probe?target=", status: 400},
+		{name: "probe of two", target: "/probe?target=mobile&target=etl", status: 400},
+		{name: "probe of the same twice", target: "/probe?target=mobile&target=mobile", status: 400},
+		{name: "probe of an unknown name", target: "/probe?target=pat_12345", status: 404, has: []string{"/sd"}, lacks: []string{"pat_12345"}},
+		{name: "probe of a URL", target: "/probe?target=http://127.0.0.1/", status: 404, lacks: []string{"127.0.0.1"}},
+		{name: "probe with a broken query", target: "/probe?target=mobile;x=%zz", status: 400, lacks: []string{"%zz"}},
+
+		{name: "discovery", target: "/sd", status: 200, has: []string{`"targets":["mobile"]`}},
+		{name: "discovery by POST", method: "POST", target: "/sd", status: 405},
+
+		{name: "healthy", target: "/-/healthy", status: 200, has: []string{"healthy"}},
+		{name: "healthy by HEAD", method: "HEAD", target: "/-/healthy", status: 200},
+		{name: "healthy while shutting down", options: set(func(o *Options) { o.Ready = func() bool { return false } }), target: "/-/healthy", status: 200},
+		{name: "ready", target: "/-/ready", status: 200, has: []string{"ready"}},
+		{name: "not ready", options: set(func(o *Options) { o.Ready = func() bool { return false } }), target: "/-/ready", status: 503, has: []string{"not ready"}},
+
+		{name: "reload", method: "POST", target: "/-/reload", status: 200, has: []string{"was reloaded"}},
+		{name: "reload by GET", target: "/-/reload", status: 405},
+		{name: "reload that fails", options: set(func(o *Options) { o.Reload = func() error { return errors.New("config.yml:3: tokens: none") } }), method: "POST", target: "/-/reload", status: 500, has: []string{"was not reloaded", "config.yml:3: tokens: none"}},
+
+		{name: "no profiles unasked", target: "/debug/pprof/", status: 404},
+		{name: "no heap unasked", target: "/debug/pprof/heap", status: 404},
+		{name: "profiles", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/", status: 200, has: []string{"goroutine"}},
+		{name: "heap", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/heap", status: 200},
+		{name: "command line", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/cmdline", status: 200},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			scraper := &fakeScraper{snapshot: everyState()}
+			options := testOptions(scraper)
+			if test.options != nil {
+				test.options(&options)
+			}
+			method := test.method
+			if method == "" {
+				method = http.MethodGet
+			}
+			answer := ask(newHandler(t, options), method, test.target)
+			if answer.Code != test.status {
+				t.Errorf("status %d, want %d: %s", answer.Code, test.status, answer.Body)
+			}
+			if allow := answer.Header().Get("Allow"); (answer.Code == 405) != (allow != "") {
+				t.Errorf("status %d with Allow %q", answer.Code, allow)
+			}
+			for _, want := range test.has {
+				if !strings.Contains(answer.Body.String(), want) {
+					t.Errorf("the body lacks %q:\n%s", want, answer.Body)
+				}
+			}
+			for _, bad := range append(test.lacks, sentinel) {
+				if strings.Contains(answer.Body.String(), bad) {
+					t.Errorf("the body has %q:\n%s", bad, answer.Body)
+				}
+			}
+			if got := scraper.scrapes.Load(); got != test.scrapes {
+				t.Errorf("%d scrapes, want %d", got, test.scrapes)
+			}
+		})
+	}
+}
+
+func TestTelemetryPathsThatAreRefused(t *testing.T) {
+	for path, want := range map[string]string{
+		"metrics":              "must begin with a slash",
+		"/a{b}":                "must be a plain path",
+		"/a%20b":               "must be a plain path",
+		"/a?b":                 "must be a plain path",
+		"//metrics":            "must be a plain path",
+		"/metrics//":           "must be a plain path",
+		"/a/../b":              "must be a plain path",
+		"/probe":               "something else",
+		"/sd":                  "something else",
+		"/-/healthy":           "something else",
+		"/-/reload":            "something else",
+		"/debug/pprof/":        "profiles",
+		"/debug/pprof/profile": "profiles",
+	} {
+		options := testOptions(&fakeScraper{})
+		options.TelemetryPath, options.EnablePprof = path, true
+		_, err := New(options)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--web.telemetry-path") {
+			t.Errorf("%q: error %v, want one that says %q", path, err, want)
+		}
+	}
+}
+
+func TestProbeOfATokenThatAReloadRemoves(t *testing.T) {
+	scraper := &fakeScraper{snapshot: everyState()}
+	scraper.onScrape = func(context.Context, time.Time) { scraper.snapshot.Tokens = nil }
+	if answer := ask(newHandler(t, testOptions(scraper)), "GET", "/probe?target=mobile"); answer.Code != 404 {
+		t.Errorf("status %d, want 404", answer.Code)
+	}
+}
+
+func TestReloadRefusesOtherSites(t *testing.T) {
+	for _, test := range []struct {
+		header []string
+		status int
+	}{
+		{nil, 200}, // curl
+		{[]string{"Sec-Fetch-Site", "same-origin"}, 200},
+		{[]string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{[]string{"Origin", "https://evil.example"}, 403},
+	} {
+		reloads := 0
+		options := testOptions(&fakeScraper{})
+		options.Reload = func() error { reloads++; return nil }
+		answer := ask(newHandler(t, options), "POST", "/-/reload", test.header...)
+		if answer.Code != test.status || (reloads == 1) != (test.status == 200) {
+			t.Errorf("%q: status %d after %d reloads, want %d", test.header, answer.Code, reloads, test.status)
+		}
+	}
+}
+
+func TestScrapeDeadline(t *testing.T) {
+	for header, want := range map[string]time.Duration{"2": 1500 * time.Millisecond, "": 10 * time.Second, "soon": 10 * time.Second} {
+		for _, target := range []string{"/metrics", "/probe?target=mobile"} {
+			scraper := &fakeScraper{snapshot: everyState()}
+			var got time.Duration
+			scraper.onScrape = func(_ context.Context, deadline time.Time) { got = time.Until(deadline) }
+			ask(newHandler(t, testOptions(scraper)), "GET", target, timeoutHeader, header)
+			if got > want || got < want-time.Second {
+				t.Errorf("%s with header %q: %v left, want %v", target, header, got, want)
+			}
+		}
+	}
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	options := testOptions(&fakeScraper{snapshot: everyState()})
+	options.EnablePprof = true
+	handler := newHandler(t, options)
+	for _, target := range []string{"/", "/metrics", "/probe?target=mobile", "/probe", "/sd", "/nowhere", "/-/healthy", "/debug/pprof/"} {
+		header := ask(handler, "GET", target).Header()
+		policy := header.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'"} {
+			if !strings.Contains(policy, want) {
+				t.Errorf("%s: Content-Security-Policy %q lacks %s", target, policy, want)
+			}
+		}
+		if strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") {
+			t.Errorf("%s: Content-Security-Policy %q permits too much", target, policy)
+		}
+		for key, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+			if got := header.Get(key); got != want {
+				t.Errorf("%s: %s %q, want %q", target, key, got, want)
+			}
+		}
+	}
+}
+
+func TestConfiguredSecurityHeadersStand(t *testing.T) {
+	handler := newHandler(t, testOptions(&fakeScraper{snapshot: everyState()}))
+	const configured = "default-src 'self'"
+	for _, target := range []string{"/", "/-/healthy"} {
+		recorder := httptest.NewRecorder()
+		recorder.Header().Set("Content-Security-Policy", configured) // as exporter-toolkit does
+		handler.ServeHTTP(recorder, httptest.NewRequest("GET", target, nil))
+		if got := recorder.Header().Get("Content-Security-Policy"); got != configured {
+			t.Errorf("%s: Content-Security-Policy %q, want the configured %q", target, got, configured)
+		}
+	}
+}
+
+func FuzzProbeTarget(f *testing.F) {
+	scraper := &fakeScraper{snapshot: everyState()}
+	handler := newHandler(f, testOptions(scraper))
+	for _, query := range []string{"", "target", "target=", "target=mobile", "target=mobile&target=mobile", "target=http://x/", "target=%zz", "target=a;b", "target=%00", "Target=mobile", "target=mobile&name[]=x", "target[]=mobile", "target=%6dobile"} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		request := httptest.NewRequest("GET", "/probe", nil)
+		request.URL.RawQuery = query
+		before := scraper.scrapes.Load()
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		want := http.StatusBadRequest
+		values, err := url.ParseQuery(query)
+		if names := values["target"]; err == nil && len(names) == 1 && names[0] != "" {
+			want = http.StatusNotFound
+			if scraper.Has(names[0]) {
+				want = http.StatusOK
+			}
+		}
+		if recorder.Code != want {
+			t.Errorf("%q: status %d, want %d", query, recorder.Code, want)
+		}
+		if probed := scraper.scrapes.Load() > before; probed != (want == http.StatusOK) {
+			t.Errorf("%q: status %d, probed: %v", query, recorder.Code, probed)
+		}
+	})
+}
