@@ -1,0 +1,238 @@
+package web
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+)
+
+// A password that bcrypt knows by this hash; the health check is told neither.
+const users = "basic_auth_users:\n  prometheus: $2y$04$Wfh9GQyGuYSLpZOaMmbxVO6XuL1FMrvLqJVBxNDvUMeJ2p5Vxkq7y\n"
+
+// writePair writes a self-signed certificate for another host, NAME.crt, and its key, NAME.key.
+func writePair(t *testing.T, directory, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"exporter.example"}, NotAfter: time.Now().Add(time.Hour)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		name + ".crt": {Type: "CERTIFICATE", Bytes: certificate},
+		name + ".key": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(directory, file), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// writeConfig writes a web configuration and returns its path.
+func writeConfig(t *testing.T, directory, text string) string {
+	t.Helper()
+	file, err := os.CreateTemp(directory, "web-*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.Name()
+}
+
+// run serves the handler on a loopback port as the exporter does, and returns its address.
+func run(t *testing.T, handler http.Handler, configFile string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := Server(handler, slog.New(slog.DiscardHandler))
+	go func() {
+		_ = toolkit.Serve(listener, server, &toolkit.FlagConfig{WebConfigFile: &configFile}, slog.New(slog.DiscardHandler))
+	}()
+	t.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
+}
+
+func TestHealthcheck(t *testing.T) {
+	directory := t.TempDir()
+	writePair(t, directory, "server")
+	writePair(t, directory, "other")
+	const (
+		tlsOn     = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+		otherTLS  = "tls_server_config:\n  cert_file: other.crt\n  key_file: other.key\n"
+		rateLimit = "rate_limit:\n  interval: 1h\n  burst: 0\n"
+	)
+	anyClient := tlsOn + "  client_auth_type: RequireAnyClientCert\n"
+	status := func(code int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
+	}
+	healthy := newHandler(t, testOptions(&fakeScraper{}))
+	for _, test := range []struct {
+		name    string
+		handler http.Handler
+		server  string // the server's web configuration
+		check   string // the health check's, where it is another
+		want    string // in the error; empty for none
+	}{
+		{name: "plain", handler: healthy},
+		{name: "not healthy", handler: status(500), want: "500 Internal Server Error"},
+		{name: "a stranger's 401", handler: status(401), want: "401"},
+		{name: "a stranger's 429", handler: status(429), want: "429"},
+		{name: "a redirect", handler: http.RedirectHandler("/elsewhere", 302), want: "302"},
+		{name: "basic auth", handler: healthy, server: users},
+		{name: "TLS", handler: healthy, server: tlsOn},
+		{name: "TLS and basic auth", handler: healthy, server: tlsOn + users},
+		{name: "TLS 1.2", handler: healthy, server: tlsOn + "  max_version: TLS12\n"},
+		{name: "TLS, not healthy", handler: status(503), server: tlsOn, want: "503"},
+		{name: "TLS of somebody else", handler: healthy, server: tlsOn, check: otherTLS, want: "not the one"},
+		{name: "TLS unexpected", handler: healthy, server: tlsOn, check: users, want: "400 Bad Request"},
+		{name: "TLS expected in vain", handler: healthy, check: tlsOn, want: "server gave HTTP response to HTTPS client"},
+		{name: "client certificate", handler: healthy, server: anyClient},
+		{name: "client certificate, TLS 1.2", handler: healthy, server: anyClient + "  max_version: TLS12\n"},
+		{name: "client certificate not announced", handler: healthy, server: anyClient, check: tlsOn, want: "certificate required"},
+		{name: "client certificate of somebody else", handler: healthy, server: anyClient, check: strings.ReplaceAll(anyClient, "server.", "other."), want: "not the one"},
+		{name: "rate limit", handler: healthy, server: rateLimit},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			serverFile, checkFile := "", ""
+			if test.server != "" {
+				serverFile = writeConfig(t, directory, test.server)
+				checkFile = serverFile
+			}
+			if test.check != "" {
+				checkFile = writeConfig(t, directory, test.check)
+			}
+			err := Healthcheck(t.Context(), run(t, test.handler, serverFile), checkFile)
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("error %v, want one that says %q", err, test.want)
+			case err != nil && !strings.Contains(err.Error(), "--web.listen-address"):
+				t.Errorf("error %v does not say where to look", err)
+			}
+		})
+	}
+}
+
+func TestHealthcheckOfNobody(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close()
+	_, port, _ := net.SplitHostPort(address)
+	for _, listen := range []string{address, ":" + port, "0.0.0.0:" + port} {
+		if err := Healthcheck(t.Context(), listen, ""); err == nil || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("%s: %v, want connection refused", listen, err)
+		}
+	}
+}
+
+func TestHealthcheckReachesEveryAddress(t *testing.T) {
+	listener, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := Server(newHandler(t, testOptions(&fakeScraper{})), slog.New(slog.DiscardHandler))
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	for _, host := range []string{"", "0.0.0.0", "[::]", "127.0.0.1", "localhost"} {
+		if err := Healthcheck(t.Context(), host+":"+port, ""); err != nil {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
+}
+
+func TestHealthcheckGivesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	blocked := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel() // stands for the time being up
+		<-r.Context().Done()
+	})
+	if err := Healthcheck(ctx, run(t, blocked, ""), ""); err == nil || !strings.Contains(err.Error(), "context canceled") {
+		t.Errorf("error %v, want context canceled", err)
+	}
+}
+
+func TestDialAddresses(t *testing.T) {
+	for listen, want := range map[string][]string{
+		":10187":              {"127.0.0.1:10187", "[::1]:10187"},
+		"0.0.0.0:10187":       {"127.0.0.1:10187"},
+		"[::]:10187":          {"[::1]:10187", "127.0.0.1:10187"},
+		"[::1]:10187":         {"[::1]:10187"},
+		"192.0.2.1:10187":     {"192.0.2.1:10187"},
+		"exporter:http":       {"exporter:http"},
+		"[fe80::1%eth0]:1018": {"[fe80::1%eth0]:1018"},
+	} {
+		if got, err := dialAddresses(listen); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v, want %v", listen, got, err, want)
+		}
+	}
+	for listen, want := range map[string]string{
+		"10187":          "must be host:port",
+		"":               "must be host:port",
+		"localhost":      "must be host:port",
+		"127.0.0.1:0":    "fixed one",
+		"127.0.0.1:":     "fixed one",
+		"vsock://:9":     "TCP",
+		"unix:///x.sock": "TCP",
+	} {
+		if _, err := dialAddresses(listen); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want one that says %q", listen, err, want)
+		}
+	}
+}
+
+func TestHealthcheckConfigurationErrorsQuoteNothing(t *testing.T) {
+	directory := t.TempDir()
+	const secret = "s3cret-hash"
+	if err := os.WriteFile(filepath.Join(directory, "no.pem"), []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"basic_auth_users: " + secret:                               "not a web configuration",
+		"tls_server_config:\n\tcert: " + secret:                     "not a web configuration",
+		"tls_server_config:\n  cert: " + secret:                     "not PEM",
+		"tls_server_config:\n  cert_file: no.pem\n":                 "not PEM",
+		"tls_server_config:\n  cert_file: missing.pem\n# " + secret: "missing.pem",
+	} {
+		err := Healthcheck(t.Context(), "127.0.0.1:1", writeConfig(t, directory, text))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) {
+			t.Errorf("%q: error %v, want one that says %q and nothing secret", text, err, want)
+		}
+	}
+	if err := Healthcheck(t.Context(), ":1", filepath.Join(directory, "none.yml")); err == nil || !strings.Contains(err.Error(), "none.yml") {
+		t.Errorf("error %v, want one that names the missing file", err)
+	}
+}
