@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -192,9 +193,11 @@ func (p *program) load() (*config.Config, error) {
 	return cfg, nil
 }
 
-// fail prints an error for a person and returns code.
+// fail prints an error for a person, each of its lines whole, and returns code.
 func (p *program) fail(err error, code int) int {
-	fmt.Fprintf(p.stderr, "appfigures_exporter: %v\n", err)
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(p.stderr, "appfigures_exporter: %s\n", strings.TrimSuffix(line, "\n"))
+	}
 	return code
 }
 

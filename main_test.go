@@ -35,7 +35,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"--bogus"}, 1, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
 		{[]string{"check", "--bogus"}, 3, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
 		{[]string{"--timeout-offset=soon"}, 1, "", "appfigures_exporter: \"soon\" is no time: use seconds, as in 0.5, or a duration, as in 500ms"},
-		{[]string{"--config.check", "--config.file", valid}, 0, "The configuration is valid: 1 tokens.\n", ""},
+		{[]string{"--config.check", "--config.file", valid}, 0, "The configuration is valid; tokens: 1.\n", ""},
 		{[]string{"--config.check", "--config.file", bad}, 1, "", "appfigures_exporter: " + bad + ":4: tokens[0]: "},
 		{[]string{"--config.file", "missing.yml"}, 1, "", "appfigures_exporter: reading the configuration: open missing.yml: "},
 		{[]string{"--config.file", valid, "--web.telemetry-path=metrics"}, 1, "", `time=`},

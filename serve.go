@@ -38,7 +38,7 @@ func (p *program) serve(ctx context.Context) int {
 		return p.fail(err, exitError)
 	}
 	if *p.configCheck {
-		fmt.Fprintf(p.stdout, "The configuration is valid: %d tokens.\n", len(cfg.Tokens))
+		fmt.Fprintf(p.stdout, "The configuration is valid; tokens: %d.\n", len(cfg.Tokens))
 		return exitOK
 	}
 	return p.serveConfig(ctx, cfg, p.load, func(context.Context, *monitor.Monitor) {})
