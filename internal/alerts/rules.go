@@ -1,0 +1,150 @@
+// Package alerts turns the Prometheus rules, the one source of the alerts, into what Grafana needs to raise the same
+// ones. It is for making and checking the shipped files; the exporter itself does not use it.
+//
+//go:generate go run ./generate
+package alerts
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Group is a group of Prometheus rules, evaluated in order at one time.
+type Group struct {
+	Name     string `yaml:"name"`
+	Interval string `yaml:"interval"` // as Prometheus writes durations
+	Rules    []Rule `yaml:"rules"`
+}
+
+// Rule is a Prometheus rule: it records under a name, or it alerts.
+type Rule struct {
+	Record        string            `yaml:"record"`
+	Alert         string            `yaml:"alert"`
+	Expr          string            `yaml:"expr"`
+	For           string            `yaml:"for"`
+	KeepFiringFor string            `yaml:"keep_firing_for"`
+	Labels        map[string]string `yaml:"labels"`
+	Annotations   map[string]string `yaml:"annotations"`
+}
+
+// Parse reads a file of Prometheus rules. It refuses keys that Prometheus does not know.
+func Parse(r io.Reader) ([]Group, error) {
+	var file struct {
+		Groups []Group `yaml:"groups"`
+	}
+	decoder := yaml.NewDecoder(r)
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil {
+		return nil, fmt.Errorf("reading Prometheus rules: %w", err)
+	}
+	return file.Groups, nil
+}
+
+// Alerts returns the rules of the group that alert.
+func (g Group) Alerts() []Rule {
+	var alerts []Rule
+	for _, r := range g.Rules {
+		if r.Alert != "" {
+			alerts = append(alerts, r)
+		}
+	}
+	return alerts
+}
+
+// Condition is an alert's expression, taken apart: it is true where Query Operator Threshold is.
+type Condition struct {
+	Query     string
+	Operator  string // ">", "<" or "=="
+	Threshold float64
+}
+
+var comparisonRE = regexp.MustCompile(`(?s)^(.*\S)\s+(>|<|==)\s+([0-9.]+)\s*$`)
+
+// Condition takes the rule's expression apart. It wants one comparison with a number at its end, and before that
+// nothing outside parentheses that binds less tightly.
+func (r Rule) Condition() (Condition, error) {
+	m := comparisonRE.FindStringSubmatch(r.Expr)
+	if m == nil {
+		return Condition{}, fmt.Errorf("%s: the expression must end in one comparison (> < ==) with a number", r.Alert)
+	}
+	threshold, err := strconv.ParseFloat(m[3], 64)
+	if err != nil {
+		return Condition{}, fmt.Errorf("%s: threshold: %w", r.Alert, err)
+	}
+	if loose := looseOperator(m[1]); loose != "" {
+		return Condition{}, fmt.Errorf("%s: %q binds less tightly than the comparison at the end: put parentheses around what is compared", r.Alert, loose)
+	}
+	return Condition{Query: m[1], Operator: m[2], Threshold: threshold}, nil
+}
+
+// tokenRE finds what can be an operator or a parenthesis, and strings and names, so as to skip what is in them.
+var tokenRE = regexp.MustCompile(`"[^"]*"|'[^']*'|[a-zA-Z_:][a-zA-Z0-9_:]*|[()\[\]{}]|[=!<>]=?~?`)
+
+// looseOperator returns an operator of the query that stands outside all parentheses and binds no tighter than a
+// comparison, or nothing.
+func looseOperator(query string) string {
+	depth := 0
+	for _, token := range tokenRE.FindAllString(query, -1) {
+		switch token {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			depth--
+		case "and", "or", "unless", "==", "!=", ">", "<", ">=", "<=":
+			if depth == 0 {
+				return token
+			}
+		}
+	}
+	return ""
+}
+
+// nameRE finds names, and also numbers and durations such as 1d:1m, which may hold a colon too but begin with a digit.
+var nameRE = regexp.MustCompile(`[a-zA-Z0-9_:]+`)
+
+// WithoutRecords returns the group's alerts with the names of recording rules replaced by what these record, so that
+// they stand on the exporter's own metrics. A recording rule may use those before it.
+func (g Group) WithoutRecords() ([]Rule, error) {
+	records := map[string]string{}
+	var alerts []Rule
+	for _, r := range g.Rules {
+		expr, err := inline(strings.TrimSpace(r.Expr), records)
+		if err != nil {
+			return nil, fmt.Errorf("%s%s: %w", r.Record, r.Alert, err)
+		}
+		if r.Record != "" {
+			records[r.Record] = expr
+			continue
+		}
+		r.Expr = expr
+		alerts = append(alerts, r)
+	}
+	return alerts, nil
+}
+
+// inline puts the expressions of records, in parentheses and indented, in the place of their names.
+func inline(expr string, records map[string]string) (string, error) {
+	var problem error
+	lines := strings.Split(expr, "\n")
+	for i, line := range lines {
+		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+		lines[i] = nameRE.ReplaceAllStringFunc(line, func(name string) string {
+			recorded, ok := records[name]
+			switch {
+			case ok:
+				recorded = strings.ReplaceAll(recorded, "\n", "\n"+indent+"  ")
+				return "(\n" + indent + "  " + recorded + "\n" + indent + ")"
+			case strings.Contains(name, ":") && (name[0] < '0' || name[0] > '9'):
+				problem = errors.Join(problem, fmt.Errorf("%s is not recorded by a rule before it", name))
+			}
+			return name
+		})
+	}
+	return strings.Join(lines, "\n"), problem
+}
