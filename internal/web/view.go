@@ -216,7 +216,7 @@ func notices(snapshot monitor.Snapshot) []notice {
 	last := lastProbe(snapshot.Tokens)
 	if last.IsZero() {
 		all = append(all, notice{"idle", "The exporter probes when it is scraped.",
-			"Let Prometheus scrape the metrics, or open them here once; what the API says is then shown on this page."})
+			"Let Prometheus scrape it; what the API says is then shown on this page."})
 	}
 	if nobodyAnswered(snapshot.Tokens) {
 		all = append(all, notice{"warn", "The API answers no token.",
