@@ -108,7 +108,7 @@ func (o Options) isDumb() bool { return o.Getenv("TERM") == "dumb" }
 // Widths of the table, in columns.
 const (
 	standardWidth = 80  // of files, pipes, and terminals of unknown width
-	minWidth      = 64  // below that the columns have no place
+	minWidth      = 64  // leaves 8 columns for names beside the widest cells that can be
 	maxWidth      = 120 // above that lines are hard to read
 )
 

@@ -95,10 +95,22 @@ func TestThereIsTimeForEveryTokenWhenAllHang(t *testing.T) {
 	}
 }
 
-func TestACheckNeverLastsLongerThanADay(t *testing.T) {
-	cfg := &config.Config{Timeout: 1<<63 - 1, MaxConcurrency: 1, Tokens: make([]config.Token, 1000)}
-	if got := patience(cfg); got != maxPatience {
-		t.Errorf("patience = %v, want %v", got, maxPatience)
+func TestPatience(t *testing.T) {
+	for _, test := range []struct {
+		timeout             time.Duration
+		tokens, concurrency int
+		want                time.Duration
+	}{
+		{9 * time.Second, 1, 50, 30 * time.Second},
+		{9 * time.Second, 50, 50, 30 * time.Second},
+		{9 * time.Second, 51, 50, 40 * time.Second},
+		{9 * time.Second, 7, 1, 90 * time.Second},
+		{1<<63 - 1, 1000, 1, 24 * time.Hour},
+	} {
+		cfg := &config.Config{Timeout: test.timeout, MaxConcurrency: test.concurrency, Tokens: make([]config.Token, test.tokens)}
+		if got := patience(cfg); got != test.want {
+			t.Errorf("%+v: patience = %v", test, got)
+		}
 	}
 }
 
@@ -132,7 +144,7 @@ func TestTokensThatTheRoundDidNotProbe(t *testing.T) {
 				return appfigures.Outcome{Result: appfigures.Valid, HTTPStatus: 200, Quota: quota}, 0
 			},
 			results: "[valid valid null]",
-			message: `not asked: probes may use 2 requests a day of the account "acme" (pacing.quota_share), and the tokens before this one took them`,
+			message: `not asked: probes may make 2 requests a day with the account "acme", and those before this one took them`,
 			code:    Unknown,
 		},
 		{

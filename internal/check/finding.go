@@ -105,7 +105,7 @@ func explainMissing(token monitor.TokenState, account monitor.AccountState) stri
 	switch {
 	case token.Skipped[monitor.Budget] > 0:
 		return fmt.Sprintf(
-			"not asked: probes may use %d requests a day of the account %q (pacing.quota_share), and the tokens before this one took them",
+			"not asked: probes may make %d requests a day with the account %q, and those before this one took them",
 			account.Budget, account.Name)
 	case token.Skipped[monitor.Deadline] > 0:
 		return "not asked: the time for the check was over before its turn"

@@ -41,7 +41,6 @@ const (
 	gap       = "  "   // between columns
 	markWidth = 2      // of the mark before the name and the space after it
 	indent    = "    " // of what is said beneath a row
-	minName   = 8      // columns for names that are cut
 )
 
 // renderTable returns the findings for a person, trouble first, in lines of at most width columns.
@@ -85,7 +84,7 @@ func (t *table) measure(findings []finding) {
 	for _, f := range findings {
 		t.name = max(t.name, displayWidth(printable(f.Name)))
 	}
-	t.name = min(t.name, max(left, minName))
+	t.name = min(t.name, left)
 }
 
 func (t *table) heading() {
