@@ -106,7 +106,7 @@ func TestHealthcheck(t *testing.T) {
 		{name: "not healthy", handler: status(500), want: "500 Internal Server Error"},
 		{name: "a stranger's 401", handler: status(401), want: "401"},
 		{name: "a stranger's 429", handler: status(429), want: "429"},
-		{name: "a redirect", handler: http.RedirectHandler("/elsewhere", 302), want: "302"},
+		{name: "a redirect", handler: http.RedirectHandler("/elsewhere", http.StatusFound), want: "302"},
 		{name: "basic auth", handler: healthy, server: users},
 		{name: "TLS", handler: healthy, server: tlsOn},
 		{name: "TLS and basic auth", handler: healthy, server: tlsOn + users},

@@ -41,7 +41,8 @@ type row struct {
 	Name       string
 	Account    string
 	Why        string // the last result in words
-	Message    string // what the API or the network said
+	Message    string // what the API said, or what went wrong on the way to it
+	Quoted     bool   // whether the message is the API's
 	Note       string // what else the reader should know
 	Action     string // what to do; empty when there is nothing
 	HTTPStatus string
@@ -155,6 +156,7 @@ func newRow(token monitor.TokenState, now time.Time) row {
 	r.Why = advice.Describe(token.Last.Result)
 	if token.Last.Result != appfigures.Valid {
 		r.Message = token.Last.Message
+		r.Quoted = token.Last.Result.Answered() || token.Last.Result == appfigures.ServerError
 		r.Action = advice.For(token.Last.Result)
 	}
 	if token.Last.HTTPStatus != 0 {
