@@ -14,7 +14,7 @@ var texts = [appfigures.NumResults]text{
 	},
 	appfigures.Rejected: {
 		"The API rejected the token: it was revoked, has expired, or never existed.",
-		"Create a new token in the Appfigures account and put it in this one's place; the next scrape tries it.",
+		"Create a new token in the Appfigures account and put it in this one's place; the next probe tries it.",
 	},
 	appfigures.Locked: {
 		"The account has no access to the API; the token itself may be fine.",
