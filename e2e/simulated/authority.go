@@ -1,0 +1,104 @@
+package simulated
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Authority is a certificate authority that nobody trusts but those who are given its file.
+type Authority struct {
+	File string // its certificate, in PEM
+
+	certificate *x509.Certificate
+	key         crypto.Signer
+}
+
+// Identity is a certificate of an [Authority].
+type Identity struct {
+	CertFile, KeyFile string // in PEM
+	Expiry            time.Time
+}
+
+// NewAuthority makes an authority, which is gone with the test.
+func NewAuthority(t *testing.T) *Authority {
+	t.Helper()
+	ca := &Authority{File: filepath.Join(t.TempDir(), "ca.pem"), key: newKey(t)}
+	ca.certificate = &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "Authority of the test"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(10 * 24 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+	ca.sign(t, ca.certificate, ca.key.Public(), ca.File)
+	return ca
+}
+
+// Issue makes a certificate for the IP address, which ends before the authority's own.
+func (ca *Authority) Issue(t *testing.T, ip string) Identity {
+	t.Helper()
+	dir := t.TempDir()
+	identity := Identity{
+		CertFile: filepath.Join(dir, "cert.pem"),
+		KeyFile:  filepath.Join(dir, "key.pem"),
+		Expiry:   time.Now().Add(5 * 24 * time.Hour).Truncate(time.Second),
+	}
+	key := newKey(t)
+	ca.sign(t, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{CommonName: ip},
+		IPAddresses:  []net.IP{net.ParseIP(ip)},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     identity.Expiry,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, key.Public(), identity.CertFile)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, identity.KeyFile, "PRIVATE KEY", private)
+	return identity
+}
+
+// Identity returns the certificate that the API is served with.
+func (s *Server) Identity() Identity { return s.identity }
+
+// sign writes the certificate of a public key.
+func (ca *Authority) sign(t *testing.T, certificate *x509.Certificate, public crypto.PublicKey, file string) {
+	t.Helper()
+	signed, err := x509.CreateCertificate(rand.Reader, certificate, ca.certificate, public, ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, file, "CERTIFICATE", signed)
+}
+
+func newKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func writePEM(t *testing.T, file, kind string, block []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: block}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
