@@ -53,7 +53,7 @@ func Start(t *testing.T, config string) *Server {
 		}
 		response.Body.Close()
 		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("Prometheus answers %s", response.Status)
+			return fmt.Errorf("answer of Prometheus: %s", response.Status)
 		}
 		return nil
 	})
