@@ -177,8 +177,10 @@ func TestNamesExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range groups[0].Rules {
-		known[r.Record] = true
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			known[r.Record] = true
+		}
 	}
 	for _, m := range collector.Metrics() {
 		known[m.Name] = true
