@@ -134,7 +134,7 @@ func moduleProxy(t *testing.T, source string) string {
 func moduleFiles(t *testing.T, source string) []string {
 	t.Helper()
 	var files []string
-	for _, file := range strings.Split(output(t, source, nil, "git", "ls-files"), "\n") {
+	for file := range strings.SplitSeq(output(t, source, nil, "git", "ls-files"), "\n") {
 		if !strings.HasPrefix(file, "e2e/") && !strings.HasPrefix(file, "tools/") {
 			files = append(files, file)
 		}
