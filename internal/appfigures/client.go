@@ -106,10 +106,11 @@ func (s *Session) dial(ctx context.Context, network, address string) (net.Conn, 
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	dialer := net.Dialer{Timeout: s.client.timeout}
-	conn, err := dialer.DialContext(ctx, network, address)
+	dialed, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
+	conn := newConn(dialed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -134,6 +135,13 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, erro
 	ctx, cancel := context.WithTimeout(ctx, s.client.timeout)
 	defer cancel()
 	watch := stopwatch{start: time.Now()}
+	trace := watch.trace()
+	trace.GotConn = func(info httptrace.GotConnInfo) {
+		watch.choose(info.Reused)
+		if conn := innermost(info.Conn); conn != nil {
+			conn.awaitSilence(ctx)
+		}
+	}
 	req := (&http.Request{
 		Method: http.MethodGet,
 		URL:    s.client.root,
@@ -144,10 +152,13 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, erro
 			"User-Agent":    {s.client.userAgent},
 		},
 		Body: unrepeatable{},
-	}).WithContext(httptrace.WithClientTrace(ctx, watch.trace()))
+	}).WithContext(httptrace.WithClientTrace(ctx, trace))
 
 	// RoundTrip, not Client.Do: no redirect is followed, a token goes to one host.
 	resp, err := s.transport.RoundTrip(req)
+	for err != nil && ctx.Err() == nil && watch.forgetUnused() {
+		resp, err = s.transport.RoundTrip(req) // still the first request: nothing of it has been sent
+	}
 	var body []byte
 	if err == nil {
 		body, err = readBody(resp)
@@ -181,6 +192,9 @@ var errTooLarge = fmt.Errorf("the body has more than %d bytes", maxBody)
 // readBody reads the whole body and closes it. Reading to the end keeps the connection usable for the next token.
 func readBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil, nil // its body is the connection, and reading that ends with no context
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if len(body) > maxBody {
 		return nil, errTooLarge

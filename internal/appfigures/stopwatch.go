@@ -16,7 +16,7 @@ type stopwatch struct {
 	start time.Time
 
 	mu                                       sync.Mutex // guards the fields below
-	chosen, wrote, firstByte                 time.Time
+	chosen, writing, wrote, firstByte        time.Time
 	dnsStart, dnsDone, connect, tls, tlsDone time.Time
 	reused                                   bool
 	certificateExpiry                        time.Time
@@ -32,7 +32,28 @@ func (w *stopwatch) note(at *time.Time) {
 	}
 }
 
-// trace returns the hooks that the transport calls.
+// choose notes that the probe has its connection, and whether an earlier one had opened it.
+func (w *stopwatch) choose(reused bool) {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.chosen, w.reused = now, reused
+}
+
+// forgetUnused reports whether the chosen connection was an earlier probe's and had ended before this probe's request
+// was begun; and if so, makes room for another choice. The transport has closed such a connection by the time it gives
+// up on it, so that nothing can be sent on it any more.
+func (w *stopwatch) forgetUnused() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.reused || !w.writing.IsZero() {
+		return false
+	}
+	w.chosen, w.reused = time.Time{}, false
+	return true
+}
+
+// trace returns the hooks that the transport calls. GotConn is not among them: see [stopwatch.choose].
 func (w *stopwatch) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		DNSStart: func(httptrace.DNSStartInfo) { w.note(&w.dnsStart) },
@@ -55,11 +76,11 @@ func (w *stopwatch) trace() *httptrace.ClientTrace {
 				w.certificateExpiry = expiry
 			}
 		},
-		GotConn: func(info httptrace.GotConnInfo) {
+		WroteHeaders: func() { // into a buffer, just before that is sent
 			now := time.Now()
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.chosen, w.reused = now, info.Reused
+			w.writing = now
 		},
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
 			now := time.Now()

@@ -1,0 +1,95 @@
+package appfigures
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+)
+
+// TestAwaitSilence holds that a request waits until the connection's reader has met all that came before it.
+func TestAwaitSilence(t *testing.T) {
+	for name, test := range map[string]struct {
+		before func(*conn)                     // the request wants to begin
+		until  func(*conn, context.CancelFunc) // lets it begin
+	}{
+		"the reader waits already":   {before: func(c *conn) { go c.Read(make([]byte, 1)) }},
+		"the connection had failed":  {before: func(c *conn) { _ = c.Conn.Close(); _, _ = c.Read(make([]byte, 1)) }},
+		"the connection was closed":  {before: func(c *conn) { _ = c.Close() }},
+		"the reader begins to wait":  {until: func(c *conn, _ context.CancelFunc) { go c.Read(make([]byte, 1)) }},
+		"the reader meets the end":   {until: func(c *conn, _ context.CancelFunc) { _ = c.Conn.Close(); _, _ = c.Read(make([]byte, 1)) }},
+		"the reader meets a surplus": {until: func(c *conn, _ context.CancelFunc) { _ = c.Close() }},
+		"the probe's time is over":   {until: func(_ *conn, timeIsOver context.CancelFunc) { timeIsOver() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				near, far := net.Pipe()
+				defer far.Close()
+				c := newConn(near)
+				defer c.Close()
+				if test.before != nil {
+					test.before(c)
+				}
+				synctest.Wait()
+				returned := false
+				go func() { c.awaitSilence(ctx); returned = true }()
+				synctest.Wait()
+				if want := test.until == nil; returned != want {
+					t.Fatalf("at once: the request may begin: %t, want %t", returned, want)
+				}
+				if test.until != nil {
+					test.until(c, cancel)
+				}
+				synctest.Wait()
+				if !returned {
+					t.Error("the request still waits")
+				}
+			})
+		})
+	}
+}
+
+// TestFailedReadStaysFailed holds that a reset is not taken for an end by those who read on.
+func TestFailedReadStaysFailed(t *testing.T) {
+	broken := errors.New("reset")
+	c := newConn(&failing{errs: []error{broken, io.EOF}})
+	for range 2 {
+		if _, err := c.Read(nil); err != broken {
+			t.Errorf("got %v, want %v", err, broken)
+		}
+	}
+}
+
+// failing is a connection whose reads fail one way, then another.
+type failing struct {
+	net.Conn
+	errs []error
+}
+
+func (f *failing) Read([]byte) (int, error) {
+	err := f.errs[0]
+	f.errs = f.errs[1:]
+	return 0, err
+}
+
+func TestInnermost(t *testing.T) {
+	c := newConn(nil)
+	for name, test := range map[string]struct {
+		outer net.Conn
+		want  *conn
+	}{
+		"plain":           {c, c},
+		"TLS":             {tls.Client(c, nil), c},
+		"TLS within TLS":  {tls.Client(tls.Client(c, nil), nil), c},
+		"somebody else's": {tls.Client(&net.TCPConn{}, nil), nil},
+	} {
+		if got := innermost(test.outer); got != test.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
