@@ -173,7 +173,8 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, erro
 	}
 	switch {
 	case err != nil && timedOut(ctx):
-		outcome.Result, outcome.Message = Timeout, "no complete answer in time"
+		outcome.Result = Timeout
+		outcome.Message = fmt.Sprintf("gave up after %s, %s", outcome.Duration.Round(100*time.Millisecond), watch.activity())
 	case resp == nil || connectionFailed(err):
 		outcome.Result, outcome.Message = failure(err, watch.answered()), describe(err)
 	default:

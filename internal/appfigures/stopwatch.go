@@ -106,6 +106,26 @@ func (w *stopwatch) answered() bool {
 	return !w.firstByte.IsZero()
 }
 
+// activity says in words what the probe was at when it ended.
+func (w *stopwatch) activity() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !w.firstByte.IsZero():
+		return "reading the answer"
+	case !w.wrote.IsZero():
+		return "waiting for the answer"
+	case !w.tls.IsZero() && w.tlsDone.IsZero():
+		return "in the TLS handshake"
+	case !w.connect.IsZero():
+		return "connecting"
+	case !w.dnsStart.IsZero():
+		return "resolving the host's name"
+	default:
+		return "waiting for a connection"
+	}
+}
+
 // stop ends the probe and writes its times into outcome. A phase that the probe ended in lasts until now.
 func (w *stopwatch) stop(outcome *Outcome) {
 	end := time.Now()

@@ -100,6 +100,19 @@ func TestWireBehaviours(t *testing.T) {
 	}
 }
 
+// TestTimeoutSaysWhere holds that the message of a timeout names what the probe was waiting for.
+func TestTimeoutSaysWhere(t *testing.T) {
+	for want, serve := range map[string]func(net.Conn, *http.Request){
+		"gave up after 200ms, waiting for the answer": func(c net.Conn, _ *http.Request) { awaitClose(c) },
+		"gave up after 200ms, reading the answer":     func(c net.Conn, _ *http.Request) { write(c, "HTTP/1.1 200 OK\r\n\r\n"); awaitClose(c) },
+	} {
+		got := probeOnce(t, &config.Config{APIURL: serveRaw(t, serve).url, Timeout: 200 * time.Millisecond})
+		if !regexp.MustCompile(strings.Replace(want, "200ms", "[2-9]00ms", 1)).MatchString(got.logs) {
+			t.Errorf("the log does not say %q:\n%s", want, got.logs)
+		}
+	}
+}
+
 // TestUnreached probes what cannot be reached at all.
 func TestUnreached(t *testing.T) {
 	trusted := httptest.NewUnstartedServer(http.NotFoundHandler())
