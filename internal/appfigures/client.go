@@ -34,7 +34,7 @@ type Client struct {
 	timeout   time.Duration
 	proxy     func(*http.Request) (*url.URL, error)
 	tls       *tls.Config
-	idle      int // connections kept for the next token of the same session
+	maxConns  int // of a session at once: one for each probe under way
 	userAgent string
 }
 
@@ -49,7 +49,7 @@ func NewClient(cfg *config.Config, version string) *Client {
 		timeout:   cfg.Timeout,
 		proxy:     proxy,
 		tls:       cfg.TLS,
-		idle:      cfg.MaxConcurrency,
+		maxConns:  cfg.MaxConcurrency,
 		userAgent: "appfigures_exporter/" + version,
 	}
 }
@@ -74,12 +74,15 @@ func (c *Client) NewSession(ctx context.Context) *Session {
 	// HTTP/1.1 only: the HTTP/2 client repeats a request for as long as a server answers GOAWAY or REFUSED_STREAM.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	// Without MaxConnsPerHost the transport opens a connection for every probe that finds none idle, although it then
+	// waits for the first to become so: at the start of a scrape up to twice as many as are ever used.
 	s.transport = &http.Transport{
 		Proxy:                  c.proxy,
 		DialContext:            s.dial,
 		TLSClientConfig:        c.tls,
 		TLSHandshakeTimeout:    c.timeout, // the transport goes on with a handshake whose probe has ended
-		MaxIdleConnsPerHost:    c.idle,
+		MaxIdleConnsPerHost:    c.maxConns,
+		MaxConnsPerHost:        c.maxConns,
 		MaxResponseHeaderBytes: maxHeaders,
 		Protocols:              &protocols,
 	}
