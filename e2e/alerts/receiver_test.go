@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -60,13 +62,8 @@ func (r *receiver) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
 
 // subject is what the alert is called and what it is about.
 func (n notification) subject() string {
-	subject := n.Labels["alertname"]
-	for _, label := range []string{"account", "token"} {
-		if value := n.Labels[label]; value != "" {
-			subject += "/" + value
-		}
-	}
-	return subject
+	names := []string{n.Labels["alertname"], n.Labels["account"], n.Labels["token"]}
+	return strings.Join(slices.DeleteFunc(names, func(name string) bool { return name == "" }), "/")
 }
 
 // await waits until just these notifications have come, by subject.
