@@ -1,0 +1,131 @@
+package appfigures_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+)
+
+// Answers to more than was asked.
+const (
+	unaskedRejection = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+	unaskedLock      = "HTTP/1.1 403 Forbidden\r\nContent-Length: 27\r\n\r\n{\"message\":\"No API Access\"}"
+)
+
+// TestSurplus holds that what a server sends beyond its answer is never taken for the answer to another token, and
+// harms no other token either.
+func TestSurplus(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer string
+		want   appfigures.Result
+	}{
+		"two answers":                 {validAnswer + unaskedRejection, appfigures.Valid},
+		"three answers":               {validAnswer + unaskedRejection + unaskedLock, appfigures.Valid},
+		"half an answer more":         {validAnswer + unaskedRejection[:12], appfigures.Valid},
+		"a byte more":                 {validAnswer + "\n", appfigures.Valid},
+		"a body longer than it says":  {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + unaskedRejection, appfigures.Unexpected},
+		"204 with a body":             {"HTTP/1.1 204 No Content\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, appfigures.Unexpected},
+		"304 with a body":             {"HTTP/1.1 304 Not Modified\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, appfigures.Unexpected},
+		"more after the last chunk":   {chunked + "1a\r\n" + validBody + "\r\n0\r\n\r\n" + unaskedRejection, appfigures.Valid},
+		"401 with a body as for HEAD": {"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n" + validAnswer, appfigures.Rejected},
+	} {
+		for _, scheme := range []string{"http", "https"} {
+			t.Run(name+" over "+scheme, func(t *testing.T) {
+				t.Parallel()
+				s := serveHostile(t, scheme, hostileCase{answer: says(test.answer), want: appfigures.Valid}) // that is, keeps connections
+				cfg := s.config(t)
+				const rounds = 30
+				for range rounds {
+					session := appfigures.NewClient(cfg, "test").NewSession(t.Context())
+					victim := probeWithin(t, session, victimToken, test.want)
+					neighbour := probeWithin(t, session, neighbourToken, appfigures.Valid)
+					session.Close()
+					if victim.Result != test.want || neighbour.Result != appfigures.Valid {
+						t.Fatalf("the victim is %s, its neighbour %s (%s)", victim.Result, neighbour.Result, neighbour.Message)
+					}
+				}
+				if s.requests.Load() != rounds || s.others.Load() != rounds {
+					t.Errorf("%d and %d requests for %d probes each", s.requests.Load(), s.others.Load(), rounds)
+				}
+			})
+		}
+	}
+}
+
+// TestClosesReused holds that a request on a connection that an earlier probe had opened is made once, although the
+// server closes the connection without a byte.
+func TestClosesReused(t *testing.T) {
+	s := serveHostile(t, "http", hostileCase{answer: says(""), want: appfigures.Unreachable})
+	session := newSession(t, s.config(t))
+	checkOutcome(t, probeWithin(t, session, neighbourToken, appfigures.Valid), appfigures.Valid, 200)
+	outcome := probeWithin(t, session, victimToken, appfigures.Unreachable)
+	checkOutcome(t, outcome, appfigures.Unreachable, 0)
+	if outcome.Phases[appfigures.Connect] != 0 {
+		t.Fatal("the connection was not reused, so nothing was tested")
+	}
+	if !outcome.Sent || s.others.Load() != 1 || s.requests.Load() != 1 {
+		t.Errorf("sent %t, %d and %d requests, want one each", outcome.Sent, s.others.Load(), s.requests.Load())
+	}
+}
+
+// TestClosesIdle holds that a connection which the server closes after each answer, without a word, costs no probe its
+// answer unless its request was sent, and that none is sent twice.
+func TestClosesIdle(t *testing.T) {
+	var mu sync.Mutex
+	asked := make(map[string]int)
+	listener := listen(t, func(conn net.Conn, _ int64) {
+		request, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		asked[request.Header.Get("Authorization")]++
+		mu.Unlock()
+		write(conn, validAnswer)
+	})
+	session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: plenty, MaxConcurrency: 4})
+	unreachable := 0
+	for i := range 300 {
+		token := fmt.Sprintf("pat_%03d", i)
+		outcome := probeWithin(t, session, token, appfigures.Valid)
+		switch {
+		case outcome.Result == appfigures.Valid:
+		case outcome.Result == appfigures.Unreachable && outcome.Sent:
+			unreachable++
+		default:
+			t.Errorf("%s is %s (%s), sent %t", token, outcome.Result, outcome.Message, outcome.Sent)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for authorization, n := range asked {
+		if n != 1 {
+			t.Errorf("%s came %d times", authorization, n)
+		}
+	}
+	t.Logf("%d of 300 requests met the end of their connection", unreachable)
+}
+
+// TestUnasked meets a server that answers before it was asked. Whatever the probe makes of it, the answer comes from
+// one connection and is the victim's own.
+func TestUnasked(t *testing.T) {
+	for range 50 {
+		listener := listen(t, func(conn net.Conn, number int64) {
+			if number == 1 {
+				write(conn, unaskedRejection)
+			}
+			awaitClose(conn)
+		})
+		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: plenty, MaxConcurrency: 4})
+		outcome := probeWithin(t, session, victimToken, appfigures.Timeout)
+		if r := outcome.Result; r != appfigures.Rejected && r != appfigures.Unreachable {
+			t.Errorf("result %s (%s)", r, outcome.Message)
+		}
+	}
+}

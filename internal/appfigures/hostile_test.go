@@ -1,0 +1,296 @@
+package appfigures_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+)
+
+// The servers of these tests do what no server should. Each is met by one token, the victim, while another, its
+// neighbour, is probed over the same session and is treated well.
+const (
+	victimToken    = sentinel
+	neighbourToken = "pat_neighbour0123456789abcdef"
+	proxyPassword  = "pr0xyPassw0rd"
+)
+
+const (
+	// patience is the time of a probe that is to end because its time is over.
+	patience = 200 * time.Millisecond
+	// plenty is the time of all others: none of them may need it, however busy the machine is.
+	plenty = 20 * time.Second
+)
+
+const validBody = `{"status":"200","user":{}}`
+
+// validAnswer is what a neighbour gets.
+const validAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 26\r\n\r\n" + validBody
+
+func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
+		os.Unsetenv(name)
+		os.Unsetenv(strings.ToLower(name))
+	}
+	log.SetOutput(io.Discard) // where net/http writes what a server sent unasked
+	resolveHere()
+	os.Exit(m.Run())
+}
+
+// hostileCase is a way to treat a victim.
+type hostileCase struct {
+	// answer treats each request of the victim. The connection is closed afterwards, unless the answer is valid.
+	answer func(net.Conn, *http.Request)
+
+	want   appfigures.Result
+	status int // HTTP status that the probe reports
+}
+
+// hostileServer is a server on the loopback interface.
+type hostileServer struct {
+	hostileCase
+	scheme   string
+	listener net.Listener
+	reached  chan struct{} // closed when the first request of the victim has come
+	once     sync.Once
+	requests atomic.Int64 // of the victim
+	others   atomic.Int64 // of the neighbour
+}
+
+// serveHostile starts a server. The scheme is http or https.
+func serveHostile(t *testing.T, scheme string, c hostileCase) *hostileServer {
+	t.Helper()
+	s := &hostileServer{hostileCase: c, scheme: scheme, reached: make(chan struct{})}
+	s.listener = listen(t, func(conn net.Conn, _ int64) {
+		if scheme == "https" {
+			conn = tls.Server(conn, goodServer)
+			defer conn.Close()
+		}
+		s.serve(conn)
+	})
+	return s
+}
+
+// config names the server as the API.
+func (s *hostileServer) config(t *testing.T) *config.Config {
+	return &config.Config{APIURL: urlOf(t, s.scheme, s.listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4}
+}
+
+// listen starts a server that ends with the test. Each connection is closed after serve, which also gets its number,
+// counted from 1.
+func listen(t *testing.T, serve func(net.Conn, int64)) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	var open sync.Map // of net.Conn
+	serving.Go(func() {
+		for number := int64(1); ; number++ {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			open.Store(conn, nil)
+			serving.Go(func() {
+				defer open.Delete(conn)
+				defer conn.Close()
+				serve(conn, number)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		open.Range(func(conn, _ any) bool { conn.(net.Conn).Close(); return true })
+		serving.Wait()
+	})
+	return listener
+}
+
+func urlOf(t *testing.T, scheme string, listener net.Listener) *url.URL {
+	return parseURL(t, scheme+"://"+listener.Addr().String()+"/v2/")
+}
+
+// serve serves one connection.
+func (s *hostileServer) serve(conn net.Conn) {
+	reader := bufio.NewReader(conn)
+	for {
+		request, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		if request.Header.Get("Authorization") != "Bearer "+victimToken {
+			s.others.Add(1)
+			write(conn, validAnswer)
+			continue
+		}
+		s.requests.Add(1)
+		s.once.Do(func() { close(s.reached) })
+		if s.answer == nil {
+			write(conn, validAnswer)
+			continue
+		}
+		s.answer(conn, request)
+		if s.want != appfigures.Valid {
+			return
+		}
+	}
+}
+
+// newSession opens a session that ends with the test.
+func newSession(t *testing.T, cfg *config.Config) *appfigures.Session {
+	t.Helper()
+	session := appfigures.NewClient(cfg, "test").NewSession(t.Context())
+	t.Cleanup(session.Close)
+	return session
+}
+
+// attack probes the victim and, as soon as the server has its request in hand, the neighbour.
+func attack(t *testing.T, s *hostileServer) {
+	t.Helper()
+	session := newSession(t, s.config(t))
+	var outcome appfigures.Outcome
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		outcome = probeWithin(t, session, victimToken, s.want)
+	}()
+	select {
+	case <-s.reached:
+	case <-done:
+	}
+	neighbour := probeWithin(t, session, neighbourToken, appfigures.Valid)
+	<-done
+
+	if neighbour.Result != appfigures.Valid || s.others.Load() != 1 {
+		t.Errorf("the neighbour is %s (%s) after %d requests, want it valid after one", neighbour.Result, neighbour.Message, s.others.Load())
+	}
+	checkOutcome(t, outcome, s.want, s.status)
+	if n := s.requests.Load(); n > 1 || n < 1 && s.want != appfigures.Timeout {
+		t.Errorf("the server got %d requests, want 1", n)
+	}
+}
+
+func checkOutcome(t *testing.T, outcome appfigures.Outcome, want appfigures.Result, status int) {
+	t.Helper()
+	if outcome.Result != want || outcome.HTTPStatus != status {
+		t.Errorf("result %s, status %d (%s); want %s, %d", outcome.Result, outcome.HTTPStatus, outcome.Message, want, status)
+	}
+	checkMessage(t, outcome.Message)
+}
+
+// probeWithin makes one probe. One that is to time out has little time for it, but must end soon after.
+func probeWithin(t *testing.T, session *appfigures.Session, token string, want appfigures.Result) appfigures.Outcome {
+	ctx, within := t.Context(), plenty
+	if want == appfigures.Timeout {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		ctx, within = limited, patience+5*time.Second
+	}
+	start := time.Now()
+	outcome, err := session.Probe(ctx, config.NewSecret(token))
+	if err != nil {
+		t.Errorf("the probe has no result: %v", err)
+	}
+	if took := time.Since(start); took > within || outcome.Duration > within {
+		t.Errorf("the probe took %s, want at most %s", took, within)
+	}
+	return outcome
+}
+
+// checkMessage holds that a message is short and tells nothing of a token or a proxy's password.
+func checkMessage(t *testing.T, message string) {
+	t.Helper()
+	if n := len([]rune(message)); n > 200 || strings.ContainsAny(message, "\r\n\x00\x1b") {
+		t.Errorf("the message has %d characters or control characters: %q", n, message)
+	}
+	for _, secret := range []string{victimToken[:8], victimToken[12:20], proxyPassword} {
+		if strings.Contains(message, secret) {
+			t.Errorf("the message quotes a secret: %q", message)
+		}
+	}
+}
+
+// leavesNothing runs tests and holds that, after the last of them, no goroutine and no file descriptor is left.
+func leavesNothing(t *testing.T, run func(*testing.T)) {
+	warm, err := net.Listen("tcp4", "127.0.0.1:0") // the first opens descriptors that stay: the runtime's poller
+	if err != nil {
+		t.Fatal(err)
+	}
+	warm.Close()
+	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
+	t.Run("each", run)
+
+	deadline := time.Now().Add(plenty)
+	for runtime.NumGoroutine() > goroutines || openDescriptors(t) > descriptors {
+		if time.Now().After(deadline) {
+			var stacks strings.Builder
+			_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+			t.Fatalf("%d goroutines and %d descriptors, before it were %d and %d; goroutines:\n%s",
+				runtime.NumGoroutine(), openDescriptors(t), goroutines, descriptors, stacks.String())
+		}
+		runtime.Gosched()
+	}
+}
+
+// openDescriptors counts the files that this process has open; 0 where the system does not say.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
+		if entries, err := os.ReadDir(dir); err == nil {
+			return len(entries)
+		}
+	}
+	return 0
+}
+
+// dribble writes text over and over, a byte at a time.
+func dribble(conn net.Conn, text string) {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for i := 0; ; i++ {
+		if _, err := conn.Write([]byte{text[i%len(text)]}); err != nil {
+			return
+		}
+		<-ticker.C
+	}
+}
+
+// then writes text and does what follows.
+func then(text string, next func(net.Conn)) func(net.Conn, *http.Request) {
+	return func(conn net.Conn, _ *http.Request) {
+		write(conn, text)
+		next(conn)
+	}
+}
+
+// says writes text.
+func says(text string) func(net.Conn, *http.Request) { return then(text, func(net.Conn) {}) }
+
+// stalls writes text, and nothing more for as long as the client waits.
+func stalls(text string) func(net.Conn, *http.Request) { return then(text, awaitClose) }
+
+func floods(text, unit string) func(net.Conn, *http.Request) {
+	unit = strings.Repeat(unit, max(1, 4096/len(unit)))
+	return then(text, func(conn net.Conn) { writeForever(conn, unit) })
+}
+
+func drips(text, unit string) func(net.Conn, *http.Request) {
+	return then(text, func(conn net.Conn) { dribble(conn, unit) })
+}

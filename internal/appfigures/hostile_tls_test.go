@@ -1,0 +1,331 @@
+package appfigures_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+)
+
+// authority signs certificates for servers.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+// The one that clients of these tests trust, what makes them trust it, and a server with a good certificate of it.
+var (
+	trusted    = newAuthority(nil, nextYear)
+	trusting   = &tls.Config{RootCAs: pool(trusted)}
+	goodServer = &tls.Config{Certificates: []tls.Certificate{trusted.issue(nextYear, "127.0.0.1")}}
+)
+
+var (
+	now       = time.Now().Truncate(time.Second).UTC()
+	nextYear  = now.AddDate(1, 0, 0)
+	nextWeek  = now.AddDate(0, 0, 7)
+	yesterday = now.AddDate(0, 0, -1)
+)
+
+// newAuthority returns one that parent signed, or itself.
+func newAuthority(parent *authority, until time.Time) *authority {
+	key := newKey()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority until " + until.String()},
+		NotBefore: now.AddDate(-1, 0, 0), NotAfter: until,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	if parent == nil {
+		parent = &authority{template, key}
+	}
+	return &authority{parse(must(x509.CreateCertificate(rand.Reader, template, parent.certificate, key.Public(), parent.key))), key}
+}
+
+// issue signs a certificate of a server with that address or name, which is sent with those of chain.
+func (a *authority) issue(until time.Time, host string, chain ...*authority) tls.Certificate {
+	key := newKey()
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: now.AddDate(-1, 0, 0), NotAfter: until}
+	if ip := net.ParseIP(host); ip != nil {
+		template.IPAddresses = []net.IP{ip}
+	} else {
+		template.DNSNames = []string{host}
+	}
+	certificate := tls.Certificate{
+		Certificate: [][]byte{must(x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key))},
+		PrivateKey:  key,
+	}
+	for _, link := range chain {
+		certificate.Certificate = append(certificate.Certificate, link.certificate.Raw)
+	}
+	return certificate
+}
+
+func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
+
+func parse(der []byte) *x509.Certificate { return must(x509.ParseCertificate(der)) }
+
+func pool(a *authority) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.certificate)
+	return pool
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// Records of TLS that a server may send again and again.
+const (
+	warningAlert     = "\x15\x03\x03\x00\x02\x01\x5a"
+	fatalAlert       = "\x15\x03\x03\x00\x02\x02\x28"
+	changeCipherSpec = "\x14\x03\x03\x00\x01\x01"
+	emptyHandshake   = "\x16\x03\x03\x00\x00"
+)
+
+// TestHostileHandshake meets servers that do not come to the end of a connection's beginning.
+func TestHostileHandshake(t *testing.T) {
+	upTo := func(bytes int) func(net.Conn) {
+		return func(conn net.Conn) { _ = tls.Server(&cutConn{Conn: conn, left: bytes}, goodServer).Handshake() }
+	}
+	oldServer := goodServer.Clone()
+	oldServer.MinVersion, oldServer.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	for name, test := range map[string]struct {
+		treat func(net.Conn) // nil: leave it alone until the test ends
+		want  appfigures.Result
+	}{
+		"reads_nothing":  {nil, appfigures.Timeout},
+		"says_nothing":   {awaitClose, appfigures.Timeout},
+		"stops_in_hello": {upTo(20), appfigures.Timeout},
+		"stops_in_rest":  {upTo(400), appfigures.Timeout},
+		"stops_after_it": {func(conn net.Conn) {
+			server := tls.Server(conn, goodServer)
+			_ = server.Handshake()
+			awaitClose(server)
+		}, appfigures.Timeout},
+		"a_byte_at_a_time":    {func(conn net.Conn) { dribble(conn, "\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb") }, appfigures.Timeout},
+		"closes_at_once":      {func(net.Conn) {}, appfigures.Unreachable},
+		"resets_at_once":      {reset, appfigures.Unreachable},
+		"closes_in_hello":     {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00") }, appfigures.Unreachable},
+		"alert":               {func(conn net.Conn) { write(conn, fatalAlert); awaitClose(conn) }, appfigures.Unreachable},
+		"endless_warnings":    {func(conn net.Conn) { writeForever(conn, warningAlert) }, appfigures.Unreachable},
+		"endless_changes":     {func(conn net.Conn) { writeForever(conn, changeCipherSpec) }, appfigures.Unreachable},
+		"endless_emptiness":   {func(conn net.Conn) { writeForever(conn, emptyHandshake) }, appfigures.Unreachable},
+		"hello_of_16_MiB":     {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00\x04\x02\xff\xff\xff"); awaitClose(conn) }, appfigures.Unreachable},
+		"speaks_http":         {func(conn net.Conn) { write(conn, unaskedRejection); awaitClose(conn) }, appfigures.Unreachable},
+		"speaks_only_TLS_1_1": {func(conn net.Conn) { _ = tls.Server(conn, oldServer).Handshake() }, appfigures.Unreachable},
+		"resets_after_it": {func(conn net.Conn) {
+			server := tls.Server(conn, goodServer)
+			_, _ = server.Read(make([]byte, 1))
+			reset(conn)
+		}, appfigures.Unreachable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leavesNothing(t, func(t *testing.T) {
+				t.Run("alone", func(t *testing.T) {
+					t.Parallel()
+					listener := listen(t, func(conn net.Conn, _ int64) { treatOr(t, test.treat, conn) })
+					session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+					checkOutcome(t, probeWithin(t, session, victimToken, test.want), test.want, 0)
+				})
+				t.Run("with a neighbour", func(t *testing.T) {
+					t.Parallel()
+					treatOne(t, test.treat, test.want)
+				})
+			})
+		})
+	}
+}
+
+func treatOr(t *testing.T, treat func(net.Conn), conn net.Conn) {
+	if treat == nil {
+		<-t.Context().Done()
+		return
+	}
+	treat(conn)
+}
+
+// treatOne treats the first connection so and all others well. Of two tokens that are probed at once, one is valid, and
+// so may be the other, when the transport serves it with the good connection.
+func treatOne(t *testing.T, treat func(net.Conn), want appfigures.Result) {
+	s := &hostileServer{reached: make(chan struct{}), scheme: "https"}
+	s.listener = listen(t, func(conn net.Conn, number int64) {
+		if number == 1 {
+			treatOr(t, treat, conn)
+			return
+		}
+		server := tls.Server(conn, goodServer)
+		defer server.Close()
+		s.serve(server)
+	})
+	probeTwo(t, s, s.config(t), want)
+}
+
+// probeTwo probes two tokens at once through the first two connections. The first ends as want does.
+func probeTwo(t *testing.T, s *hostileServer, cfg *config.Config, want appfigures.Result) {
+	t.Helper()
+	session := newSession(t, cfg)
+	var results [2]appfigures.Result
+	var probes sync.WaitGroup
+	for i, token := range []string{victimToken, neighbourToken} {
+		probes.Go(func() { results[i] = probeWithin(t, session, token, want).Result })
+	}
+	probes.Wait()
+	for _, result := range results {
+		if result != want && result != appfigures.Valid {
+			t.Errorf("results %s, want %s or valid", results, want)
+		}
+	}
+	if !slices.Contains(results[:], appfigures.Valid) {
+		t.Errorf("results %s, want one valid", results)
+	}
+	if s.requests.Load() > 1 || s.others.Load() > 1 {
+		t.Errorf("%d and %d requests, want at most one each", s.requests.Load(), s.others.Load())
+	}
+}
+
+// TestHostileHTTPS breaks off below the layer of TLS.
+func TestHostileHTTPS(t *testing.T) {
+	below := func(text string, next func(net.Conn)) func(net.Conn, *http.Request) {
+		return func(conn net.Conn, _ *http.Request) {
+			write(conn, text)
+			next(conn.(*tls.Conn).NetConn())
+		}
+	}
+	end := func(conn net.Conn) { _ = conn.Close() }
+	leavesNothing(t, func(t *testing.T) {
+		for name, c := range map[string]hostileCase{
+			"reset_without_a_byte": {answer: below("", reset), want: appfigures.Unreachable},
+			"reset_in_headers":     {answer: below(ok200+"X-Cut: a", reset), want: appfigures.Unreachable},
+			"reset_in_body":        {answer: below(ok200+"Content-Length: 30\r\n\r\n"+validBody, reset), want: appfigures.Unreachable, status: 200},
+			"ended_without_notice": {answer: below(ok200+"\r\n"+validBody, end), want: appfigures.Valid, status: 200}, // as many servers do; the object is whole
+			"cut_in_body":          {answer: below(ok200+"\r\n"+validBody[:20], end), want: appfigures.Unexpected, status: 200},
+			"ended_properly":       {answer: then(ok200+"\r\n"+validBody, end), want: appfigures.Valid, status: 200},
+			"garbage_record":       {answer: below("", func(conn net.Conn) { write(conn, validAnswer) }), want: appfigures.Unreachable},
+			"slow_body":            {answer: drips(ok200+"Content-Length: 9999\r\n\r\n", " "), want: appfigures.Timeout, status: 200},
+			"endless_headers":      {answer: floods(ok200, "X-More: more\r\n"), want: appfigures.Unexpected},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				attack(t, serveHostile(t, "https", c))
+			})
+		}
+	})
+}
+
+// TestCertificates holds that no request goes to a server that cannot prove who it is, and that the expiry of what it
+// shows is reported all the same.
+func TestCertificates(t *testing.T) {
+	stranger := newAuthority(nil, nextYear)
+	ending := newAuthority(trusted, nextWeek)
+	selfSigned := stranger.issue(nextWeek, "127.0.0.1")
+	for name, test := range map[string]struct {
+		certificate tls.Certificate
+		want        appfigures.Result
+		expiry      time.Time
+		message     string // part of it
+	}{
+		"good":                       {trusted.issue(nextWeek, "127.0.0.1"), appfigures.Valid, nextWeek, ""},
+		"good, by one that ends":     {ending.issue(nextYear, "127.0.0.1", ending), appfigures.Valid, nextWeek, ""},
+		"expired":                    {trusted.issue(yesterday, "127.0.0.1"), appfigures.Unreachable, yesterday, "expired"},
+		"for another name":           {trusted.issue(nextWeek, "api.example.test"), appfigures.Unreachable, nextWeek, "127.0.0.1"},
+		"for another address":        {trusted.issue(nextWeek, "127.0.0.9"), appfigures.Unreachable, nextWeek, "127.0.0.1"},
+		"by a stranger":              {selfSigned, appfigures.Unreachable, nextWeek, "unknown authority"},
+		"by a stranger who is shown": {stranger.issue(nextWeek, "127.0.0.1", stranger), appfigures.Unreachable, nextWeek, "unknown authority"},
+		"a link is missing":          {ending.issue(nextYear, "127.0.0.1"), appfigures.Unreachable, nextYear, "unknown authority"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int64
+			listener := listen(t, func(conn net.Conn, _ int64) {
+				server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{test.certificate}})
+				if n, _ := server.Read(make([]byte, 4096)); n > 0 {
+					requests.Add(1)
+					write(server, validAnswer)
+				}
+			})
+			session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+			outcome := probeWithin(t, session, victimToken, test.want)
+			if outcome.Result != test.want || !strings.Contains(outcome.Message, test.message) {
+				t.Errorf("result %s (%s), want %s and %q", outcome.Result, outcome.Message, test.want, test.message)
+			}
+			if !outcome.CertificateExpiry.Equal(test.expiry) {
+				t.Errorf("the certificate expires %s, want %s", outcome.CertificateExpiry, test.expiry)
+			}
+			if sent := requests.Load() == 1; sent != (test.want == appfigures.Valid) || outcome.Sent != sent {
+				t.Errorf("%d requests, sent %t", requests.Load(), outcome.Sent)
+			}
+		})
+	}
+}
+
+// TestHTTP2IsNotOffered meets a server that would make a client of HTTP/2 repeat its request without end.
+func TestHTTP2IsNotOffered(t *testing.T) {
+	for name, refusal := range map[string]string{
+		"GOAWAY":         goAway,
+		"REFUSED_STREAM": "\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x07",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var offered atomic.Value
+			var requests atomic.Int64
+			server := goodServer.Clone()
+			server.NextProtos = []string{"h2", "http/1.1"}
+			server.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+				offered.Store(strings.Join(hello.SupportedProtos, " "))
+				return nil, nil
+			}
+			listener := listen(t, func(conn net.Conn, _ int64) {
+				secure := tls.Server(conn, server)
+				if n, _ := secure.Read(make([]byte, 4096)); n == 0 {
+					return
+				}
+				requests.Add(1)
+				answer := validAnswer
+				if secure.ConnectionState().NegotiatedProtocol == "h2" {
+					answer = http2Settings + refusal
+				}
+				write(secure, answer)
+				awaitClose(secure)
+			})
+			session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+			checkOutcome(t, probeWithin(t, session, victimToken, appfigures.Valid), appfigures.Valid, 200)
+			if got := offered.Load().(string); strings.Contains(got, "h2") {
+				t.Errorf("the client offers %q", got)
+			}
+			if requests.Load() != 1 {
+				t.Errorf("%d requests, want 1", requests.Load())
+			}
+		})
+	}
+}
+
+// cutConn lets through the first bytes that are written and nothing after them.
+type cutConn struct {
+	net.Conn
+	left int
+}
+
+func (c *cutConn) Write(p []byte) (int, error) {
+	n := min(c.left, len(p))
+	c.left -= n
+	if _, err := c.Conn.Write(p[:n]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
