@@ -1,0 +1,70 @@
+package appfigures_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+)
+
+// TestConnections holds that a session opens no more connections than it makes probes at once, also while all probes
+// must share the first because the others are slow to open.
+func TestConnections(t *testing.T) {
+	const atOnce, probes = 4, 40
+	var opened, handshakes, answered atomic.Int64
+	enough := make(chan struct{}) // closed when the first connection has answered half of the probes
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if answered.Add(1) == probes/2 {
+			close(enough)
+		}
+		_, _ = io.WriteString(w, `{"status":"200","user":{}}`)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		if handshakes.Add(1) > 1 {
+			<-enough
+		}
+		return nil, nil
+	}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(server.Certificate())
+
+	client := appfigures.NewClient(&config.Config{
+		APIURL: parseURL(t, server.URL+"/v2/"), Timeout: 30 * time.Second, MaxConcurrency: atOnce, TLS: &tls.Config{RootCAs: trusted},
+	}, "test")
+	session := client.NewSession(t.Context())
+	t.Cleanup(session.Close)
+	var workers sync.WaitGroup
+	for range atOnce {
+		workers.Go(func() {
+			for range probes / atOnce {
+				outcome, err := session.Probe(t.Context(), config.NewSecret(sentinel))
+				if err != nil || outcome.Result != appfigures.Valid {
+					t.Errorf("result %s, %q, %v", outcome.Result, outcome.Message, err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if n := opened.Load(); n > atOnce {
+		t.Errorf("%d connections were opened for %d probes at once", n, atOnce)
+	}
+	if n := answered.Load(); n != probes {
+		t.Errorf("the server got %d requests, want %d", n, probes)
+	}
+}
