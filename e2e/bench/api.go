@@ -31,9 +31,9 @@ type simulated struct {
 	certificate string
 }
 
-func (b *bench) startAPI(tokens int, latency time.Duration) (simulated, error) {
+func (b *bench) startAPI(l load) (simulated, error) {
 	certificate := filepath.Join(b.dir, "api.pem")
-	p, err := start(b.ctx, b.self, apiRole, fmt.Sprint("-tokens=", tokens), fmt.Sprint("-latency=", latency), "-certificate="+certificate)
+	p, err := start(b.ctx, b.self, apiRole, fmt.Sprint("-tokens=", l.tokens), fmt.Sprint("-latency=", l.latency), "-certificate="+certificate)
 	return simulated{p, certificate}, err
 }
 

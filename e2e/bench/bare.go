@@ -12,19 +12,18 @@ import (
 	"sync"
 )
 
-// concurrency is how many requests are under way at once unless a measurement says otherwise: the exporter's default.
-const concurrency = 50
-
 // bareClient makes the requests that the exporter makes, and nothing else: it is the measure of what they must cost.
 type bareClient struct {
 	url       string
 	tokens    int
+	atOnce    int
 	authority *x509.CertPool
 }
 
 // startBare starts a bare client and returns a function that lets it make its requests once.
-func (b *bench) startBare(api simulated, tokens int) (*process, func() error, error) {
-	p, err := start(b.ctx, b.self, bareRole, "-url="+api.address, "-certificate="+api.certificate, fmt.Sprint("-tokens=", tokens))
+func (b *bench) startBare(api simulated, l load) (*process, func() error, error) {
+	p, err := start(b.ctx, b.self, bareRole, "-url="+api.address, "-certificate="+api.certificate,
+		fmt.Sprint("-tokens=", l.tokens), fmt.Sprint("-at-once=", l.atOnce))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -40,8 +39,9 @@ func serveBare(args []string) error {
 	client := bareClient{authority: x509.NewCertPool()}
 	flags.StringVar(&client.url, "url", "", "the API's root")
 	flags.IntVar(&client.tokens, "tokens", 0, "how many tokens to ask for")
+	flags.IntVar(&client.atOnce, "at-once", 1, "how many requests may be under way at once")
 	certificate := flags.String("certificate", "", "the API's certificate")
-	_ = flags.Parse(args) // ends the process
+	_ = flags.Parse(args) // ends the process on an error
 	encoded, err := os.ReadFile(*certificate)
 	if err != nil {
 		return err
@@ -64,13 +64,14 @@ func serveBare(args []string) error {
 func (c bareClient) round() error {
 	transport := &http.Transport{
 		TLSClientConfig:     &tls.Config{RootCAs: c.authority},
-		MaxIdleConnsPerHost: concurrency,
+		MaxIdleConnsPerHost: c.atOnce,
+		MaxConnsPerHost:     c.atOnce, // as the exporter; without it the client would open more, and cost more
 		Protocols:           new(http.Protocols),
 	}
 	transport.Protocols.SetHTTP1(true)
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	return each(c.tokens, func(i int) error {
+	return each(c.tokens, c.atOnce, func(i int) error {
 		request, err := http.NewRequest(http.MethodGet, c.url, nil)
 		if err != nil {
 			return err
@@ -82,12 +83,12 @@ func (c bareClient) round() error {
 	})
 }
 
-// each calls do for each number below n, as many at once as concurrency allows, and returns the first error.
-func each(n int, do func(int) error) error {
+// each calls do for each number below n, so many at once, and returns the first error.
+func each(n, atOnce int, do func(int) error) error {
 	numbers := make(chan int)
 	failed := make(chan error, 1)
 	var workers sync.WaitGroup
-	for range concurrency {
+	for range atOnce {
 		workers.Go(func() {
 			for i := range numbers {
 				if err := do(i); err != nil {

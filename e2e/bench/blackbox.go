@@ -13,10 +13,10 @@ import (
 
 // startBlackbox starts a blackbox_exporter with a module for each token, as it needs, and returns a function that
 // probes all.
-func (b *bench) startBlackbox(binary string, api simulated, tokens int) (*process, func() error, error) {
+func (b *bench) startBlackbox(binary string, api simulated, l load) (*process, func() error, error) {
 	var config strings.Builder
 	config.WriteString("modules:\n")
-	for i := range tokens {
+	for i := range l.tokens {
 		fmt.Fprintf(&config, "  token-%05d: {prober: http, http: {bearer_token: %s, tls_config: {ca_file: %s}}}\n", i, secret(i), api.certificate)
 	}
 	file := filepath.Join(b.dir, "blackbox.yml")
@@ -27,9 +27,9 @@ func (b *bench) startBlackbox(binary string, api simulated, tokens int) (*proces
 	if err != nil {
 		return nil, nil, err
 	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: l.atOnce}}
 	return p, func() error {
-		return each(tokens, func(i int) error {
+		return each(l.tokens, l.atOnce, func(i int) error {
 			probe := fmt.Sprintf("http://%s/probe?module=token-%05d&target=%s", p.address, i, url.QueryEscape(api.address))
 			metrics, _, err := scrape(client, probe)
 			if err == nil && !strings.Contains(metrics, "\nprobe_success 1") {

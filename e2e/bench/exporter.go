@@ -16,17 +16,16 @@ import (
 // exporter is the exporter under test.
 type exporter struct {
 	*process
-	tokens int
-	paced  bool // no token is probed twice
-	rounds int  // of probes so far
+	load
+	rounds int // of probes so far
 }
 
-// startExporter starts the exporter over the first tokens of the API. Nothing but minInterval paces its probes.
-func (b *bench) startExporter(api simulated, tokens, maxConcurrency int, minInterval time.Duration) (*exporter, error) {
+// startExporter starts the exporter over the first tokens of the API. Nothing but min_interval paces its probes.
+func (b *bench) startExporter(api simulated, l load) (*exporter, error) {
 	var config strings.Builder
 	fmt.Fprintf(&config, "api_url: %s\ntls_config: {ca_file: %s}\nmax_concurrency: %d\npacing: {quota_share: 1, min_interval: %s}\ntokens:\n",
-		api.address, api.certificate, maxConcurrency, minInterval)
-	for i := range tokens {
+		api.address, api.certificate, l.atOnce, l.minInterval)
+	for i := range l.tokens {
 		fmt.Fprintf(&config, "  - {name: token-%05d, token: %s}\n", i, secret(i))
 	}
 	file := filepath.Join(b.dir, "config.yml")
@@ -37,7 +36,7 @@ func (b *bench) startExporter(api simulated, tokens, maxConcurrency int, minInte
 	if err != nil {
 		return nil, err
 	}
-	return &exporter{process: p, tokens: tokens, paced: minInterval > 0}, nil
+	return &exporter{process: p, load: l}, nil
 }
 
 // scrape scrapes once and returns how long that took. It is an error if the scrape did not do what is to be measured.
@@ -46,7 +45,7 @@ func (e *exporter) scrape() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if !e.paced || e.rounds == 0 {
+	if e.minInterval == 0 || e.rounds == 0 {
 		e.rounds++
 	}
 	probed := regexp.MustCompile(fmt.Sprintf(`(?m)^appfigures_probes_total\{result="valid",token="[^"]*"\} %d(\.0)?$`, e.rounds))

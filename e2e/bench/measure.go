@@ -25,7 +25,20 @@ func (b *bench) report(what string, value, limit float64, unit string) {
 		verdict = "FAIL"
 		b.missed++
 	}
-	fmt.Printf("%s  %-66s %8.2f of at most %g%s\n", verdict, what, value, limit, unit)
+	fmt.Printf("%s  %-64s %8.2f%-4s of at most %g\n", verdict, what, value, unit, limit)
+}
+
+// note prints a figure that has no limit.
+func (b *bench) note(what string, value float64, unit string) {
+	fmt.Printf("      %-64s %8.2f%s\n", what, value, unit)
+}
+
+// load is what there is to do in a measurement.
+type load struct {
+	tokens      int
+	atOnce      int           // requests under way; the exporter's max_concurrency, by default 50
+	latency     time.Duration // of the API
+	minInterval time.Duration // between two probes of a token
 }
 
 // contender is one of the programs that make the same probes in turns.
@@ -39,18 +52,14 @@ type contender struct {
 
 // compareCPU measures the CPU time of one probe, the exposition included.
 func (b *bench) compareCPU() error {
-	const tokens = 1000
-	api, err := b.startAPI(tokens, 0)
+	l := load{tokens: 1000, atOnce: 50}
+	api, exporter, err := b.startBoth(l)
 	if err != nil {
 		return err
 	}
 	defer api.stop()
-	exporter, err := b.startExporter(api, tokens, concurrency, 0)
-	if err != nil {
-		return err
-	}
 	defer exporter.stop()
-	bare, askAll, err := b.startBare(api, tokens)
+	bare, askAll, err := b.startBare(api, l)
 	if err != nil {
 		return err
 	}
@@ -60,20 +69,20 @@ func (b *bench) compareCPU() error {
 		{process: bare, name: "bare client", repeat: 5, round: askAll},
 	}
 	if binary := findBlackbox(); binary != "" {
-		blackbox, probeAll, err := b.startBlackbox(binary, api, tokens)
+		blackbox, probeAll, err := b.startBlackbox(binary, api, l)
 		if err != nil {
 			return err
 		}
 		defer blackbox.stop()
 		contenders = append(contenders, &contender{process: blackbox, name: "blackbox_exporter", repeat: 1, round: probeAll})
 	}
-	if err := b.takeTurns(contenders, tokens); err != nil {
+	if err := b.takeTurns(contenders, l.tokens); err != nil {
 		return err
 	}
 
-	fmt.Printf("\n%d tokens over TLS, %d at once; medians of %d rounds\n", tokens, concurrency, b.rounds)
+	fmt.Printf("\n%d tokens over TLS, %d at once; medians of %d rounds\n", l.tokens, l.atOnce, b.rounds)
 	for _, c := range contenders {
-		fmt.Printf("      CPU of a probe by %-48s %8d µs\n", c.name, median(c.probe).Microseconds())
+		b.note("CPU of a probe by "+c.name, float64(median(c.probe).Microseconds()), " µs")
 	}
 	b.report("CPU of a probe and its exposition, in bare requests", ratio(contenders[0], contenders[1]), 3, "")
 	if len(contenders) > 2 {
@@ -118,66 +127,79 @@ func median[T cmp.Ordered](values []T) T {
 	return slices.Sorted(slices.Values(values))[len(values)/2]
 }
 
-// scrapeManyTokens measures scrapes of ten thousand tokens.
+// scrapeManyTokens measures scrapes of ten thousand tokens. They take as long as the machine is busy with other things,
+// so it lets a bare client make the same requests in turn, for comparison.
 func (b *bench) scrapeManyTokens() error {
-	const tokens, latency, maxConcurrency = 10_000, 50 * time.Millisecond, 1000
-	fmt.Printf("\n%d tokens over TLS, %s latency, %d at once; the median of %d scrapes\n", tokens, latency, maxConcurrency, b.rounds)
-	taken, memory, err := b.timeScrapes(tokens, latency, maxConcurrency, 0)
+	l := load{tokens: 10_000, atOnce: 1000, latency: 50 * time.Millisecond}
+	api, exporter, err := b.startBoth(l)
 	if err != nil {
 		return err
 	}
-	b.report("one scrape", taken.Seconds(), 3, " s")
+	defer api.stop()
+	defer exporter.stop()
+	bare, askAll, err := b.startBare(api, l)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	var scrapes, rounds []float64
+	for range b.rounds {
+		taken, err := exporter.scrape()
+		if err != nil {
+			return err
+		}
+		scrapes = append(scrapes, taken.Seconds())
+		begin := time.Now()
+		if err := askAll(); err != nil {
+			return fmt.Errorf("bare client: %w", err)
+		}
+		rounds = append(rounds, time.Since(begin).Seconds())
+	}
+	memory, err := exporter.memory(peakResident)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%d tokens over TLS, %s latency, %d at once; medians of %d rounds\n", l.tokens, l.latency, l.atOnce, b.rounds)
+	b.note("the same requests by bare client", median(rounds), " s")
+	b.report("one scrape", median(scrapes), 3, " s")
 	b.report("resident at the peak", memory, 250, " MiB")
 	return nil
 }
 
 // scrapeWithoutProbes measures scrapes that find no token due.
 func (b *bench) scrapeWithoutProbes() error {
-	const tokens = 1000
-	fmt.Printf("\n%d tokens, none of them due; the median of %d scrapes\n", tokens, b.rounds)
-	taken, _, err := b.timeScrapes(tokens, 0, concurrency, time.Hour)
+	l := load{tokens: 1000, atOnce: 50, minInterval: time.Hour}
+	api, exporter, err := b.startBoth(l)
 	if err != nil {
 		return err
 	}
-	b.report("one scrape", taken.Seconds()*1000, 100, " ms")
+	defer api.stop()
+	defer exporter.stop()
+	if _, err := exporter.scrape(); err != nil { // this one probes
+		return err
+	}
+	var scrapes []float64
+	for range b.rounds {
+		taken, err := exporter.scrape()
+		if err != nil {
+			return err
+		}
+		scrapes = append(scrapes, taken.Seconds()*1000)
+	}
+	fmt.Printf("\n%d tokens, none of them due; the median of %d scrapes\n", l.tokens, b.rounds)
+	b.report("one scrape", median(scrapes), 100, " ms")
 	return nil
 }
 
-// timeScrapes returns how long a scrape takes, without the first, and the memory at the peak of all in MiB.
-func (b *bench) timeScrapes(tokens int, latency time.Duration, maxConcurrency int, minInterval time.Duration) (time.Duration, float64, error) {
-	api, err := b.startAPI(tokens, latency)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer api.stop()
-	exporter, err := b.startExporter(api, tokens, maxConcurrency, minInterval)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer exporter.stop()
-	times := make([]time.Duration, 1+b.rounds)
-	for i := range times {
-		if times[i], err = exporter.scrape(); err != nil {
-			return 0, 0, err
-		}
-	}
-	memory, err := exporter.memory(peakResident)
-	return median(times[1:]), memory, err
-}
-
-// rest measures an exporter of a few tokens that has been scraped now and then.
+// rest measures an exporter of a few tokens that is scraped now and then.
 func (b *bench) rest() error {
-	const tokens, scrapes, pause = 10, 5, 2 * time.Second
-	fmt.Printf("\n%d tokens, %s after the last of %d scrapes\n", tokens, pause, scrapes)
-	api, err := b.startAPI(tokens, 0)
+	const scrapes, pause = 5, 2 * time.Second
+	l := load{tokens: 10, atOnce: 50}
+	api, exporter, err := b.startBoth(l)
 	if err != nil {
 		return err
 	}
 	defer api.stop()
-	exporter, err := b.startExporter(api, tokens, concurrency, 0)
-	if err != nil {
-		return err
-	}
 	defer exporter.stop()
 	for range scrapes {
 		if _, err := exporter.scrape(); err != nil {
@@ -189,6 +211,20 @@ func (b *bench) rest() error {
 	if err != nil {
 		return err
 	}
+	fmt.Printf("\n%d tokens, %s after the last of %d scrapes\n", l.tokens, pause, scrapes)
 	b.report("resident", memory, 25, " MiB")
 	return nil
+}
+
+// startBoth starts an API and an exporter that probes it.
+func (b *bench) startBoth(l load) (simulated, *exporter, error) {
+	api, err := b.startAPI(l)
+	if err != nil {
+		return simulated{}, nil, err
+	}
+	e, err := b.startExporter(api, l)
+	if err != nil {
+		api.stop()
+	}
+	return api, e, err
 }
