@@ -49,10 +49,11 @@ type setup struct {
 
 // account is an Appfigures account: the tokens that share one quota.
 type account struct {
-	name  string
-	pacer pacer
-	heard bool    // whether the API has answered any probe of it yet
-	scout *flight // the first probe under way while not heard
+	name   string
+	tokens []*token // configured at present
+	pacer  pacer
+	heard  bool    // whether the API has answered any probe of it yet
+	scout  *flight // the first probe under way while not heard
 }
 
 // New returns a monitor of cfg's tokens. connect is called once for each configuration. The monitor probes nothing
@@ -70,14 +71,17 @@ func (m *Monitor) Stop() { m.stop() }
 // Reload watches cfg's tokens from now on. Tokens whose name and source are the same keep their state, and accounts
 // of the same name the count of their probes. Probes under way end as they began.
 func (m *Monitor) Reload(cfg *config.Config) {
-	next := setup{
-		open:        m.connect(cfg),
-		slots:       make(chan struct{}, cfg.MaxConcurrency),
-		minInterval: cfg.Pacing.MinInterval,
-	}
+	open := m.connect(cfg)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.setup = next
+	slots := m.setup.slots
+	if cap(slots) != cfg.MaxConcurrency { // else the probes under way go on counting
+		slots = make(chan struct{}, cfg.MaxConcurrency)
+	}
+	m.setup = setup{open: open, slots: slots, minInterval: cfg.Pacing.MinInterval}
+	for _, a := range m.accounts {
+		a.tokens = nil
+	}
 	tokens := make([]*token, 0, len(cfg.Tokens))
 	byName := make(map[string]*token, len(cfg.Tokens))
 	for _, configured := range cfg.Tokens {
@@ -92,6 +96,7 @@ func (m *Monitor) Reload(cfg *config.Config) {
 			t = &token{}
 		}
 		t.Token, t.account = configured, a
+		a.tokens = append(a.tokens, t)
 		tokens = append(tokens, t)
 		byName[configured.Name] = t
 	}
@@ -105,8 +110,18 @@ func (m *Monitor) Has(name string) bool {
 	return m.byName[name] != nil
 }
 
-// Snapshot returns the state of the named tokens, or of all when there are no names. It probes nothing.
+// Snapshot returns the state of the named tokens, or of all when there are no names, and when each is due. It probes
+// nothing.
 func (m *Monitor) Snapshot(names ...string) Snapshot {
+	snapshot := m.snapshot(names)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forecast(snapshot.Time, snapshot.Tokens)
+	return snapshot
+}
+
+// snapshot is Snapshot without the times when tokens are due, which cost a look at all of them.
+func (m *Monitor) snapshot(names []string) Snapshot {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -121,7 +136,6 @@ func (m *Monitor) Snapshot(names ...string) Snapshot {
 	for _, name := range slices.Sorted(maps.Keys(accounts)) {
 		snapshot.Accounts = append(snapshot.Accounts, accounts[name].state(now))
 	}
-	m.forecast(now, snapshot.Tokens)
 	return snapshot
 }
 
@@ -141,8 +155,8 @@ func (m *Monitor) selectTokens(names []string) []*token {
 
 // endHolds releases the accounts whose hold is over, with one line of log each. m.mu is held.
 func (m *Monitor) endHolds(now time.Time) {
-	for _, name := range slices.Sorted(maps.Keys(m.accounts)) {
-		if m.accounts[name].pacer.release(now) {
+	for name, a := range m.accounts {
+		if a.pacer.release(now) {
 			m.logger.Info("Account is probed again: the pause that the API asked for is over", "account", name)
 		}
 	}

@@ -131,6 +131,145 @@ func TestChangeIsConfirmed(t *testing.T) {
 	})
 }
 
+// TestVerdictAfterBrownout holds that a change of verdict is confirmed by the next scrape also when results have been
+// changing for long.
+func TestVerdictAfterBrownout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		results, n := []appfigures.Result{appfigures.Timeout, appfigures.ServerError}, 0
+		revoked := false
+		api := &fakeAPI{answer: func(string) appfigures.Outcome {
+			if n++; revoked {
+				return answers(appfigures.Rejected, 1000)
+			}
+			return answers(results[n%2], 1000)
+		}}
+		m := newMonitor(tokens("a"), api)
+		defer m.Stop()
+		for range 300 {
+			scrape(m)
+			time.Sleep(time.Minute)
+		}
+		revoked = true
+		before := api.count("")
+		for m.Snapshot().Tokens[0].Verdict != appfigures.Denied {
+			scrape(m)
+			time.Sleep(time.Second)
+		}
+		scrape(m)
+		if got := api.count("") - before; got != 2 {
+			t.Errorf("%d probes, want the one that was due and the one that confirms it", got)
+		}
+	})
+}
+
+// TestReloadKeepsTheBound holds that reloads do not let more probes run at once than max_concurrency.
+func TestReloadKeepsTheBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(appfigures.Valid, 0), delay: func(string) time.Duration { return time.Minute }}
+		var names []string
+		for i := range 40 {
+			names = append(names, fmt.Sprint("account", i, "/token"))
+		}
+		cfg := tokens(names...)
+		cfg.MaxConcurrency = 2
+		m := newMonitor(cfg, api)
+		defer m.Stop()
+		for range 8 {
+			go m.Scrape(t.Context(), time.Now().Add(30*time.Second))
+			time.Sleep(time.Second)
+			m.Reload(cfg)
+		}
+		if n := api.count(""); n != 2 {
+			t.Errorf("%d probes are under way, want 2", n)
+		}
+	})
+}
+
+// TestNoBudgetIsTold holds that a limit which leaves no probe stops them, is logged, and that a larger share helps.
+func TestNoBudgetIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(appfigures.Valid, 3)}
+		var logs bytes.Buffer
+		cfg := tokens("a")
+		m := New(cfg, api.connect, slog.New(slog.NewTextHandler(&logs, nil)))
+		defer m.Stop()
+		for range 5 {
+			scrape(m)
+			time.Sleep(10 * time.Hour)
+		}
+		if n := api.count(""); n != 1 {
+			t.Errorf("%d probes, want the one that learnt the limit", n)
+		}
+		if n := strings.Count(logs.String(), "raise pacing.quota_share"); n != 1 {
+			t.Errorf("logged %d times, want once:\n%s", n, logs.String())
+		}
+		cfg.Pacing.QuotaShare = 0.5
+		m.Reload(cfg)
+		for range 48 {
+			scrape(m)
+			time.Sleep(time.Hour)
+		}
+		if n := api.count(""); n < 2 || n > 4 {
+			t.Errorf("%d probes in the two days after the share was raised to one a day", n-1)
+		}
+	})
+}
+
+// TestProbedMeanwhile holds that a scrape does not probe what another has probed since it began.
+func TestProbedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(appfigures.Valid, 0), delay: func(string) time.Duration { return time.Second }}
+		cfg := tokens("x/a", "y/b", "z/c")
+		cfg.MaxConcurrency = 1
+		m := newMonitor(cfg, api)
+		defer m.Stop()
+		go scrape(m)
+		time.Sleep(time.Millisecond)
+		scrape(m)
+		if n := api.count(""); n != 3 {
+			t.Errorf("two scrapes that overlapped made %d probes of 3 tokens", n)
+		}
+	})
+}
+
+// TestNotInTheLastMoments holds that no probe begins when it could hardly be answered.
+func TestNotInTheLastMoments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(appfigures.Valid, 0), delay: func(string) time.Duration { return 950 * time.Millisecond }}
+		cfg := tokens("x/a", "y/b")
+		cfg.MaxConcurrency = 1
+		m := newMonitor(cfg, api)
+		defer m.Stop()
+		s := m.Scrape(t.Context(), time.Now().Add(time.Second))
+		if api.count("") != 1 || s.Tokens[1].Skipped[Deadline] != 1 || s.Tokens[1].Probed {
+			t.Errorf("%d probes, b skipped %v", api.count(""), s.Tokens[1].Skipped)
+		}
+	})
+}
+
+// TestOutageAtTheStart holds that what never became a request does not use up a budget that was not known yet.
+func TestOutageAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		result := appfigures.Unreachable
+		api := &fakeAPI{answer: func(string) appfigures.Outcome { return answers(result, 1000) }}
+		m := newMonitor(tokens("a"), api)
+		defer m.Stop()
+		for range 1000 {
+			scrape(m)
+			time.Sleep(time.Second)
+		}
+		result = appfigures.Valid
+		if got := scrape(m); got.Tokens[0].Verdict != appfigures.Works || got.Accounts[0].Used != 1 {
+			t.Errorf("verdict %s, used %d", got.Tokens[0].Verdict, got.Accounts[0].Used)
+		}
+		result = appfigures.Unreachable
+		time.Sleep(time.Minute)
+		if got := scrape(m); got.Accounts[0].Used != 2 {
+			t.Errorf("used %d: once the limit is known every probe counts", got.Accounts[0].Used)
+		}
+	})
+}
+
 // TestHoldIsTheAccounts holds that 420 stops one account, until midnight, and is logged once each way.
 func TestHoldIsTheAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -444,6 +583,11 @@ func TestQuotaIsOfToday(t *testing.T) {
 		time.Sleep(time.Minute)
 		if q := m.Snapshot().Tokens[0].Quota; q != (appfigures.Quota{}) {
 			t.Errorf("after midnight the quota is %+v, want none", q)
+		}
+		time.Sleep(day - time.Second)
+		api.delay = func(string) time.Duration { return 2 * time.Second }
+		if q := scrape(m).Tokens[0].Quota; q != (appfigures.Quota{}) {
+			t.Errorf("a probe that spans midnight reports %+v as today's", q)
 		}
 	})
 }

@@ -15,7 +15,8 @@ import (
 //     reported one, nothing is paced.
 //   - Bucket. So that the budget lasts all day, a probe also takes a place from a bucket that holds a tenth of the
 //     budget and refills evenly: a day's budget in a day, or slower where that would not last until midnight.
-//   - Urgent probes need no place in the bucket, only in the budget: see [urgency].
+//   - Turns. The place goes to the token that has waited longest, also when tokens are scraped one by one: it is kept
+//     for those that were refused earlier. Urgent probes need no place, only budget: see [urgency].
 //   - Hold. After 420 there is no probe until 00:00 UTC, after 429 none until Retry-After.
 //
 // A pacer has no clock: each method takes now, which may also step back. It has no lock: its owner has.
@@ -52,14 +53,15 @@ const (
 	routine
 )
 
-// allow reports whether a probe may be made at now, and if not, why.
-func (p *pacer) allow(now time.Time, u urgency) (Reason, bool) {
+// allow reports whether a probe may be made at now, and if not, why. kept returns how many places are kept for tokens
+// that have waited longer.
+func (p *pacer) allow(now time.Time, u urgency, kept func() int) (Reason, bool) {
 	if p.held(now) {
 		return RateLimited, false
 	}
 	if p.limit > 0 {
 		p.refill(now)
-		if p.remaining(now) < 1 || u == routine && p.level < 1 {
+		if p.remaining(now) < 1 || u == routine && (p.level < 1 || p.level < 1+float64(kept())) {
 			return Budget, false
 		}
 	}
@@ -72,18 +74,19 @@ func (p *pacer) take(now time.Time) {
 	p.level = max(0, p.level-1)
 }
 
-// giveBack undoes a take at then: no request was made.
+// giveBack undoes a take at then, of a probe that did not get as far as a request. While no limit is known nothing
+// else bounds the probes, and an outage at the start must not use up the day. Once one is known every probe counts:
+// then the cap holds whatever the network does.
 func (p *pacer) giveBack(then time.Time) {
-	p.count(then, -1)
-	if p.limit > 0 {
-		p.level = min(p.level+1, p.capacity())
+	if p.limit == 0 {
+		p.count(then, -1)
 	}
 }
 
-// report takes over the limit of requests a day, as the API reported it at now.
-func (p *pacer) report(now time.Time, limit int64) {
+// report takes over the limit of requests a day, as the API reported it at now, and reports whether it is a new one.
+func (p *pacer) report(now time.Time, limit int64) bool {
 	if limit == p.limit {
-		return
+		return false
 	}
 	first := p.limit == 0
 	p.refill(now)
@@ -93,6 +96,7 @@ func (p *pacer) report(now time.Time, limit int64) {
 		p.level = max(0, p.capacity()-float64(p.usedOn(now)))
 	}
 	p.level = min(p.level, p.capacity())
+	return true
 }
 
 // hold stops all probes for as long as the API demanded in an answer that came at now to a probe that began at began.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,7 +51,7 @@ func TestSpreadOverTheDay(t *testing.T) {
 }
 
 // TestCapHolds drives random days. In no UTC day does an account get more probes than its share of the largest limit
-// that was in force on it, and while there is budget no token waits much longer than its turn takes.
+// that was in force on it.
 func TestCapHolds(t *testing.T) {
 	for range 25 {
 		seed := rand.Uint64()
@@ -70,7 +71,6 @@ type world struct {
 	known  map[string]int64           // each account's, as last reported
 	cap    map[string]map[int64]int64 // by account and day: the budget of the largest limit known on it
 	used   map[string]map[int64]int64
-	probed map[string]time.Time
 }
 
 func simulateDays(t *testing.T, random *rand.Rand) {
@@ -78,7 +78,6 @@ func simulateDays(t *testing.T, random *rand.Rand) {
 		t: t, random: random, share: 0.05 + 0.95*random.Float64(),
 		limits: make(map[string]int64), known: make(map[string]int64),
 		cap: make(map[string]map[int64]int64), used: make(map[string]map[int64]int64),
-		probed: make(map[string]time.Time),
 	}
 	names := w.someTokens()
 	api := &fakeAPI{answer: w.answer}
@@ -132,7 +131,6 @@ func (w *world) answer(token string) appfigures.Outcome {
 		w.used[account], w.cap[account] = make(map[int64]int64), make(map[int64]int64)
 	}
 	w.used[account][today]++
-	w.probed[token] = time.Now()
 	budget := func(limit int64) int64 { return int64(math.Floor(w.share*float64(limit) + 1e-9)) }
 	if known := w.known[account]; known > 0 {
 		w.cap[account][today] = max(w.cap[account][today], budget(known))
@@ -195,6 +193,50 @@ func TestNoTokenStarves(t *testing.T) {
 	}
 }
 
+// nobody has waited longer.
+func nobody() int { return 0 }
+
+// TestTurnsOneByOne holds that tokens which are scraped one by one, each at its own moment of the minute as Prometheus
+// does with service discovery, get their turns as if they were scraped together.
+func TestTurnsOneByOne(t *testing.T) {
+	for _, n := range []int{2, 5, 20} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				random := rand.New(rand.NewPCG(rand.Uint64(), 0))
+				var names []string
+				var offsets []time.Duration
+				for i := range n {
+					names = append(names, fmt.Sprint("token", i))
+					offsets = append(offsets, time.Duration(random.Int64N(int64(50*time.Second))))
+				}
+				slices.Sort(offsets)
+				api := &fakeAPI{answer: always(appfigures.Valid, 1000)}
+				cfg := tokens(names...)
+				cfg.Pacing.QuotaShare = 0.24 // a place each 6 minutes: in step with the scrapes
+				m := newMonitor(cfg, api)
+				defer m.Stop()
+				for minute := range 3 * 24 * 60 {
+					for i, name := range names {
+						time.Sleep(time.Until(midnight.Add(time.Duration(minute)*time.Minute + offsets[i])))
+						scrape(m, name)
+					}
+				}
+				last := make(map[string]time.Time)
+				longest := time.Duration(n)*day/240*12/10 + 10*time.Minute
+				for _, ask := range api.asked {
+					if wait := ask.at.Sub(last[ask.token]); !last[ask.token].IsZero() && wait > longest {
+						t.Errorf("%s waited %s, longer than %s", ask.token, wait, longest)
+					}
+					last[ask.token] = ask.at
+				}
+				if total := api.count(""); total < 3*240*9/10 {
+					t.Errorf("only %d of %d probes were made", total, 3*240)
+				}
+			})
+		})
+	}
+}
+
 // TestClockSteps holds that a clock that steps over midnight, forth and back, gives no day its budget twice, and that
 // one that steps back does not stop the probes.
 func TestClockSteps(t *testing.T) {
@@ -212,7 +254,7 @@ func TestClockSteps(t *testing.T) {
 		if random.IntN(10) == 0 {
 			u = justChanged
 		}
-		if _, ok := p.allow(now, u); ok {
+		if _, ok := p.allow(now, u, nobody); ok {
 			p.take(now)
 			made[dayOf(now)]++
 		}
@@ -225,7 +267,7 @@ func TestClockSteps(t *testing.T) {
 	back := pacer{share: 0.25}
 	back.report(midnight.Add(400*day), 1000)
 	back.hold(midnight.Add(400*day), midnight.Add(400*day), appfigures.Throttle{Kind: appfigures.DailyLimit})
-	if _, ok := back.allow(midnight.Add(time.Hour), routine); !ok {
+	if _, ok := back.allow(midnight.Add(time.Hour), routine, nobody); !ok {
 		t.Error("a clock that was a year ahead leaves a hold behind when it steps back")
 	}
 }
@@ -278,11 +320,11 @@ func TestHold(t *testing.T) {
 				if p.hold(evening, evening, test.throttle) {
 					t.Error("told a second time")
 				}
-				if reason, ok := p.allow(evening.Add(test.want-time.Second), neverProbed); ok || reason != RateLimited {
+				if reason, ok := p.allow(evening.Add(test.want-time.Second), neverProbed, nobody); ok || reason != RateLimited {
 					t.Errorf("a second before the end: allowed %v, reason %s", ok, reason)
 				}
 			}
-			if _, ok := p.allow(evening.Add(test.want), routine); !ok {
+			if _, ok := p.allow(evening.Add(test.want), routine, nobody); !ok {
 				t.Error("still held at the end")
 			}
 			if p.release(evening.Add(test.want)) != (test.want > 0) || p.release(evening.Add(test.want)) {
@@ -298,7 +340,7 @@ func TestUrgentNeedsNoPlace(t *testing.T) {
 	p.report(midnight, 1000)
 	made := 0
 	for ; ; made++ {
-		if _, ok := p.allow(midnight, routine); !ok {
+		if _, ok := p.allow(midnight, routine, nobody); !ok {
 			break
 		}
 		p.take(midnight)
@@ -307,7 +349,7 @@ func TestUrgentNeedsNoPlace(t *testing.T) {
 		t.Errorf("a full bucket gave %d probes, want 25", made)
 	}
 	for ; ; made++ {
-		if _, ok := p.allow(midnight, justChanged); !ok {
+		if _, ok := p.allow(midnight, justChanged, nobody); !ok {
 			break
 		}
 		p.take(midnight)
@@ -315,7 +357,7 @@ func TestUrgentNeedsNoPlace(t *testing.T) {
 	if made != 250 {
 		t.Errorf("the day's budget gave %d probes, want 250", made)
 	}
-	if _, ok := p.allow(midnight.Add(day+6*time.Minute), routine); !ok {
+	if _, ok := p.allow(midnight.Add(day+6*time.Minute), routine, nobody); !ok {
 		t.Error("the next day has a budget of its own")
 	}
 }

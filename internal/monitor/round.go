@@ -52,7 +52,7 @@ func (m *Monitor) Scrape(ctx context.Context, deadline time.Time, names ...strin
 	case <-ctx.Done():
 	case <-patience.C:
 	}
-	return m.Snapshot(names...)
+	return m.snapshot(names)
 }
 
 // round makes the probes of one scrape and returns when the last of them has ended.
@@ -68,7 +68,7 @@ func (m *Monitor) round(scraper context.Context, deadline time.Time, names []str
 		closing: deadline.Add(-length / lastMoments),
 		patient: start.Add(length / scoutPatience),
 	}
-	tokens := m.selectTokens(names)
+	tokens := r.leaveToOthers(m.selectTokens(names))
 	m.mu.Unlock()
 
 	m.readSecrets(tokens)
@@ -87,6 +87,20 @@ func (m *Monitor) round(scraper context.Context, deadline time.Time, names []str
 		case <-ctx.Done():
 		}
 	}
+}
+
+// leaveToOthers takes on the probes that are under way when the round begins, and returns the tokens that have none.
+// m.mu is held.
+func (r *round) leaveToOthers(tokens []*token) []*token {
+	rest := make([]*token, 0, len(tokens))
+	for _, t := range tokens {
+		if t.flight != nil {
+			r.shared = append(r.shared, t.flight)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	return rest
 }
 
 // readSecrets reads the secrets of tokens anew, so that a rotated one is noticed by the scrape that follows.
@@ -155,7 +169,10 @@ func (r *round) decide(t *token, now time.Time, scouted bool) turn {
 		r.m.finish(t, appfigures.Outcome{Result: appfigures.NoToken, Start: now, Message: t.secretErr.Error()})
 		return over
 	}
-	if reason, ok := t.account.pacer.allow(now, t.urgency()); !ok {
+	if reason, ok := t.account.pacer.allow(now, t.urgency(), func() int { return t.kept(now) }); !ok {
+		if reason == Budget {
+			t.refused = now
+		}
 		t.skipped[reason]++
 		return over
 	}
@@ -219,7 +236,7 @@ func (r *round) start(t *token, inTime, scouted bool) (turn, *account) {
 	a.pacer.take(now)
 	m.probes++
 	f := &flight{done: make(chan struct{})}
-	t.order, t.flight, t.asked, t.begun = m.probes, f, t.secret, now
+	t.order, t.flight, t.asked, t.begun, t.refused = m.probes, f, t.secret, now, time.Time{}
 	if a.pacer.limit == 0 && !a.heard && a.scout == nil {
 		a.scout = f
 	}
@@ -270,12 +287,13 @@ func (m *Monitor) land(t *token, a *account, f *flight, began time.Time, outcome
 		m.logger.Debug("Probe was given up", "token", t.Name, "err", err)
 		return
 	}
-	a.heard = a.heard || outcome.HTTPStatus != 0
-	if a.pacer.limit == 0 && !outcome.Sent {
+	a.heard = a.heard || outcome.Result.Answered()
+	if !outcome.Sent {
 		a.pacer.giveBack(began)
 	}
-	if outcome.Quota.LimitOK {
-		a.pacer.report(now, outcome.Quota.Limit)
+	if outcome.Quota.LimitOK && a.pacer.report(now, outcome.Quota.Limit) && a.pacer.budget() == 0 {
+		m.logger.Warn("Account cannot be probed: quota_share leaves no probe of the limit that the API reports; raise pacing.quota_share",
+			"account", a.name, "limit", outcome.Quota.Limit, "quota_share", a.pacer.share)
 	}
 	if a.pacer.hold(began, now, outcome.Throttle) {
 		m.logger.Warn("Account is not probed for a while: the API asked for a pause",

@@ -34,7 +34,9 @@ type TokenState struct {
 	Results [appfigures.NumResults]uint64 // requests made, by result
 	Skipped [NumReasons]uint64            // probes not made, by reason
 
-	NextDue time.Time // when a scrape would next probe it, as far as can be told; zero when nothing holds it back
+	// NextDue is when a scrape would next probe it, as far as can be told; zero when nothing holds it back. Only
+	// [Monitor.Snapshot] fills it in.
+	NextDue time.Time
 }
 
 // AccountState is what is known of one account.

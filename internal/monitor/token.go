@@ -22,6 +22,8 @@ type token struct {
 	order  uint64    // of the last probe among all of the monitor's; 0 before the first
 	begun  time.Time // when the last probe began
 
+	refused time.Time // when the account's budget last had no place for it; zero once it was probed since
+
 	probed      bool // whether last is set
 	last        appfigures.Outcome
 	resultSince time.Time         // when last.Result first appeared without a break
@@ -67,6 +69,26 @@ func inOrder(tokens []*token) []*token {
 	})
 }
 
+// patience is how long a place is kept for a token that was refused one and has not asked again: longer than any
+// sensible scrape interval. Then nobody scrapes it any more.
+const patience = 2 * time.Hour
+
+// waits reports whether t was refused a place lately and still waits for it.
+func (t *token) waits(now time.Time) bool {
+	return t.flight == nil && !t.refused.IsZero() && now.Sub(t.refused) < patience
+}
+
+// kept returns how many tokens of t's account wait for a place and have done so longer than t.
+func (t *token) kept(now time.Time) int {
+	n := 0
+	for _, other := range t.account.tokens {
+		if other.order < t.order && other.waits(now) {
+			n++
+		}
+	}
+	return n
+}
+
 // earliest returns when min_interval allows the next probe; zero when it always does.
 func (t *token) earliest(minInterval time.Duration) time.Time {
 	if t.order == 0 || minInterval == 0 {
@@ -102,11 +124,14 @@ func (t *token) record(outcome appfigures.Outcome, now time.Time) (changed bool)
 	if verdict := outcome.Result.Verdict(); verdict != appfigures.Undecided {
 		if verdict != t.verdict {
 			t.verdictSince = now
+			if t.unsettled > 0 {
+				t.unsettled = 1 // a change of verdict is confirmed at once, whatever came before it
+			}
 		}
 		t.verdict, t.verdictTime = verdict, now
 	}
 	if outcome.Quota.LimitOK || outcome.Quota.UsedOK {
-		t.quota, t.quotaTime = outcome.Quota, now
+		t.quota, t.quotaTime = outcome.Quota, outcome.Start // an answer that spans midnight may tell of the day before
 	}
 	return changed
 }
