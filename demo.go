@@ -23,7 +23,7 @@ func (p *program) demo(ctx context.Context) int {
 	defer d.Close()
 	fmt.Fprint(p.stdout, d.Banner(visitorURL((*p.web.WebListenAddresses)[0])))
 	load := func() (*config.Config, error) { return d.Config(), nil }
-	return p.serveConfig(ctx, d.Config(), load, func(ctx context.Context, m *monitor.Monitor) {
+	return p.serveConfig(ctx, d.Config(), load, func(ctx context.Context, m *monitor.Monitor, _ *reloader) {
 		demo.ScrapeEvery(ctx, demoInterval, func(ctx context.Context) {
 			deadline, _ := ctx.Deadline()
 			m.Scrape(ctx, deadline)

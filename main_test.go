@@ -142,6 +142,39 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestReloadThatHangs holds that scrapes and pages are served while a reload waits for a file.
+func TestReloadThatHangs(t *testing.T) {
+	_, root := simulate(t, "pat_one")
+	path := writeConfig(t, "api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n")
+	exporter := start(t, "--config.file", path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reloaded := make(chan int, 1)
+	go func() {
+		_, code := exporter.request(http.MethodPost, "/-/reload")
+		reloaded <- code
+	}()
+	var writer *os.File
+	eventually(t, "the reload waits for the file", func() bool {
+		var err error
+		writer, err = os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0) // fails without a reader
+		return err == nil
+	})
+	metrics, _ := exporter.get("/metrics")
+	mustHold(t, metrics, `appfigures_token_valid{token="one"} 1`)
+	if _, code := exporter.get("/"); code != http.StatusOK {
+		t.Errorf("the page answers %d", code)
+	}
+	writer.Close()
+	if code := <-reloaded; code != http.StatusInternalServerError {
+		t.Errorf("the reload of an empty file answers %d", code)
+	}
+}
+
 // TestAutoReload holds that a changed file is noticed, and a changed directory of tokens.
 func TestAutoReload(t *testing.T) {
 	_, root := simulate(t, "pat_one", "pat_two")

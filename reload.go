@@ -21,8 +21,10 @@ type reloader struct {
 
 	successful, successTime prometheus.Gauge
 
-	mu  sync.Mutex // one reload at a time; guards the fields below
-	cfg *config.Config
+	reloading sync.Mutex // one reload at a time; held while files are read, which can hang
+
+	mu  sync.Mutex     // guards the fields below
+	cfg *config.Config // in use
 	ok  bool
 	at  time.Time // of the last attempt
 }
@@ -33,7 +35,6 @@ func newReloader(cfg *config.Config, m *monitor.Monitor, load func() (*config.Co
 		load:    load,
 		monitor: m,
 		logger:  logger,
-		cfg:     cfg,
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "appfigures_exporter_config_last_reload_successful",
 			Help: "Whether the last attempt to load the configuration succeeded.",
@@ -44,33 +45,35 @@ func newReloader(cfg *config.Config, m *monitor.Monitor, load func() (*config.Co
 		}),
 	}
 	registry.MustRegister(r.successful, r.successTime)
-	r.note(nil)
+	r.note(cfg, nil)
 	return r
 }
 
 // reload loads the configuration. When that fails nothing changes, and the error says why.
 func (r *reloader) reload() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
 	cfg, err := r.load()
-	r.note(err)
+	r.note(cfg, err)
 	if err != nil {
 		r.logger.Error("Configuration not reloaded, the old one stays in use", "err", err)
 		return err
 	}
-	r.cfg = cfg
 	r.monitor.Reload(cfg)
 	r.logger.Info("Configuration reloaded", "tokens", len(cfg.Tokens))
 	return nil
 }
 
-// note records how an attempt ended. r.mu is held, or r is not shared yet.
-func (r *reloader) note(err error) {
+// note records how an attempt to load cfg ended.
+func (r *reloader) note(cfg *config.Config, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.at, r.ok = time.Now(), err == nil
 	if err != nil {
 		r.successful.Set(0)
 		return
 	}
+	r.cfg = cfg
 	r.successful.Set(1)
 	r.successTime.Set(float64(r.at.UnixNano()) / 1e9)
 }
@@ -89,10 +92,9 @@ func (r *reloader) timeout() time.Duration {
 	return r.cfg.Timeout
 }
 
-// watch reloads when the fingerprint of the configuration has changed, looking at each interval until ctx ends. A
-// configuration that is bad is tried again only when it has changed again.
-func (r *reloader) watch(ctx context.Context, interval time.Duration, fingerprint func() (string, error)) {
-	last, _ := fingerprint()
+// watch reloads when the fingerprint of the configuration is no longer what it was when last loaded, looking at each
+// interval until ctx ends. A configuration that is bad is tried again only when it has changed again.
+func (r *reloader) watch(ctx context.Context, interval time.Duration, last string, fingerprint func() (string, error)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {

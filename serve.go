@@ -33,6 +33,10 @@ const (
 
 // serve runs the exporter over the user's configuration.
 func (p *program) serve(ctx context.Context) int {
+	path, before := p.configPath(), ""
+	if path != "" && *p.autoReload {
+		before, _ = config.Fingerprint(path) // a failure is load's to tell
+	}
 	cfg, err := p.load()
 	if err != nil {
 		return p.fail(err, exitError)
@@ -41,7 +45,14 @@ func (p *program) serve(ctx context.Context) int {
 		fmt.Fprintf(p.stdout, "The configuration is valid; tokens: %d.\n", len(cfg.Tokens))
 		return exitOK
 	}
-	return p.serveConfig(ctx, cfg, p.load, func(context.Context, *monitor.Monitor) {})
+	return p.serveConfig(ctx, cfg, p.load, func(ctx context.Context, _ *monitor.Monitor, reloads *reloader) {
+		switch {
+		case *p.autoReload && path == "":
+			p.logger.Warn("--config.auto-reload does nothing: the configuration is the environment, which does not change")
+		case *p.autoReload:
+			reloads.watch(ctx, *p.autoReloadInterval, before, func() (string, error) { return config.Fingerprint(path) })
+		}
+	})
 }
 
 // connect makes the connection between the monitor and the API.
@@ -52,7 +63,7 @@ func connect(cfg *config.Config) monitor.Open {
 
 // serveConfig serves cfg, and what load returns at each reload, until ctx ends or a signal comes. background runs
 // beside it.
-func (p *program) serveConfig(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), background func(context.Context, *monitor.Monitor)) int {
+func (p *program) serveConfig(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), background func(context.Context, *monitor.Monitor, *reloader)) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	hangups := make(chan os.Signal, 1) // from here on: until then, SIGHUP ends the process
@@ -90,10 +101,7 @@ func (p *program) serveConfig(ctx context.Context, cfg *config.Config, load func
 	}
 
 	go reloads.onSignal(ctx, hangups)
-	if path := p.configPath(); *p.autoReload && path != "" {
-		go reloads.watch(ctx, *p.autoReloadInterval, func() (string, error) { return config.Fingerprint(path) })
-	}
-	go background(ctx, m)
+	go background(ctx, m, reloads)
 
 	server := web.Server(handler, p.logger)
 	ended := make(chan error, 1)

@@ -60,7 +60,7 @@ func classify(outcome *Outcome, resp *http.Response, body []byte, bodyErr error)
 		outcome.Result = forbidden(outcome.Message)
 	case status != http.StatusOK:
 		outcome.Result = Unexpected
-		outcome.Message = fmt.Sprintf("status %d, which the API's root does not use", status)
+		outcome.Message = strings.TrimSuffix(fmt.Sprintf("status %d, which the API's root does not use: %s", status, outcome.Message), ": ")
 	case !isObject:
 		outcome.Result = Unexpected
 		outcome.Message = "status 200, but the body is not a JSON object"

@@ -183,8 +183,10 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, erro
 	default:
 		classify(&outcome, resp, body, err)
 	}
-	if resp != nil {
+	if outcome.Result.Answered() { // what a proxy or an error page says of the quota is not the API's word
 		readQuotaHeaders(&outcome.Quota, resp.Header)
+	} else {
+		outcome.Quota = Quota{}
 	}
 	outcome.Message = cleanMessage(outcome.Message, token.Reveal())
 	return outcome, nil

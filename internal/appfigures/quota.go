@@ -2,14 +2,15 @@ package appfigures
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// maxQuota bounds what is believed as a number of requests a day. The API's limit is 1,000; plans a thousand times
-// larger are thinkable, garbage is not.
+// maxQuota bounds what is believed as a number of requests a day. The API's limit is 1,000; plans with a million times
+// as many are thinkable, garbage is not.
 const maxQuota = 1_000_000_000
 
 // number is a whole number that the API writes as a JSON number or string. Anything else decodes to -1, as does a
@@ -74,7 +75,7 @@ func readThrottle(throttle *Throttle, status int, header http.Header) {
 // parseRetryAfter reads both forms of the header (RFC 9110, section 10.2.3): seconds, and a date.
 func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
 	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) { // then the largest
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second, true
 	}
 	if date, err := http.ParseTime(value); err == nil {

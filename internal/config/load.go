@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // The environment variables that give a start without a configuration file. They are those of the vendor's own
@@ -58,41 +59,65 @@ func FromEnv(lookup func(string) (string, bool)) (*Config, error) {
 }
 
 // Fingerprint returns a short text that changes when [Load] of path would read something else: when the file's
-// content changes, or a token file comes to, or goes from, its token_dir. What token files hold is not part of it: that
-// is read anew for each probe.
+// content changes, that of a file of its tls_config does, or a token file comes to, or goes from, its token_dir. What
+// token files hold is not part of it: that is read anew for each probe.
 func Fingerprint(path string) (string, error) {
-	file, err := openRegular(path)
+	data, err := readRegular(path)
 	if err != nil {
 		return "", fmt.Errorf("reading the configuration %s: %w", path, err)
 	}
-	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	if err != nil {
-		return "", fmt.Errorf("reading the configuration: %w", err)
-	}
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%d\n%s", len(data), data)
-	if dir := findTokenDir(data); dir != "" {
-		names, err := tokenFiles(inDir(filepath.Dir(path), dir))
+	reads := findPaths(data)
+	if reads.tokenDir != "" {
+		names, err := tokenFiles(inDir(filepath.Dir(path), reads.tokenDir))
 		fmt.Fprintf(hash, "%q %v", names, err)
+	}
+	for _, name := range reads.tlsFiles {
+		content, err := readRegular(inDir(filepath.Dir(path), name))
+		fmt.Fprintf(hash, "%d\n%s %v", len(content), content, err)
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// findTokenDir returns the token_dir that a configuration names, or nothing. Most have none, and are not parsed.
-func findTokenDir(data []byte) (dir string) {
-	if !bytes.Contains(data, []byte("token_dir")) {
-		return ""
+// readRegular reads a regular file, up to a little more than a configuration may have.
+func readRegular(path string) ([]byte, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+}
+
+// paths is what a configuration makes [Load] read besides itself.
+type paths struct {
+	tokenDir string
+	tlsFiles []string
+}
+
+// findPaths returns the paths in a configuration. Most have none, and are not parsed.
+func findPaths(data []byte) (found paths) {
+	if !bytes.Contains(data, []byte("token_dir")) && !bytes.Contains(data, []byte("tls_config")) {
+		return paths{}
 	}
 	root, wrong := readDocument(data)
 	if wrong != nil {
-		return ""
+		return paths{}
 	}
 	pairs, _ := value{node: root, mistakes: new(mistakes)}.pairs()
 	for _, pair := range pairs {
-		if pair.key == "token_dir" {
-			dir, _ = pair.value.text()
+		switch pair.key {
+		case "token_dir":
+			found.tokenDir, _ = pair.value.text()
+		case "tls_config":
+			settings, _ := pair.value.pairs()
+			for _, setting := range settings {
+				if name, ok := setting.value.text(); ok && strings.HasSuffix(setting.key, "_file") {
+					found.tlsFiles = append(found.tlsFiles, name)
+				}
+			}
 		}
 	}
-	return dir
+	return found
 }

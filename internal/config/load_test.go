@@ -181,6 +181,9 @@ func TestFingerprint(t *testing.T) {
 		{"the directory goes", func() { _ = os.RemoveAll(filepath.Join(dir, "tokens")) }, true},
 		{"the file changes", func() { writeFile(t, dir, "config.yml", "token_dir: tokens # all\n") }, true},
 		{"the file breaks", func() { writeFile(t, dir, "config.yml", "token_dir: [\n") }, true},
+		{"the file names a CA that is missing", func() { writeFile(t, dir, "config.yml", oneToken+"tls_config: {ca_file: ca.pem}\n") }, true},
+		{"the CA comes", func() { writeFile(t, dir, "ca.pem", "old") }, true},
+		{"the CA rotates", func() { writeFile(t, dir, "ca.pem", "new") }, true},
 		{"the file is mended", func() { writeFile(t, dir, "config.yml", oneToken) }, true},
 	} {
 		step.do()
