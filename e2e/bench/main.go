@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // Roles that this program plays for itself, as its first argument.
@@ -68,7 +69,11 @@ func run(rounds int) error {
 		return fmt.Errorf("building the exporter (run this in e2e/): %w", err)
 	}
 
-	fmt.Printf("%d processors, %s\n", runtime.NumCPU(), runtime.Version())
+	load, err := os.ReadFile("/proc/loadavg") // of other programs: more than one for each processor, and times tell little
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d processors, load %s, %s\n", runtime.NumCPU(), strings.Fields(string(load))[0], runtime.Version())
 	b := &bench{ctx: ctx, dir: dir, self: self, exporter: exporter, rounds: rounds}
 	for _, measure := range []func() error{b.compareCPU, b.scrapeManyTokens, b.scrapeWithoutProbes, b.rest} {
 		if err := measure(); err != nil {
