@@ -1,0 +1,97 @@
+package server
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
+)
+
+// TestNothingIsWritten uses everything that the exporter serves, and holds that it has created and changed no file
+// where programs do, and has none open for writing.
+func TestNothingIsWritten(t *testing.T) {
+	x := start(t, "--web.enable-pprof", "--config.auto-reload", "--config.auto-reload-interval=10ms")
+	before := files(t, x.dir)
+	for _, path := range []string{"/", "/metrics", "/probe?target=watched", "/sd", "/-/healthy", "/-/ready", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1"} {
+		x.get(t, path)
+		checkNotOpenForWriting(t, x.pid)
+	}
+	response, err := http.Post("http://"+x.address+"/-/reload", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	x.Signal(syscall.SIGHUP)
+	process.Until(t, 10*time.Second, func() error {
+		if n := strings.Count(x.Log(), "Configuration reloaded"); n < 2 {
+			return fmt.Errorf("%d reloads", n)
+		}
+		return nil
+	})
+	checkNotOpenForWriting(t, x.pid)
+	x.Stop()
+	if after := files(t, x.dir); !maps.Equal(before, after) {
+		t.Errorf("the files were\n%v\nand are\n%v", before, after)
+	}
+}
+
+// files lists what is below dir: sizes and times by path.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		found[path] = fmt.Sprint(info.Mode(), info.Size(), info.ModTime().UnixNano())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// checkNotOpenForWriting looks at the files that a process has open, except its standard output and error.
+func checkNotOpenForWriting(t *testing.T, pid int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d", pid)
+	entries, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) < 4 {
+		t.Fatalf("the process has only %d files open", len(entries))
+	}
+	for _, entry := range entries {
+		file, err := os.Readlink(dir + "/fd/" + entry.Name())
+		if err != nil || !strings.HasPrefix(file, "/") || file == os.DevNull { // closed by now, or no file: a socket, a pipe
+			continue
+		}
+		text, err := os.ReadFile(dir + "/fdinfo/" + entry.Name())
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(text), "flags:")
+		flags, err := strconv.ParseUint(strings.Fields(rest)[0], 8, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := flags & syscall.O_ACCMODE; mode != syscall.O_RDONLY {
+			t.Errorf("%s is open for writing", file)
+		}
+	}
+}
