@@ -3,6 +3,7 @@
 GO         ?= go
 ENGINE     ?= docker
 FUZZTIME   ?= 10s
+ROUNDS     ?= 7
 RELEASE_ARCHITECTURES = amd64 arm64
 
 TOOL = $(GO) tool -modfile=tools/go.mod
@@ -70,6 +71,10 @@ compose-test: ## compose.yaml: what it mounts, passes, wires and opens
 .PHONY: systemd-test
 systemd-test: ## the systemd unit (needs systemd-analyze)
 	cd e2e && $(GO) test -count=1 ./systemd
+
+.PHONY: bench
+bench: ## what a scrape costs, beside a bare client and blackbox_exporter (Linux; a quiet machine)
+	cd e2e && $(GO) run ./bench -rounds $(ROUNDS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
