@@ -34,7 +34,7 @@ var meanings = map[simulator.Behaviour]meaning{
 	simulator.DailyLimit:          {"rate_limited", 420, 1, undecided, true},
 	simulator.SlowDown:            {"rate_limited", 429, 1, undecided, true},
 	simulator.SlowDownUntimed:     {"rate_limited", 429, 1, undecided, true},
-	simulator.ServerError:         {"server_error", 503, 0, undecided, true},
+	simulator.ServerError:         {"server_error", 503, 0, undecided, false},
 	simulator.Maintenance:         {"unexpected", 503, 0, undecided, false},
 	simulator.ProxyPage:           {"unexpected", 403, 0, undecided, false},
 	simulator.Redirect:            {"unexpected", 302, 0, undecided, false},
