@@ -4,6 +4,7 @@ GO         ?= go
 ENGINE     ?= docker
 FUZZTIME   ?= 10s
 ROUNDS     ?= 7
+SOAK       ?= 30s
 RELEASE_ARCHITECTURES = amd64 arm64
 
 TOOL = $(GO) tool -modfile=tools/go.mod
@@ -71,6 +72,10 @@ compose-test: ## compose.yaml: what it mounts, passes, wires and opens
 .PHONY: systemd-test
 systemd-test: ## the systemd unit (needs systemd-analyze)
 	cd e2e && $(GO) test -count=1 ./systemd
+
+.PHONY: soak
+soak: ## everything at once for SOAK, half a minute unless told otherwise
+	cd e2e && $(GO) test -count=1 -v -timeout 0 ./soak -soak $(SOAK)
 
 .PHONY: bench
 bench: ## what a scrape costs, beside a bare client and blackbox_exporter (Linux; a quiet machine)
