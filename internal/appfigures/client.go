@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -39,7 +40,11 @@ type Client struct {
 }
 
 // NewClient returns a client for the API that cfg names. version goes into the User-Agent.
+//
+// It silences the standard logger, which nothing else in this program uses: net/http writes there what a server sends
+// unasked, and that may be the token.
 func NewClient(cfg *config.Config, version string) *Client {
+	log.SetOutput(io.Discard)
 	proxy := http.ProxyFromEnvironment
 	if cfg.ProxyURL != nil {
 		proxy = http.ProxyURL(cfg.ProxyURL)

@@ -2,7 +2,9 @@ package appfigures_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -55,6 +57,24 @@ func TestSurplus(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestSurplusIsNotLogged holds that a token in what a server sends unasked does not reach standard error.
+func TestSurplusIsNotLogged(t *testing.T) {
+	var logged bytes.Buffer
+	log.SetOutput(&logged)
+	s := serveHostile(t, "http", hostileCase{answer: func(conn net.Conn, r *http.Request) {
+		write(conn, validAnswer+"You sent "+r.Header.Get("Authorization"))
+	}, want: appfigures.Valid})
+	for range 20 {
+		session := appfigures.NewClient(s.config(t), "test").NewSession(t.Context())
+		probeWithin(t, session, victimToken, appfigures.Valid)
+		probeWithin(t, session, neighbourToken, appfigures.Valid)
+		session.Close()
+	}
+	if logged.Len() > 0 {
+		t.Errorf("the standard logger got %q", logged.String())
 	}
 }
 

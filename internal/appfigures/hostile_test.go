@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -47,7 +45,6 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(name)
 		os.Unsetenv(strings.ToLower(name))
 	}
-	log.SetOutput(io.Discard) // where net/http writes what a server sent unasked
 	resolveHere()
 	os.Exit(m.Run())
 }
