@@ -1,0 +1,194 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// scrapeTimeout is what the scrapers tell the exporter that they will wait. It answers half a second before.
+const scrapeTimeout = 3 * time.Second
+
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+
+// ask makes a request that must be answered with the status in time.
+func (s *soak) ask(ctx context.Context, method, path string, status int) string {
+	// The scraper's own end is no reason to break off: that is what hangUp does.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*scrapeTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.watch.Address+path, nil)
+	if err != nil {
+		s.t.Error(err)
+		return ""
+	}
+	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(scrapeTimeout.Seconds()))
+	start := time.Now()
+	text, got, err := exchange(request)
+	took := time.Since(start)
+	switch {
+	case err != nil:
+		s.tally.fault("%s %s after %s: %v", method, path, took, err)
+	case got != status:
+		s.tally.fault("%s %s: status %d, want %d: %.200s", method, path, got, status, text)
+	case took > scrapeTimeout:
+		s.tally.fault("%s %s took %s, longer than the %s that it may", method, path, took, scrapeTimeout)
+	default:
+		s.tally.answered(path, took)
+	}
+	if s.world.leak(text) {
+		s.tally.fault("%s %s: the answer holds a secret", method, path)
+	}
+	return text
+}
+
+func exchange(request *http.Request) (text string, status int, err error) {
+	response, err := client.Do(request)
+	if err != nil {
+		return "", 0, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return string(body), response.StatusCode, err
+}
+
+// scrape scrapes everything once and checks it.
+func (s *soak) scrape(ctx context.Context) *exposition {
+	e, err := parse(s.ask(ctx, http.MethodGet, "/metrics", http.StatusOK))
+	if err != nil {
+		s.tally.fault("the exposition cannot be read: %v", err)
+		return &exposition{}
+	}
+	s.checkAll(e)
+	return e
+}
+
+func (s *soak) checkAll(e *exposition) {
+	for name, report := range e.tokens {
+		if err := s.world.check(name, report, s.tally); err != nil {
+			s.tally.fault("%v", err)
+		}
+	}
+}
+
+// scraper is a Prometheus.
+func (s *soak) scraper(ctx context.Context, random *rand.Rand) {
+	for pause(ctx, random, *interval) {
+		if e := s.scrape(ctx); e.usage.memory > 0 {
+			s.tally.sample(e.usage)
+		}
+	}
+}
+
+// prober is a Prometheus that scrapes tokens one by one.
+func (s *soak) prober(ctx context.Context, random *rand.Rand) {
+	for pause(ctx, random, *interval/10) {
+		e, err := parse(s.ask(ctx, http.MethodGet, "/probe?target="+s.world.pick(random).name, http.StatusOK))
+		if err != nil {
+			s.tally.fault("a probe's exposition cannot be read: %v", err)
+			continue
+		}
+		s.checkAll(e)
+	}
+}
+
+// visitor looks at the pages.
+func (s *soak) visitor(ctx context.Context, random *rand.Rand) {
+	paths := []string{"/", "/sd", "/-/healthy", "/-/ready"}
+	for pause(ctx, random, *interval) {
+		s.ask(ctx, http.MethodGet, paths[random.IntN(len(paths))], http.StatusOK)
+	}
+}
+
+// hangUp is a scraper that goes before it is answered.
+func (s *soak) hangUp(ctx context.Context, random *rand.Rand) {
+	for pause(ctx, random, *interval) {
+		impatient, cancel := context.WithTimeout(ctx, time.Duration(random.Int64N(int64(300*time.Millisecond))))
+		request, err := http.NewRequestWithContext(impatient, http.MethodGet, "http://"+s.watch.Address+"/metrics", nil)
+		if err != nil {
+			s.t.Error(err)
+		} else if _, _, err := exchange(request); err != nil {
+			s.tally.hungUp()
+		}
+		cancel()
+	}
+}
+
+// slowReader reads its answer in small pieces, and not to the end.
+func (s *soak) slowReader(ctx context.Context, random *rand.Rand) {
+	for pause(ctx, random, *interval) {
+		s.dawdle(ctx, random, "GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n", func(conn net.Conn) error {
+			_, err := io.ReadFull(conn, make([]byte, 512))
+			return err
+		})
+	}
+}
+
+// slowLoris never comes to the end of its request.
+func (s *soak) slowLoris(ctx context.Context, random *rand.Rand) {
+	for pause(ctx, random, *interval) {
+		s.dawdle(ctx, random, "GET /metrics HTTP/1.1\r\n", func(conn net.Conn) error {
+			_, err := io.WriteString(conn, "X-More: more\r\n")
+			return err
+		})
+	}
+}
+
+// dawdle opens a connection and does something on it every now and then, for some seconds or until it fails.
+func (s *soak) dawdle(ctx context.Context, random *rand.Rand, begin string, next func(net.Conn) error) {
+	conn, err := net.Dial("tcp", s.watch.Address)
+	if err != nil {
+		s.tally.fault("connecting: %v", err)
+		return
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+	_, err = io.WriteString(conn, begin)
+	for range 30 {
+		if err != nil || !pause(ctx, random, 100*time.Millisecond) {
+			return
+		}
+		_ = conn.SetDeadline(time.Now().Add(scrapeTimeout))
+		err = next(conn)
+	}
+}
+
+// reloadBySignal puts configurations into use in which some tokens come and go.
+func (s *soak) reloadBySignal(ctx context.Context, random *rand.Rand) {
+	for pause(ctx, random, 5*time.Second) {
+		s.world.configLock.Lock()
+		s.world.writeConfig(passers(random))
+		s.watch.Signal(syscall.SIGHUP)
+		s.world.configLock.Unlock()
+	}
+}
+
+// reloadByRequest does the same by POST, every other time with a configuration that is bad.
+func (s *soak) reloadByRequest(ctx context.Context, random *rand.Rand) {
+	for pause(ctx, random, 5*time.Second) {
+		status := http.StatusOK
+		extra := passers(random)
+		if random.IntN(2) == 0 {
+			status, extra = http.StatusInternalServerError, "  - {name: "+secretPrefix+"bad, token: "+secretPrefix+"bad, token_file: "+secretPrefix+"bad}\n"
+		}
+		s.world.configLock.Lock()
+		s.world.writeConfig(extra)
+		s.ask(ctx, http.MethodPost, "/-/reload", status)
+		s.world.writeConfig("")
+		s.world.configLock.Unlock()
+	}
+}
+
+// passers returns some tokens that come and go.
+func passers(random *rand.Rand) string {
+	var extra strings.Builder
+	for i := range random.IntN(20) {
+		fmt.Fprintf(&extra, "  - {name: passer-%d, account: passers, token: passer-%d-%d}\n", i, i, random.IntN(3))
+	}
+	return extra.String()
+}

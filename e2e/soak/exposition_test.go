@@ -1,0 +1,120 @@
+package soak
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// exposition is what a scrape says.
+type exposition struct {
+	tokens map[string]*report
+	usage  usage
+}
+
+// report is what an exposition says of one token.
+type report struct {
+	valid       float64 // NaN without a verdict
+	verdictTime time.Time
+	result      string
+	probe       span
+	requests    float64 // all that were made
+}
+
+// usage is what an exposition says of the exporter itself.
+type usage struct {
+	memory                  int64 // resident, bytes
+	goroutines, descriptors float64
+}
+
+func (p usage) String() string {
+	return fmt.Sprintf("%d MiB, %.0f goroutines, %.0f descriptors", p.memory>>20, p.goroutines, p.descriptors)
+}
+
+// near says what the exporter has not given back since it was as in first.
+func (p usage) near(first usage) error {
+	const more = 10 // the runtime's own, and connections of this test
+	if p.goroutines > first.goroutines+more || p.descriptors > first.descriptors+more {
+		return fmt.Errorf("at rest there are %s; at first there were %s", p, first)
+	}
+	return nil
+}
+
+// parse reads the text format, as far as the tokens' metrics and the process's go.
+func parse(text string) (*exposition, error) {
+	e := &exposition{tokens: make(map[string]*report)}
+	durations := make(map[string]float64)
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		series, number, _ := strings.Cut(strings.TrimSpace(line), "} ")
+		name, labels, hasLabels := strings.Cut(series, "{")
+		if !hasLabels {
+			name, number, _ = strings.Cut(series, " ")
+		}
+		value, err := strconv.ParseFloat(number, 64)
+		if err != nil {
+			return nil, fmt.Errorf("the line %q", line)
+		}
+		e.usage.read(name, value)
+		token := label(labels, "token")
+		if token == "" {
+			continue
+		}
+		r := e.tokens[token]
+		if r == nil {
+			r = &report{valid: math.NaN()}
+			e.tokens[token] = r
+		}
+		switch name {
+		case "appfigures_token_valid":
+			r.valid = value
+		case "appfigures_token_verdict_timestamp_seconds":
+			r.verdictTime = timeOf(value)
+		case "appfigures_probe_result":
+			if value == 1 {
+				r.result = label(labels, "result")
+			}
+		case "appfigures_probe_timestamp_seconds":
+			r.probe.from = timeOf(value)
+		case "appfigures_probe_duration_seconds":
+			durations[token] = value
+		case "appfigures_probes_total":
+			r.requests += value
+		}
+	}
+	for token, seconds := range durations {
+		r := e.tokens[token]
+		r.probe.to = r.probe.from.Add(time.Duration(seconds * float64(time.Second)))
+	}
+	return e, nil
+}
+
+func (p *usage) read(name string, value float64) {
+	switch name {
+	case "process_resident_memory_bytes":
+		p.memory = int64(value)
+	case "go_goroutines":
+		p.goroutines = value
+	case "process_open_fds":
+		p.descriptors = value
+	}
+}
+
+// label returns the value of a label, which holds nothing that is escaped here.
+func label(labels, name string) string {
+	_, rest, found := strings.Cut(","+labels, ","+name+`="`)
+	if !found {
+		return ""
+	}
+	value, _, _ := strings.Cut(rest, `"`)
+	return value
+}
+
+func timeOf(seconds float64) time.Time {
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9))
+}
