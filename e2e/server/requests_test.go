@@ -16,7 +16,6 @@ const smuggled = "GET /metrics HTTP/1.1\r\nHost: smuggled\r\nConnection: close\r
 
 // TestAmbiguousRequests sends what a proxy and a server could read in two ways, and holds that the exporter reads it in
 // one way that is safe: it refuses, or takes the hidden request for the body that it is, and answers nothing after it.
-// Where both a length and chunks are given, the chunks count (RFC 9112, section 6.3), and what follows them is a request.
 func TestAmbiguousRequests(t *testing.T) {
 	x := start(t)
 	x.checkScraped(t)
@@ -25,8 +24,8 @@ func TestAmbiguousRequests(t *testing.T) {
 		request string
 		want    string // the statuses of all answers on the connection
 	}{
-		"length and chunks, GET":       {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled, "200 200"},
-		"chunks and length, POST":      {"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + smuggled, "200 200"},
+		"length and chunks, GET":       {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled, "200"},
+		"chunks and length, POST":      {"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + smuggled, "200"},
 		"two lengths":                  {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 44\r\n\r\n" + smuggled, "400"},
 		"two lengths in one":           {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 0, 44\r\n\r\n" + smuggled, "400"},
 		"length with a sign":           {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n" + smuggled, "400"},
@@ -60,12 +59,8 @@ func TestAmbiguousRequests(t *testing.T) {
 			if got := x.converse(t, test.request); got != test.want {
 				t.Errorf("answers %s, want %s", got, test.want)
 			}
-			probes, want := x.api.TotalRequests()-before, int64(0)
-			if test.want == "200 200" {
-				want = 1
-			}
-			if probes != want {
-				t.Errorf("%d probes, want %d", probes, want)
+			if probes := x.api.TotalRequests() - before; probes != 0 {
+				t.Errorf("the hidden request made %d probes", probes)
 			}
 		})
 	}

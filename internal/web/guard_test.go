@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -66,5 +67,33 @@ func TestAPanicGivesItsPlacesBack(t *testing.T) {
 	fail = false
 	if answer := ask(handler, "GET", "/metrics"); answer.Code != 200 {
 		t.Errorf("status %d, want 200", answer.Code)
+	}
+}
+
+// TestNothingFollowsABody holds that a connection ends after a request with a body, and only then.
+func TestNothingFollowsABody(t *testing.T) {
+	const next = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	for name, test := range map[string]struct {
+		first   string
+		answers int
+	}{
+		"no body":           {"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", 2},
+		"an empty body":     {"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 2},
+		"a body":            {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", 1},
+		"chunks":            {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1},
+		"chunks and length": {"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1},
+		"a body, no page":   {"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				connection := serve(t, newHandler(t, testOptions(&fakeScraper{}))).dial("192.0.2.1")
+				go func() { _, _ = io.WriteString(connection, test.first+next) }()
+				text, _ := io.ReadAll(connection)
+				if got := strings.Count(string(text), "HTTP/1.1 "); got != test.answers {
+					t.Errorf("%d answers, want %d: %s", got, test.answers, text)
+				}
+				connection.Close()
+			})
+		})
 	}
 }
