@@ -4,7 +4,7 @@ GO         ?= go
 ENGINE     ?= docker
 FUZZTIME   ?= 10s
 ROUNDS     ?= 7
-SOAK       ?= 30s
+SOAK       ?= 1m
 RELEASE_ARCHITECTURES = amd64 arm64
 
 TOOL = $(GO) tool -modfile=tools/go.mod
@@ -74,7 +74,7 @@ systemd-test: ## the systemd unit (needs systemd-analyze)
 	cd e2e && $(GO) test -count=1 ./systemd
 
 .PHONY: soak
-soak: ## everything at once for SOAK, half a minute unless told otherwise
+soak: ## everything at once for SOAK, a minute unless told otherwise
 	cd e2e && $(GO) test -count=1 -v -timeout 0 ./soak -soak $(SOAK)
 
 .PHONY: bench

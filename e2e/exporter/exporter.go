@@ -4,6 +4,7 @@ package exporter
 import (
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -11,11 +12,12 @@ import (
 // go test runs it.
 const Root = "../.."
 
-// Build compiles the exporter as a user does who runs `go build .` in a checkout, and returns the path of the binary.
-func Build(t *testing.T) string {
+// Build compiles the exporter as a user does who runs `go build .` in a checkout, with flags if there are any, and
+// returns the path of the binary.
+func Build(t *testing.T, flags ...string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "appfigures_exporter")
-	build := exec.Command("go", "build", "-o", binary, ".")
+	build := exec.Command("go", slices.Concat([]string{"build", "-o", binary}, flags, []string{"."})...)
 	build.Dir = Root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the exporter: %v\n%s", err, out)

@@ -26,17 +26,21 @@ type report struct {
 // usage is what an exposition says of the exporter itself.
 type usage struct {
 	memory                  int64 // resident, bytes
+	heap                    int64 // at which the garbage is collected next, bytes: it follows what is in use
 	goroutines, descriptors float64
 }
 
 func (p usage) String() string {
-	return fmt.Sprintf("%d MiB, %.0f goroutines, %.0f descriptors", p.memory>>20, p.goroutines, p.descriptors)
+	return fmt.Sprintf("%d MiB, heap of %d MiB, %.0f goroutines, %.0f descriptors", p.memory>>20, p.heap>>20, p.goroutines, p.descriptors)
 }
 
 // near says what the exporter has not given back since it was as in first.
 func (p usage) near(first usage) error {
-	const more = 10 // the runtime's own, and connections of this test
-	if p.goroutines > first.goroutines+more || p.descriptors > first.descriptors+more {
+	const (
+		more     = 10      // the runtime's own, and connections of this test
+		moreHeap = 5 << 20 // what was kept of each token's last answer, and the garbage of scrapes under way
+	)
+	if p.goroutines > first.goroutines+more || p.descriptors > first.descriptors+more || p.heap > first.heap+moreHeap {
 		return fmt.Errorf("at rest there are %s; at first there were %s", p, first)
 	}
 	return nil
@@ -97,6 +101,8 @@ func (p *usage) read(name string, value float64) {
 	switch name {
 	case "process_resident_memory_bytes":
 		p.memory = int64(value)
+	case "go_memstats_next_gc_bytes":
+		p.heap = int64(value)
 	case "go_goroutines":
 		p.goroutines = value
 	case "process_open_fds":

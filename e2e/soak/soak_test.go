@@ -2,12 +2,11 @@
 // that treats each token another way every few seconds, outages, secrets that rotate or are missing for a while, reloads
 // good and bad, scrapers that are many, impatient, slow or gone. All the while it holds what was promised: every scrape
 // is answered in time, no verdict is wrong, no request is made that is not counted, and memory, goroutines and
-// descriptors stay where they were.
+// descriptors stay where they were. A third of the time the exporter is one that was built with the race detector.
 //
-// It takes half a minute unless told otherwise:
+// It takes a minute unless told otherwise:
 //
 //	go test -count=1 -v -timeout 0 ./soak -soak 1h
-//	go test -count=1 -v -timeout 0 ./soak -soak 20m -exporter-race
 package soak
 
 import (
@@ -26,11 +25,10 @@ import (
 )
 
 var (
-	length    = flag.Duration("soak", 30*time.Second, "how long to soak the exporter")
-	interval  = flag.Duration("scrape-interval", time.Second, "how often each of the scrapers scrapes")
-	tokens    = flag.Int("tokens", 200, "how many tokens there are")
-	seed      = flag.Uint64("seed", 0, "of all that is random; 0: another one each time")
-	raceBuild = flag.Bool("exporter-race", false, "build the exporter with the race detector")
+	length   = flag.Duration("soak", time.Minute, "how long to soak the exporter")
+	interval = flag.Duration("scrape-interval", time.Second, "how often each of the scrapers scrapes")
+	tokens   = flag.Int("tokens", 200, "how many tokens there are")
+	seed     = flag.Uint64("seed", 0, "of all that is random; 0: another one each time")
 )
 
 // settling is how long everything may take to come to rest when the load has ended.
@@ -47,28 +45,17 @@ type soak struct {
 }
 
 func TestSoak(t *testing.T) {
-	s := newSoak(t)
-	first := s.scrape(t.Context())
-	t.Logf("seed %d, %d tokens, %s; at first %s", s.seed, *tokens, *length, first.usage)
-
-	ctx, cancel := context.WithTimeout(t.Context(), *length)
-	defer cancel()
-	var load sync.WaitGroup
-	for i, run := range s.everything() {
-		load.Go(func() { run(ctx, rand.New(rand.NewPCG(s.seed, uint64(i)))) })
-	}
-	load.Wait()
-
-	s.settle(first)
-	s.tally.report(t)
-	s.tally.checkFlat(t)
-	if log := s.watch.Log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
-		t.Error("the exporter's log tells of a race or a panic")
-	}
+	raced := *length / 3
+	t.Run("as released", func(t *testing.T) {
+		newSoak(t, exporter.Build(t)).run(*length-raced, resident, heap, goroutines, descriptors)
+	})
+	t.Run("under the race detector", func(t *testing.T) { // whose own memory is most of what is resident
+		newSoak(t, exporter.Build(t, "-race")).run(raced, heap, goroutines, descriptors)
+	})
 }
 
 // newSoak starts the API and the exporter.
-func newSoak(t *testing.T) *soak {
+func newSoak(t *testing.T, binary string) *soak {
 	s := &soak{t: t, seed: *seed, tally: newTally()}
 	for s.seed == 0 {
 		s.seed = rand.Uint64()
@@ -78,11 +65,30 @@ func newSoak(t *testing.T) *soak {
 		DailyLimit: simulated.Plenty, SlowDelay: 300 * time.Millisecond, RetryAfter: time.Second,
 	}), nil)
 	s.world = newWorld(t, s.api, *tokens)
-	if *raceBuild {
-		t.Setenv("GOFLAGS", "-race")
-	}
-	s.watch = exporter.Start(t, exporter.Build(t), exporter.AnyPort, []string{"SSL_CERT_FILE=" + ca.File}, "--config.file="+s.world.configFile)
+	s.watch = exporter.Start(t, binary, exporter.AnyPort, []string{"SSL_CERT_FILE=" + ca.File}, "--config.file="+s.world.configFile)
 	return s
+}
+
+// run soaks for so long and judges what happened, and whether what is used of each thing stayed as it was.
+func (s *soak) run(lasting time.Duration, flat ...measure) {
+	t := s.t
+	first := s.scrape(t.Context())
+	t.Logf("seed %d, %d tokens, %s; at first %s", s.seed, *tokens, lasting, first.usage)
+
+	ctx, cancel := context.WithTimeout(t.Context(), lasting)
+	defer cancel()
+	var load sync.WaitGroup
+	for i, part := range s.everything() {
+		load.Go(func() { part(ctx, rand.New(rand.NewPCG(s.seed, uint64(i)))) })
+	}
+	load.Wait()
+
+	s.settle(first)
+	s.tally.report(t)
+	s.tally.checkFlat(t, lasting, flat)
+	if log := s.watch.Log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
+		t.Error("the exporter's log tells of a data race or a panic")
+	}
 }
 
 // everything lists what goes on at once.

@@ -94,11 +94,27 @@ func (c *tally) report(t *testing.T) {
 	}
 }
 
-// memory is how the resident memory is called.
-const memory = "MiB resident"
+// measure is something that the exporter uses, and how much more of it than before passes for the same.
+type measure struct {
+	name  string
+	of    func(usage) float64
+	share float64 // of what it was before
+	more  float64 // on top of that
+}
 
-// checkFlat holds that what the exporter uses is in the last quarter of the time what it was in the second.
-func (c *tally) checkFlat(t *testing.T) {
+var (
+	resident    = measure{"MiB resident", func(p usage) float64 { return float64(p.memory) / (1 << 20) }, 0.15, 5}
+	heap        = measure{"MiB of heap", func(p usage) float64 { return float64(p.heap) / (1 << 20) }, 0.15, 5}
+	goroutines  = measure{"goroutines", func(p usage) float64 { return p.goroutines }, 0.5, 25}
+	descriptors = measure{"descriptors", func(p usage) float64 { return p.descriptors }, 0.5, 25}
+)
+
+// comparableQuarter is how long a quarter of the time must be to be compared with another. In shorter ones there is more or
+// less going on, and what is used doubles or halves with it.
+const comparableQuarter = 2 * time.Minute
+
+// checkFlat holds that of each measure as much is used in the last quarter of the time as in the second.
+func (c *tally) checkFlat(t *testing.T, lasting time.Duration, measures []measure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	quarter := len(c.readings) / 4
@@ -106,23 +122,11 @@ func (c *tally) checkFlat(t *testing.T) {
 		t.Fatalf("only %d readings", len(c.readings))
 	}
 	second, last := c.readings[quarter:2*quarter], c.readings[3*quarter:]
-	for _, use := range []struct {
-		name  string
-		of    func(usage) float64
-		share float64 // how much more of it the last quarter may have
-		more  float64 // and on top of that
-	}{
-		{memory, func(p usage) float64 { return float64(p.memory) / (1 << 20) }, 0.15, 5},
-		{"goroutines", func(p usage) float64 { return p.goroutines }, 0.25, 25},
-		{"descriptors", func(p usage) float64 { return p.descriptors }, 0.25, 25},
-	} {
-		before, after := median(second, use.of), median(last, use.of)
-		t.Logf("%-12s %.1f in the second quarter, %.1f in the last, %.1f at most", use.name, before, after, highest(c.readings, use.of))
-		if *raceBuild && use.name == memory {
-			continue // the race detector keeps a history of its own
-		}
-		if after > before*(1+use.share)+use.more {
-			t.Errorf("%s grew from %.1f in the second quarter to %.1f in the last", use.name, before, after)
+	for _, m := range measures {
+		before, after := median(second, m.of), median(last, m.of)
+		t.Logf("%-12s %.1f in the second quarter, %.1f in the last, %.1f at most", m.name, before, after, highest(c.readings, m.of))
+		if lasting/4 >= comparableQuarter && after > before*(1+m.share)+m.more {
+			t.Errorf("%s grew from %.1f in the second quarter to %.1f in the last", m.name, before, after)
 		}
 	}
 }
