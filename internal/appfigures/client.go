@@ -16,7 +16,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
@@ -63,71 +62,40 @@ func NewClient(cfg *config.Config, version string) *Client {
 // a new client would meet, and Close ends all of them.
 type Session struct {
 	client    *Client
-	ctx       context.Context // ends the session's dials
-	cancel    context.CancelFunc
 	transport *http.Transport
-
-	mu     sync.Mutex // guards the fields below
-	conns  []net.Conn // all that were opened
-	closed bool
 }
 
-// NewSession returns a session that lasts until Close or the end of ctx.
+// NewSession returns a session that lasts until Close. It opens no connection after ctx's deadline.
 func (c *Client) NewSession(ctx context.Context) *Session {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &Session{client: c, ctx: ctx, cancel: cancel}
+	// The transport detaches a dial from the probe that asked for it, so the probe's timeout is applied here. Of several
+	// addresses, one that does not answer gets only its part of the time, so the dialer must know when that ends.
+	dialer := net.Dialer{Timeout: c.timeout}
+	dialer.Deadline, _ = ctx.Deadline()
 	// HTTP/1.1 only: the HTTP/2 client repeats a request for as long as a server answers GOAWAY or REFUSED_STREAM.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	// Without MaxConnsPerHost the transport opens a connection for every probe that finds none idle, although it then
 	// waits for the first to become so: at the start of a scrape up to twice as many as are ever used.
-	s.transport = &http.Transport{
-		Proxy:                  c.proxy,
-		DialContext:            s.dial,
+	return &Session{c, &http.Transport{
+		Proxy: c.proxy,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialed, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return newConn(dialed), nil
+		},
 		TLSClientConfig:        c.tls,
 		TLSHandshakeTimeout:    c.timeout, // the transport goes on with a handshake whose probe has ended
 		MaxIdleConnsPerHost:    c.maxConns,
 		MaxConnsPerHost:        c.maxConns,
 		MaxResponseHeaderBytes: maxHeaders,
 		Protocols:              &protocols,
-	}
-	return s
+	}}
 }
 
-// Close closes all connections of the session, also those that are still being opened.
-func (s *Session) Close() {
-	s.cancel()
-	s.transport.CloseIdleConnections()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	for _, conn := range s.conns {
-		_ = conn.Close()
-	}
-	s.conns = nil
-}
-
-// dial opens a connection. The transport detaches ctx from the probe that asked for the connection, so the session's
-// own end and the probe's timeout are applied here.
-func (s *Session) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
-	dialer := net.Dialer{Timeout: s.client.timeout}
-	dialed, err := dialer.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	conn := newConn(dialed)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		_ = conn.Close()
-		return nil, net.ErrClosed
-	}
-	s.conns = append(s.conns, conn)
-	return conn, nil
-}
+// Close closes all connections of the session, also those that are still being opened. No probe may be under way.
+func (s *Session) Close() { s.transport.CloseIdleConnections() }
 
 // unrepeatable is an empty request body. The transport never sends a request a second time when it has a body and no
 // way to get it again (documented at [http.Transport]); an empty one is not sent at all.

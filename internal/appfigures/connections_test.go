@@ -68,3 +68,36 @@ func TestConnections(t *testing.T) {
 		t.Errorf("the server got %d requests, want %d", n, probes)
 	}
 }
+
+// TestConnectionsAreKept holds that the connections which probes at once had opened serve the next ones.
+func TestConnectionsAreKept(t *testing.T) {
+	const atOnce = 8
+	var opened atomic.Int64
+	var together sync.WaitGroup // of the requests at once
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		together.Done()
+		together.Wait()
+		_, _ = io.WriteString(w, `{"status":"200","user":{}}`)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	session := newSession(t, &config.Config{APIURL: parseURL(t, server.URL+"/v2/"), Timeout: plenty, MaxConcurrency: atOnce})
+	for range 5 {
+		together.Add(atOnce)
+		var probes sync.WaitGroup
+		for range atOnce {
+			probes.Go(func() {
+				checkOutcome(t, probeWithin(t, session, sentinel, appfigures.Valid), appfigures.Valid, 200)
+			})
+		}
+		probes.Wait()
+	}
+	if n := opened.Load(); n != atOnce {
+		t.Errorf("%d connections were opened for %d probes at once, and again", n, atOnce)
+	}
+}

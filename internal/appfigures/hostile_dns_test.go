@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,13 +23,27 @@ const (
 	typeAAAA = 28
 )
 
-// addressRecords are what the name server knows. The API listens only on 127.0.0.1.
+// The API listens only at the first.
+var (
+	live  = net.IPv4(127, 0, 0, 1)
+	other = net.IPv4(127, 0, 0, 2)
+)
+
+// moved is whether moving.test. has gone from the other address to the live one.
+var moved atomic.Bool
+
+// addressRecords are what the name server knows.
 var addressRecords = map[string]map[uint16][]net.IP{
-	"live.test.":       {typeA: {net.IPv4(127, 0, 0, 1)}},
-	"slow.test.":       {typeA: {net.IPv4(127, 0, 0, 1)}},
-	"dead-first.test.": {typeAAAA: {net.IPv6loopback}, typeA: {net.IPv4(127, 0, 0, 1)}},
-	"dead.test.":       {typeAAAA: {net.IPv6loopback}},
-	"empty.test.":      {},
+	"live.test.":                 {typeA: {live}},
+	"slow.test.":                 {typeA: {live}},
+	"dead-first.test.":           {typeAAAA: {net.IPv6loopback}, typeA: {live}},
+	"dead.test.":                 {typeAAAA: {net.IPv6loopback}},
+	"empty.test.":                {},
+	"moving.test.":               {typeA: {other}},
+	"swallowed.test.":            {typeA: {other}},
+	"swallowed-first.test.":      {typeA: {other, live}},
+	"swallowed-last.test.":       {typeA: {live, other}},
+	"swallowed-ipv6-first.test.": {typeAAAA: {net.IPv6loopback}, typeA: {live}},
 }
 
 // TestHostileNames resolves the API's name by a name server that is slow, wrong or silent.
@@ -149,6 +164,8 @@ func nameReply(query []byte) (reply []byte, delay time.Duration) {
 	addresses, known := addressRecords[name]
 	flags := uint16(response | recursion)
 	switch {
+	case name == "moving.test." && moved.Load():
+		addresses = addressRecords["live.test."]
 	case name == "silent.test.":
 		return nil, 0
 	case name == "garbage.test.":

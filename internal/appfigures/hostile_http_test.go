@@ -33,7 +33,7 @@ var hostileHTTP = map[string]hostileCase{
 	"slow_rejection":     {answer: drips("HTTP/1.1 401 Unauthorized\r\nContent-Length: 9999\r\n\r\n", " "), want: appfigures.Timeout, status: 401},
 	"silent_after_100":   {answer: stalls("HTTP/1.1 100 Continue\r\n\r\n"), want: appfigures.Timeout},
 	"silent_last_chunk":  {answer: stalls(chunked + "1a\r\n" + validBody + "\r\n"), want: appfigures.Timeout, status: 200},
-	"silent_after_101":   {answer: says("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), want: appfigures.Unexpected, status: 101},
+	"silent_after_101":   {answer: stalls("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), want: appfigures.Unexpected, status: 101},
 	"length_of_8_EiB":    {answer: stalls(ok200 + "Content-Length: 9223372036854775807\r\n\r\n" + validBody), want: appfigures.Timeout, status: 200},
 	"chunk_of_8_EiB":     {answer: stalls(chunked + "7fffffffffffffff\r\n" + validBody), want: appfigures.Timeout, status: 200},
 	"chunk_of_2_to_63":   {answer: stalls(chunked + "8000000000000000\r\n" + validBody), want: appfigures.Timeout, status: 200},

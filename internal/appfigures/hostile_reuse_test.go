@@ -60,6 +60,27 @@ func TestSurplus(t *testing.T) {
 	}
 }
 
+// TestSurplusBeforeThoseWhoWait lets probes wait for the one connection that there is. Each gets it as soon as the one
+// before has its answer, when the surplus that ends the connection has not been met yet.
+func TestSurplusBeforeThoseWhoWait(t *testing.T) {
+	const probes = 30
+	s := serveHostile(t, "http", hostileCase{answer: says(validAnswer + unaskedRejection), want: appfigures.Valid})
+	cfg := s.config(t)
+	cfg.MaxConcurrency = 1
+	session := newSession(t, cfg)
+	var waiting sync.WaitGroup
+	for range probes {
+		waiting.Go(func() {
+			outcome := probeWithin(t, session, victimToken, appfigures.Valid)
+			checkOutcome(t, outcome, appfigures.Valid, 200)
+		})
+	}
+	waiting.Wait()
+	if n := s.requests.Load(); n != probes {
+		t.Errorf("%d requests for %d probes", n, probes)
+	}
+}
+
 // TestSurplusIsNotLogged holds that a token in what a server sends unasked does not reach standard error.
 func TestSurplusIsNotLogged(t *testing.T) {
 	var logged bytes.Buffer

@@ -33,6 +33,8 @@ const (
 	patience = 200 * time.Millisecond
 	// plenty is the time of all others: none of them may need it, however busy the machine is.
 	plenty = 20 * time.Second
+	// soon is how long something may take that happens at once, on a machine that is busy.
+	soon = 2 * time.Second
 )
 
 const validBody = `{"status":"200","user":{}}`
@@ -89,7 +91,7 @@ func (s *hostileServer) config(t *testing.T) *config.Config {
 }
 
 // listen starts a server that ends with the test. Each connection is closed after serve, which also gets its number,
-// counted from 1.
+// counted from 1. At the test's end clients must have closed the connections that serve still holds.
 func listen(t *testing.T, serve func(net.Conn, int64)) net.Listener {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -114,8 +116,15 @@ func listen(t *testing.T, serve func(net.Conn, int64)) net.Listener {
 	})
 	t.Cleanup(func() {
 		listener.Close()
-		open.Range(func(conn, _ any) bool { conn.(net.Conn).Close(); return true })
-		serving.Wait()
+		ended := make(chan struct{})
+		go func() { serving.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(soon):
+			t.Error("the client has not closed all of its connections")
+			open.Range(func(conn, _ any) bool { conn.(net.Conn).Close(); return true })
+			<-ended
+		}
 	})
 	return listener
 }
@@ -198,7 +207,7 @@ func probeWithin(t *testing.T, session *appfigures.Session, token string, want a
 	if want == appfigures.Timeout {
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		ctx, within = limited, patience+5*time.Second
+		ctx, within = limited, patience+soon
 	}
 	start := time.Now()
 	outcome, err := session.Probe(ctx, config.NewSecret(token))
@@ -234,7 +243,7 @@ func leavesNothing(t *testing.T, run func(*testing.T)) {
 	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
 	t.Run("each", run)
 
-	deadline := time.Now().Add(plenty)
+	deadline := time.Now().Add(soon)
 	for runtime.NumGoroutine() > goroutines || openDescriptors(t) > descriptors {
 		if time.Now().After(deadline) {
 			var stacks strings.Builder

@@ -7,6 +7,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
 	"math/big"
 	"net"
 	"net/http"
@@ -57,8 +61,16 @@ func newAuthority(parent *authority, until time.Time) *authority {
 
 // issue signs a certificate of a server with that address or name, which is sent with those of chain.
 func (a *authority) issue(until time.Time, host string, chain ...*authority) tls.Certificate {
+	return a.issueFrom(now.AddDate(-1, 0, 0), until, host, chain...)
+}
+
+// issueFrom is issue for a certificate that is valid from a certain time on. A nil authority lets it sign itself.
+func (a *authority) issueFrom(from, until time.Time, host string, chain ...*authority) tls.Certificate {
 	key := newKey()
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: now.AddDate(-1, 0, 0), NotAfter: until}
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, NotBefore: from, NotAfter: until}
+	if a == nil {
+		a = &authority{template, key}
+	}
 	if ip := net.ParseIP(host); ip != nil {
 		template.IPAddresses = []net.IP{ip}
 	} else {
@@ -101,19 +113,14 @@ const (
 
 // TestHostileHandshake meets servers that do not come to the end of a connection's beginning.
 func TestHostileHandshake(t *testing.T) {
-	upTo := func(bytes int) func(net.Conn) {
-		return func(conn net.Conn) { _ = tls.Server(&cutConn{Conn: conn, left: bytes}, goodServer).Handshake() }
-	}
 	oldServer := goodServer.Clone()
 	oldServer.MinVersion, oldServer.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	for name, test := range map[string]struct {
 		treat func(net.Conn) // nil: leave it alone until the test ends
 		want  appfigures.Result
 	}{
-		"reads_nothing":  {nil, appfigures.Timeout},
-		"says_nothing":   {awaitClose, appfigures.Timeout},
-		"stops_in_hello": {upTo(20), appfigures.Timeout},
-		"stops_in_rest":  {upTo(400), appfigures.Timeout},
+		"reads_nothing": {nil, appfigures.Timeout},
+		"says_nothing":  {awaitClose, appfigures.Timeout},
 		"stops_after_it": {func(conn net.Conn) {
 			server := tls.Server(conn, goodServer)
 			_ = server.Handshake()
@@ -151,6 +158,76 @@ func TestHostileHandshake(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStalledHandshake meets servers that fall silent after each record of the handshake, and within each.
+func TestStalledHandshake(t *testing.T) {
+	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		server := goodServer.Clone()
+		server.MinVersion, server.MaxVersion, server.SessionTicketsDisabled = version, version, true
+		records := recordsOfHandshake(t, server)
+		if records < 5 {
+			t.Fatalf("a handshake of %s has only %d records", name, records)
+		}
+		leavesNothing(t, func(t *testing.T) {
+			for whole := range records {
+				for _, within := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s/%d records, within the next %t", name, whole, within), func(t *testing.T) {
+						t.Parallel()
+						listener := listen(t, func(conn net.Conn, _ int64) {
+							stalling := tls.Server(&cutConn{Conn: conn, whole: whole, within: within}, server)
+							_ = stalling.Handshake()
+							awaitClose(stalling)
+						})
+						session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+						outcome := probeWithin(t, session, victimToken, appfigures.Timeout)
+						checkOutcome(t, outcome, appfigures.Timeout, 0)
+						if !strings.Contains(outcome.Message, "in the TLS handshake") || outcome.Phases[appfigures.TLS] == 0 {
+							t.Errorf("it stalled elsewhere: %s; the handshake took %s", outcome.Message, outcome.Phases[appfigures.TLS])
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// TestHandshakeEndsWithItsProbe holds that a handshake which does not go on takes no place from the next probe.
+func TestHandshakeEndsWithItsProbe(t *testing.T) {
+	listener := listen(t, func(conn net.Conn, number int64) {
+		if number == 1 {
+			awaitClose(conn)
+			return
+		}
+		server := tls.Server(conn, goodServer)
+		if _, err := server.Read(make([]byte, 4096)); err == nil {
+			write(server, validAnswer)
+		}
+		awaitClose(server)
+	})
+	session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: time.Second, MaxConcurrency: 1})
+	for _, want := range []appfigures.Result{appfigures.Timeout, appfigures.Valid} {
+		if outcome := probeWithin(t, session, victimToken, appfigures.Valid); outcome.Result != want {
+			t.Errorf("result %s (%s), want %s", outcome.Result, outcome.Message, want)
+		}
+	}
+}
+
+// recordsOfHandshake counts the records that the server writes until the handshake is complete.
+func recordsOfHandshake(t *testing.T, server *tls.Config) int {
+	t.Helper()
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	counting := &cutConn{Conn: far, whole: math.MaxInt}
+	client := trusting.Clone()
+	client.ServerName = "127.0.0.1"
+	done := make(chan error)
+	go func() { done <- tls.Client(near, client).Handshake() }()
+	if err := errors.Join(tls.Server(counting, server).Handshake(), <-done); err != nil {
+		t.Fatal(err)
+	}
+	return counting.written
 }
 
 func treatOr(t *testing.T, treat func(net.Conn), conn net.Conn) {
@@ -234,45 +311,49 @@ func TestHostileHTTPS(t *testing.T) {
 func TestCertificates(t *testing.T) {
 	stranger := newAuthority(nil, nextYear)
 	ending := newAuthority(trusted, nextWeek)
-	selfSigned := stranger.issue(nextWeek, "127.0.0.1")
-	for name, test := range map[string]struct {
-		certificate tls.Certificate
-		want        appfigures.Result
-		expiry      time.Time
-		message     string // part of it
-	}{
-		"good":                       {trusted.issue(nextWeek, "127.0.0.1"), appfigures.Valid, nextWeek, ""},
-		"good, by one that ends":     {ending.issue(nextYear, "127.0.0.1", ending), appfigures.Valid, nextWeek, ""},
-		"expired":                    {trusted.issue(yesterday, "127.0.0.1"), appfigures.Unreachable, yesterday, "expired"},
-		"for another name":           {trusted.issue(nextWeek, "api.example.test"), appfigures.Unreachable, nextWeek, "127.0.0.1"},
-		"for another address":        {trusted.issue(nextWeek, "127.0.0.9"), appfigures.Unreachable, nextWeek, "127.0.0.1"},
-		"by a stranger":              {selfSigned, appfigures.Unreachable, nextWeek, "unknown authority"},
-		"by a stranger who is shown": {stranger.issue(nextWeek, "127.0.0.1", stranger), appfigures.Unreachable, nextWeek, "unknown authority"},
-		"a link is missing":          {ending.issue(nextYear, "127.0.0.1"), appfigures.Unreachable, nextYear, "unknown authority"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var requests atomic.Int64
-			listener := listen(t, func(conn net.Conn, _ int64) {
-				server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{test.certificate}})
-				if n, _ := server.Read(make([]byte, 4096)); n > 0 {
-					requests.Add(1)
-					write(server, validAnswer)
+	var nobody *authority
+	leavesNothing(t, func(t *testing.T) {
+		for name, test := range map[string]struct {
+			certificate tls.Certificate
+			want        appfigures.Result
+			expiry      time.Time
+			message     string // part of it
+		}{
+			"good":                       {trusted.issue(nextWeek, "127.0.0.1"), appfigures.Valid, nextWeek, ""},
+			"good, by one that ends":     {ending.issue(nextYear, "127.0.0.1", ending), appfigures.Valid, nextWeek, ""},
+			"expired":                    {trusted.issue(yesterday, "127.0.0.1"), appfigures.Unreachable, yesterday, "expired"},
+			"for another name":           {trusted.issue(nextWeek, "api.example.test"), appfigures.Unreachable, nextWeek, "127.0.0.1"},
+			"for another address":        {trusted.issue(nextWeek, "127.0.0.9"), appfigures.Unreachable, nextWeek, "127.0.0.1"},
+			"not valid yet":              {trusted.issueFrom(nextWeek, nextYear, "127.0.0.1"), appfigures.Unreachable, nextYear, "not yet valid"},
+			"self-signed":                {nobody.issue(nextWeek, "127.0.0.1"), appfigures.Unreachable, nextWeek, "unknown authority"},
+			"by a stranger":              {stranger.issue(nextWeek, "127.0.0.1"), appfigures.Unreachable, nextWeek, "unknown authority"},
+			"by a stranger who is shown": {stranger.issue(nextWeek, "127.0.0.1", stranger), appfigures.Unreachable, nextWeek, "unknown authority"},
+			"a link is missing":          {ending.issue(nextYear, "127.0.0.1"), appfigures.Unreachable, nextYear, "unknown authority"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				var requests atomic.Int64
+				listener := listen(t, func(conn net.Conn, _ int64) {
+					server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{test.certificate}})
+					if n, _ := server.Read(make([]byte, 4096)); n > 0 {
+						requests.Add(1)
+						write(server, validAnswer)
+					}
+				})
+				session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+				outcome := probeWithin(t, session, victimToken, test.want)
+				if outcome.Result != test.want || !strings.Contains(outcome.Message, test.message) {
+					t.Errorf("result %s (%s), want %s and %q", outcome.Result, outcome.Message, test.want, test.message)
+				}
+				if !outcome.CertificateExpiry.Equal(test.expiry) {
+					t.Errorf("the certificate expires %s, want %s", outcome.CertificateExpiry, test.expiry)
+				}
+				if sent := requests.Load() == 1; sent != (test.want == appfigures.Valid) || outcome.Sent != sent {
+					t.Errorf("%d requests, sent %t", requests.Load(), outcome.Sent)
 				}
 			})
-			session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
-			outcome := probeWithin(t, session, victimToken, test.want)
-			if outcome.Result != test.want || !strings.Contains(outcome.Message, test.message) {
-				t.Errorf("result %s (%s), want %s and %q", outcome.Result, outcome.Message, test.want, test.message)
-			}
-			if !outcome.CertificateExpiry.Equal(test.expiry) {
-				t.Errorf("the certificate expires %s, want %s", outcome.CertificateExpiry, test.expiry)
-			}
-			if sent := requests.Load() == 1; sent != (test.want == appfigures.Valid) || outcome.Sent != sent {
-				t.Errorf("%d requests, sent %t", requests.Load(), outcome.Sent)
-			}
-		})
-	}
+		}
+	})
 }
 
 // TestHTTP2IsNotOffered meets a server that would make a client of HTTP/2 repeat its request without end.
@@ -315,16 +396,29 @@ func TestHTTP2IsNotOffered(t *testing.T) {
 	}
 }
 
-// cutConn lets through the first bytes that are written and nothing after them.
+// cutConn lets through the first records of TLS that are written (RFC 8446, section 5.1), perhaps half of another, and
+// nothing after them.
 type cutConn struct {
 	net.Conn
-	left int
+	whole   int  // how many records
+	within  bool // whether half of the next follows
+	written int  // how many whole ones were
 }
 
+// Write implements [net.Conn]. It is always called with whole records.
 func (c *cutConn) Write(p []byte) (int, error) {
-	n := min(c.left, len(p))
-	c.left -= n
-	if _, err := c.Conn.Write(p[:n]); err != nil {
+	end := 0
+	for end < len(p) {
+		next := end + 5 + int(binary.BigEndian.Uint16(p[end+3:]))
+		if c.written == c.whole {
+			if c.within {
+				c.within, end = false, (end+next)/2
+			}
+			break
+		}
+		c.written, end = c.written+1, next
+	}
+	if _, err := c.Conn.Write(p[:end]); err != nil {
 		return 0, err
 	}
 	return len(p), nil

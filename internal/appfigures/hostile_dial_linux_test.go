@@ -1,0 +1,112 @@
+package appfigures_test
+
+import (
+	"context"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+)
+
+// TestAddressesThatSwallow resolves the API's name to addresses that answer nothing, as behind a firewall that drops.
+// Each case leaves no dial behind when its session has ended.
+func TestAddressesThatSwallow(t *testing.T) {
+	const length = 4 * time.Second // of a scrape; the dialer gives no address of several less than 2 s
+	for name, test := range map[string]struct {
+		swallows string // an address
+		scrape   time.Duration
+		want     appfigures.Result
+		status   int
+		connect  time.Duration // that connecting takes at least
+	}{
+		"swallowed-first.test.":      {other.String(), length, appfigures.Valid, 200, length / 2},
+		"swallowed-last.test.":       {other.String(), length, appfigures.Valid, 200, 0},
+		"swallowed-ipv6-first.test.": {"::1", soon, appfigures.Valid, 200, 0},
+		"swallowed.test.":            {other.String(), patience, appfigures.Timeout, 0, patience - 10*time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serveHostile(t, "http", hostileCase{want: appfigures.Valid})
+			_, port, _ := net.SplitHostPort(s.listener.Addr().String())
+			swallow(t, net.JoinHostPort(test.swallows, port))
+			cfg := s.config(t)
+			cfg.APIURL = parseURL(t, "http://"+net.JoinHostPort(name, port)+"/v2/")
+			scrape, cancel := context.WithTimeout(t.Context(), test.scrape)
+			defer cancel()
+			session := appfigures.NewClient(cfg, "test").NewSession(scrape)
+			defer session.Close()
+			outcome, err := session.Probe(scrape, config.NewSecret(victimToken))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkOutcome(t, outcome, test.want, test.status)
+			if got := outcome.Phases[appfigures.Connect]; got < test.connect {
+				t.Errorf("connecting took %s, want at least %s", got, test.connect)
+			}
+		})
+	}
+}
+
+// TestDialEndsWithItsProbe holds that a dial which nothing answers takes no place from the next probe.
+func TestDialEndsWithItsProbe(t *testing.T) {
+	s := serveHostile(t, "http", hostileCase{want: appfigures.Valid})
+	_, port, _ := net.SplitHostPort(s.listener.Addr().String())
+	swallow(t, net.JoinHostPort(other.String(), port))
+	cfg := s.config(t)
+	cfg.APIURL = parseURL(t, "http://moving.test.:"+port+"/v2/")
+	cfg.Timeout, cfg.MaxConcurrency = time.Second, 1
+	session := newSession(t, cfg)
+	for _, test := range []struct {
+		moved  bool
+		want   appfigures.Result
+		status int
+	}{{false, appfigures.Timeout, 0}, {true, appfigures.Valid, 200}} {
+		moved.Store(test.moved)
+		outcome, err := session.Probe(t.Context(), config.NewSecret(victimToken))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkOutcome(t, outcome, test.want, test.status)
+	}
+}
+
+// TestSessionEndsItsDials holds that nothing is left of a dial when the session ends long before it would.
+func TestSessionEndsItsDials(t *testing.T) {
+	leavesNothing(t, func(t *testing.T) {
+		swallowing := must(net.Listen("tcp", other.String()+":0"))
+		t.Cleanup(func() { swallowing.Close() })
+		fill(t, swallowing)
+		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", swallowing), Timeout: plenty, MaxConcurrency: 4})
+		checkOutcome(t, probeWithin(t, session, victimToken, appfigures.Timeout), appfigures.Timeout, 0)
+	})
+}
+
+// swallow lets whoever connects to the address wait for ever.
+func swallow(t *testing.T, address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil { // no IPv6 here: dead all the same
+		t.Logf("%s refuses instead: %v", address, err)
+		return
+	}
+	t.Cleanup(func() { listener.Close() })
+	fill(t, listener)
+}
+
+// fill fills the queue of connections that nobody has accepted: Linux drops what comes then.
+func fill(t *testing.T, listener net.Listener) {
+	t.Helper()
+	raw := must(listener.(*net.TCPListener).SyscallConn())
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = syscall.Listen(int(fd), 0) }); err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+}
