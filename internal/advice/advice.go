@@ -14,7 +14,7 @@ var texts = [appfigures.NumResults]text{
 	},
 	appfigures.Rejected: {
 		"The API rejected the token: it was revoked, has expired, or never existed.",
-		"Create a new token in the Appfigures account and put it in this one's place; the next probe tries it.",
+		"Create a new token in the Appfigures account and put it in this one's place.",
 	},
 	appfigures.Locked: {
 		"The account has no access to the API; the token itself may be fine.",
@@ -26,7 +26,7 @@ var texts = [appfigures.NumResults]text{
 	},
 	appfigures.RateLimited: {
 		"The API asks for fewer requests and says nothing about the token.",
-		"Find the program that uses up the account's requests; probing goes on by itself when the API permits it.",
+		"Wait until the API permits requests again; if this recurs, find the program that makes so many.",
 	},
 	appfigures.ServerError: {
 		"The API failed and said nothing about the token.",

@@ -32,17 +32,27 @@ func TestVerdictProperty(t *testing.T) {
 				defer m.Stop()
 				want := appfigures.Undecided
 				var given, since time.Time
-				for range 200 {
+				var ground Ground
+				verdicts, results := 0, 0 // that differed from those before them
+				var last appfigures.Result
+				for i := range 200 {
 					result = appfigures.Result(random.IntN(appfigures.NumResults - 1)) // no_token is not an answer
 					got := scrape(m).Tokens[0]
 					if verdict := result.Verdict(); verdict != appfigures.Undecided {
 						if verdict != want {
-							since = time.Now()
+							since, verdicts = time.Now(), verdicts+1
 						}
-						want, given = verdict, time.Now()
+						want, given, ground.Result = verdict, time.Now(), result
 					}
+					if i == 0 || result != last {
+						results++
+					}
+					last = result
 					if got.Verdict != want || !got.VerdictTime.Equal(given) || !got.Since.Equal(since) {
 						t.Fatalf("after %s: verdict %s of %s since %s, want %s of %s since %s", result, got.Verdict, got.VerdictTime, got.Since, want, given, since)
+					}
+					if first := (FirstSeen{Verdict: verdicts == 1, Result: results == 1}); got.Ground != ground || got.FirstSeen != first {
+						t.Fatalf("after %s: ground %v, first seen %v; want %v, %v", result, got.Ground, got.FirstSeen, ground, first)
 					}
 					if got.Last.Result != result {
 						t.Fatalf("the last result is %s, want %s", got.Last.Result, result)

@@ -311,7 +311,7 @@ func (m *Monitor) finish(t *token, outcome appfigures.Outcome) {
 	if t.probed {
 		before = t.last.Result.String()
 	}
-	m.logger.Debug("Probe ended", "token", t.Name, "result", outcome.Result, "duration", outcome.Duration)
+	m.logger.Debug("Probe ended", "token", t.Name, "result", outcome.Result.String(), "duration", outcome.Duration)
 	if !t.record(outcome, time.Now()) {
 		return
 	}

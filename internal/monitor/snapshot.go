@@ -24,8 +24,10 @@ type TokenState struct {
 
 	Verdict     appfigures.Verdict // of the last answer that decided one
 	VerdictTime time.Time          // when that answer was given; zero before the first
+	Ground      Ground             // what that answer was
 	Since       time.Time          // when the verdict last became what it is; zero before the first
 	ResultSince time.Time          // when the last result first appeared without a break; zero before the first probe
+	FirstSeen   FirstSeen          // which of the two may have begun before the exporter did
 
 	Probed bool               // whether Last holds a result
 	Last   appfigures.Outcome // the last probe's
@@ -38,6 +40,15 @@ type TokenState struct {
 	// [Monitor.Snapshot] fills it in.
 	NextDue time.Time
 }
+
+// Ground is what a verdict rests on.
+type Ground struct {
+	Result  appfigures.Result
+	Message string // the API's
+}
+
+// FirstSeen tells of what has been so from the first probe on, and so perhaps for longer than anybody here knows.
+type FirstSeen struct{ Verdict, Result bool }
 
 // AccountState is what is known of one account.
 type AccountState struct {

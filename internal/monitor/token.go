@@ -33,6 +33,8 @@ type token struct {
 	verdict      appfigures.Verdict
 	verdictTime  time.Time
 	verdictSince time.Time
+	ground       Ground
+	firstSeen    FirstSeen
 
 	quota     appfigures.Quota
 	quotaTime time.Time
@@ -108,7 +110,7 @@ func (t *token) tooSoon(now time.Time, minInterval time.Duration) bool {
 func (t *token) record(outcome appfigures.Outcome, now time.Time) (changed bool) {
 	changed = !t.probed || outcome.Result != t.last.Result
 	if changed {
-		t.resultSince = now
+		t.resultSince, t.firstSeen.Result = now, !t.probed
 	} else {
 		t.settled = outcome.Result
 	}
@@ -123,12 +125,12 @@ func (t *token) record(outcome appfigures.Outcome, now time.Time) (changed bool)
 	}
 	if verdict := outcome.Result.Verdict(); verdict != appfigures.Undecided {
 		if verdict != t.verdict {
-			t.verdictSince = now
+			t.verdictSince, t.firstSeen.Verdict = now, t.verdict == appfigures.Undecided
 			if t.unsettled > 0 {
 				t.unsettled = 1 // a change of verdict is confirmed at once, whatever came before it
 			}
 		}
-		t.verdict, t.verdictTime = verdict, now
+		t.verdict, t.verdictTime, t.ground = verdict, now, Ground{outcome.Result, outcome.Message}
 	}
 	if outcome.Quota.LimitOK || outcome.Quota.UsedOK {
 		t.quota, t.quotaTime = outcome.Quota, outcome.Start // an answer that spans midnight may tell of the day before
@@ -142,8 +144,10 @@ func (t *token) state(now time.Time) TokenState {
 		Token:       t.Token,
 		Verdict:     t.verdict,
 		VerdictTime: t.verdictTime,
+		Ground:      t.ground,
 		Since:       t.verdictSince,
 		ResultSince: t.resultSince,
+		FirstSeen:   t.firstSeen,
 		Probed:      t.probed,
 		Last:        t.last,
 		Results:     t.results,

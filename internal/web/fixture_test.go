@@ -58,6 +58,7 @@ func probed(name string, result appfigures.Result, status int, message string) m
 	token.NextDue = threeAtNight.Add(4 * time.Minute)
 	if verdict := result.Verdict(); verdict != appfigures.Undecided {
 		token.Verdict, token.VerdictTime, token.Since = verdict, last, since
+		token.Ground = monitor.Ground{Result: result, Message: message}
 	}
 	return token
 }
@@ -74,6 +75,10 @@ func judged(token monitor.TokenState, verdict appfigures.Verdict) monitor.TokenS
 	token.Verdict = verdict
 	token.VerdictTime = threeAtNight.Add(-4 * time.Hour)
 	token.Since = threeAtNight.Add(-40 * 24 * time.Hour)
+	token.Ground = monitor.Ground{Result: appfigures.Valid}
+	if verdict == appfigures.Denied {
+		token.Ground = monitor.Ground{Result: appfigures.Locked, Message: "No API Access: it says so"}
+	}
 	return token
 }
 
@@ -90,6 +95,9 @@ func everyState() monitor.Snapshot {
 	noQuota.Quota, noQuota.NextDue = appfigures.Quota{}, time.Time{}
 	greedy := judged(probed("etl", appfigures.RateLimited, 420, "Chill Out!"), appfigures.Works)
 	greedy.Account, greedy.Quota.Used = "globex", 1000
+	noQuota.FirstSeen.Verdict = true
+	busy := probed("sync", appfigures.Valid, 200, "OK")
+	busy.Account, busy.Quota.Used = "initech", 901
 	markup := probed(`<script>alert("x")</script>`, appfigures.Rejected, 403, `<b>AccessToken</b> invalid & "gone"`)
 	return monitor.Snapshot{
 		Time: threeAtNight,
@@ -105,7 +113,7 @@ func everyState() monitor.Snapshot {
 			probed("mirror", appfigures.Unreachable, 0, "dial tcp 192.0.2.1:443: connect: connection refused"),
 			probed("staging", appfigures.Unexpected, 302, ""),
 			probed("lost", appfigures.NoToken, 0, "reading token file /run/secrets/lost: no such file or directory"),
-			expiring, expired, noQuota, markup,
+			expiring, expired, noQuota, markup, busy,
 		},
 		Accounts: []monitor.AccountState{
 			{Name: "acme", Budget: 250, BudgetKnown: true, Used: 31},

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/advice"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
@@ -107,6 +108,19 @@ func TestStandings(t *testing.T) {
 	}
 }
 
+func TestADenialKeepsItsReason(t *testing.T) {
+	token := judged(probed("t", appfigures.ServerError, 503, "Service Unavailable"), appfigures.Denied)
+	got := newRow(token, threeAtNight)
+	if got.Why != advice.Describe(appfigures.Locked) || got.Action != advice.For(appfigures.Locked) || got.Message != token.Ground.Message {
+		t.Errorf("the reason is lost: %q, %q, %q", got.Why, got.Message, got.Action)
+	}
+	for _, want := range []string{"4 h ago", "no verdict", advice.Describe(appfigures.ServerError), "Service Unavailable"} {
+		if !strings.Contains(got.Note, want) {
+			t.Errorf("the note %q lacks %q", got.Note, want)
+		}
+	}
+}
+
 func TestHeadlines(t *testing.T) {
 	for _, test := range []struct {
 		counts [numStandings]int
@@ -138,6 +152,11 @@ func TestNotices(t *testing.T) {
 	}
 	good, slow := probed("a", appfigures.Valid, 200, ""), probed("b", appfigures.Timeout, 0, "")
 	lost := probed("c", appfigures.NoToken, 0, "")
+	busy := func(account string, used int64) monitor.TokenState {
+		token := good
+		token.Account, token.Quota.Used = account, used
+		return token
+	}
 	held := func(name string) monitor.AccountState {
 		return monitor.AccountState{Name: name, HeldUntil: threeAtNight.Add(15 * time.Minute), HeldFor: appfigures.SlowDown}
 	}
@@ -157,9 +176,13 @@ func TestNotices(t *testing.T) {
 		{"not quiet for long", []monitor.TokenState{at(good, -14*time.Minute, -time.Minute)}, nil, nil},
 		{"a pause", []monitor.TokenState{good}, []monitor.AccountState{{Name: "x"}, held("acme")}, []string{"Account acme is not probed until 2026-05-04 03:15 UTC"}},
 		{"pauses", []monitor.TokenState{good}, []monitor.AccountState{held("acme"), held("x")}, []string{"2 accounts are not probed"}},
+		{"a quota of which nine tenths are used", []monitor.TokenState{busy("x", 900)}, []monitor.AccountState{{Name: "x"}}, nil},
+		{"one of which more is used", []monitor.TokenState{busy("x", 901), busy("x", 3)}, []monitor.AccountState{{Name: "x"}, {Name: "y"}}, []string{"Account x has used 901 of 1,000 requests today"}},
+		{"several", []monitor.TokenState{busy("x", 901), busy("y", 1000)}, []monitor.AccountState{{Name: "x"}, {Name: "y"}}, []string{"2 accounts have used"}},
+		{"used up, and a pause", []monitor.TokenState{busy("x", 1000)}, []monitor.AccountState{held("x")}, []string{"Account x is not probed"}},
 		{"a pause that is over", []monitor.TokenState{good}, []monitor.AccountState{{Name: "x", HeldUntil: threeAtNight}}, nil},
 	} {
-		got := notices(monitor.Snapshot{Time: threeAtNight, Tokens: test.tokens, Accounts: test.accounts})
+		got := newView(monitor.Snapshot{Time: threeAtNight, Tokens: test.tokens, Accounts: test.accounts}, usualRows).Notices
 		if !slices.EqualFunc(got, test.want, func(n notice, beginning string) bool { return strings.HasPrefix(n.Title, beginning) }) {
 			t.Errorf("%s: %+v, want %q", test.name, got, test.want)
 		}

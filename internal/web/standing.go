@@ -55,14 +55,15 @@ func standingOf(token monitor.TokenState, now time.Time) standing {
 	}
 }
 
-// standingSince returns when the token began to stand as it does; zero when that is not known.
-func standingSince(s standing, token monitor.TokenState) time.Time {
+// standingSince returns when the token began to stand as it does, zero when that is not known, and whether that may have
+// been earlier.
+func standingSince(s standing, token monitor.TokenState) (since time.Time, orEarlier bool) {
 	switch s {
 	case unknown, unconfirmed:
-		return token.ResultSince
+		return token.ResultSince, token.FirstSeen.Result
 	case waiting:
-		return time.Time{}
+		return time.Time{}, false
 	default:
-		return token.Since
+		return token.Since, token.FirstSeen.Verdict
 	}
 }

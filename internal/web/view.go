@@ -38,9 +38,10 @@ type row struct {
 	Tone       string
 	State      string
 	Since      moment
+	OrEarlier  bool // whether it may have stood so for longer
 	Name       string
 	Account    string
-	Why        string // the last result in words
+	Why        string // the last result in words, or the one that a denial rests on
 	Message    string // what the API said, or what went wrong on the way to it
 	Quoted     bool   // whether the message is the API's
 	Note       string // what else the reader should know
@@ -58,6 +59,8 @@ type row struct {
 // accountRow is one account.
 type accountRow struct {
 	Name   string
+	Quota  string // empty when the API has not reported it today
+	High   bool   // more than nine tenths of it are used
 	Budget string
 	Held   string // why it is not probed; empty when it is
 	Until  moment
@@ -76,10 +79,11 @@ func newView(snapshot monitor.Snapshot, maxRows int) view {
 		return cmp.Or(cmp.Compare(a.standing, b.standing), cmp.Compare(a.Name, b.Name))
 	})
 	v := view{
-		Notices: notices(snapshot),
-		Rows:    rows[:min(len(rows), maxRows)],
-		Now:     momentAt(now, now),
+		Rows:     rows[:min(len(rows), maxRows)],
+		Accounts: accountRows(snapshot),
+		Now:      momentAt(now, now),
 	}
+	v.Notices = append(notices(snapshot), accountNotices(v.Accounts)...)
 	if hidden := len(rows) - len(v.Rows); hidden > 0 {
 		v.Hidden = plural(hidden, "more token")
 	}
@@ -88,9 +92,6 @@ func newView(snapshot monitor.Snapshot, maxRows int) view {
 		if count > 0 && v.Tone != "idle" {
 			v.Counts = append(v.Counts, number(int64(count))+" "+standings[s].counted)
 		}
-	}
-	for _, account := range snapshot.Accounts {
-		v.Accounts = append(v.Accounts, newAccountRow(account, now))
 	}
 	return v
 }
@@ -128,24 +129,21 @@ func headline(counts [numStandings]int) (tone, text string) {
 
 func newRow(token monitor.TokenState, now time.Time) row {
 	s := standingOf(token, now)
+	since, orEarlier := standingSince(s, token)
 	r := row{
-		standing: s,
-		Tone:     standings[s].class,
-		State:    standings[s].word,
-		Since:    momentAt(standingSince(s, token), now),
-		Name:     token.Name,
-		Account:  token.Account,
-		Next:     momentAt(later(token.NextDue, now), now),
-		Expires:  momentAt(token.ExpiresAt, now),
-		Expired:  !token.ExpiresAt.After(now),
-		Note:     note(s, token, now),
+		standing:  s,
+		Tone:      standings[s].class,
+		State:     standings[s].word,
+		Since:     momentAt(since, now),
+		OrEarlier: orEarlier,
+		Name:      token.Name,
+		Account:   token.Account,
+		Next:      momentAt(later(token.NextDue, now), now),
+		Expires:   momentAt(token.ExpiresAt, now),
+		Expired:   !token.ExpiresAt.After(now),
+		Note:      note(s, token, now),
 	}
-	if quota := token.Quota; quota.UsedOK && quota.LimitOK {
-		r.Quota = number(quota.Used) + " of " + number(quota.Limit)
-		r.QuotaHigh = float64(quota.Used) > 0.9*float64(quota.Limit)
-	} else if quota.UsedOK {
-		r.Quota = number(quota.Used)
-	}
+	r.Quota, r.QuotaHigh = usage(token.Quota)
 	if !token.Probed {
 		r.Why = "The next scrape probes it."
 		if r.Next.Relative != "" {
@@ -153,19 +151,23 @@ func newRow(token monitor.TokenState, now time.Time) row {
 		}
 		return r
 	}
-	r.Why = advice.Describe(token.Last.Result)
-	if token.Last.Result != appfigures.Valid {
-		r.Message = token.Last.Message
-		r.Quoted = token.Last.Result.Answered() || token.Last.Result == appfigures.ServerError
-		r.Action = advice.For(token.Last.Result)
+	ground := monitor.Ground{Result: token.Last.Result, Message: token.Last.Message}
+	if s == denied {
+		ground = token.Ground
+	}
+	r.Why = advice.Describe(ground.Result)
+	if ground.Result != appfigures.Valid {
+		r.Message = ground.Message
+		r.Quoted = ground.Result.Answered() || ground.Result == appfigures.ServerError
+		r.Action = advice.For(ground.Result)
 	}
 	if token.Last.HTTPStatus != 0 {
 		r.HTTPStatus = strconv.Itoa(token.Last.HTTPStatus)
 	}
-	if token.Last.Result != appfigures.NoToken {
+	if token.Last.Result != appfigures.NoToken { // which made no request
 		r.Latency = latency(token.Last.Duration)
+		r.Last = momentAt(token.Last.Start, now)
 	}
-	r.Last = momentAt(token.Last.Start, now)
 	return r
 }
 
@@ -184,7 +186,11 @@ func note(s standing, token monitor.TokenState, now time.Time) string {
 	case s == unconfirmed:
 		return fmt.Sprintf("It was valid when the API last judged it, %s, and counts as valid until the API says otherwise.", given)
 	case s == denied && token.Last.Result.Verdict() == appfigures.Undecided:
-		return fmt.Sprintf("It was denied when the API last judged it, %s, and counts as denied until the API says otherwise.", given)
+		last := advice.Describe(token.Last.Result)
+		if token.Last.Message != "" {
+			last += " (" + token.Last.Message + ")"
+		}
+		return fmt.Sprintf("So the API said when it last judged the token, %s. The last probe brought no verdict: %s", given, last)
 	case s == expiring && token.ExpiresAt.After(now):
 		return "It still works. Replace it before it expires, and set expires_at anew."
 	case s == expiring:
@@ -192,6 +198,35 @@ func note(s standing, token monitor.TokenState, now time.Time) string {
 	default:
 		return ""
 	}
+}
+
+// usage says how much of a quota is used, and whether that is more than nine tenths: then rules warn of it too.
+func usage(quota appfigures.Quota) (text string, high bool) {
+	switch {
+	case quota.UsedOK && quota.LimitOK:
+		return number(quota.Used) + " of " + number(quota.Limit), float64(quota.Used) > 0.9*float64(quota.Limit)
+	case quota.UsedOK:
+		return number(quota.Used), false
+	default:
+		return "", false
+	}
+}
+
+// accountRows returns a row for each account. Its tokens may have heard of its quota at different times: the most that
+// was used is the latest.
+func accountRows(snapshot monitor.Snapshot) []accountRow {
+	quotas := make(map[string]appfigures.Quota)
+	for _, token := range snapshot.Tokens {
+		if known, ok := quotas[token.Account]; token.Quota.UsedOK && (!ok || token.Quota.Used > known.Used) {
+			quotas[token.Account] = token.Quota
+		}
+	}
+	rows := make([]accountRow, len(snapshot.Accounts))
+	for i, account := range snapshot.Accounts {
+		rows[i] = newAccountRow(account, snapshot.Time)
+		rows[i].Quota, rows[i].High = usage(quotas[account.Name])
+	}
+	return rows
 }
 
 func newAccountRow(account monitor.AccountState, now time.Time) accountRow {
@@ -212,7 +247,7 @@ func newAccountRow(account monitor.AccountState, now time.Time) accountRow {
 // quiet is how long nothing may have been probed, though something was due, before the page wonders who scrapes.
 const quiet = 15 * time.Minute
 
-// notices says what concerns all tokens, or an account's.
+// notices says what concerns all tokens.
 func notices(snapshot monitor.Snapshot) []notice {
 	var all []notice
 	last := lastProbe(snapshot.Tokens)
@@ -229,26 +264,39 @@ func notices(snapshot monitor.Snapshot) []notice {
 			fmt.Sprintf("The last probe was %s, and more are due. The exporter probes only when it is scraped: check that Prometheus reaches it.",
 				momentAt(last, snapshot.Time).Relative)})
 	}
-	return append(all, pauses(snapshot)...)
+	return all
 }
 
-// pauses says which accounts the API asked not to bother; of several, only how many.
-func pauses(snapshot monitor.Snapshot) []notice {
-	var held []accountRow
-	for _, account := range snapshot.Accounts {
-		if row := newAccountRow(account, snapshot.Time); row.Held != "" {
-			held = append(held, row)
+// accountNotices says which accounts the API asked not to bother, and which have almost used up their requests; of
+// several, only how many.
+func accountNotices(accounts []accountRow) []notice {
+	var held, high []accountRow
+	for _, account := range accounts {
+		switch {
+		case account.Held != "":
+			held = append(held, account)
+		case account.High:
+			high = append(high, account)
 		}
 	}
+	var all []notice
 	switch len(held) {
 	case 0:
-		return nil
 	case 1:
-		return []notice{{"warn", fmt.Sprintf("Account %s is not probed until %s.", held[0].Name, held[0].Until.Minute), held[0].Held}}
+		all = append(all, notice{"warn", fmt.Sprintf("Account %s is not probed until %s.", held[0].Name, held[0].Until.Minute), held[0].Held})
 	default:
-		return []notice{{"warn", fmt.Sprintf("%s accounts are not probed for now.", number(int64(len(held)))),
-			"The API asked for a pause; the list of accounts below says until when."}}
+		all = append(all, notice{"warn", fmt.Sprintf("%s accounts are not probed for now.", number(int64(len(held)))),
+			"The API asked for a pause; the list of accounts below says until when."})
 	}
+	const soon = "At the limit the API refuses all of an account's programs until midnight UTC."
+	switch len(high) {
+	case 0:
+	case 1:
+		all = append(all, notice{"warn", fmt.Sprintf("Account %s has used %s requests today.", high[0].Name, high[0].Quota), soon})
+	default:
+		all = append(all, notice{"warn", fmt.Sprintf("%s accounts have used over nine tenths of their requests today.", number(int64(len(high)))), soon})
+	}
+	return all
 }
 
 // nobodyAnswered reports whether several tokens were probed and none of the last probes reached the API.

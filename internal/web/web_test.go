@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -79,7 +80,7 @@ func TestEndpoints(t *testing.T) {
 		lacks   []string
 		scrapes int32
 	}{
-		{name: "page", target: "/", status: 200, has: []string{"<h1", "12 of 15 tokens need attention"}},
+		{name: "page", target: "/", status: 200, has: []string{"<h1", "12 of 16 tokens need attention"}},
 		{name: "page, metrics elsewhere", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/", status: 200, has: []string{`href="./telemetry"`}},
 		{name: "page by HEAD", method: "HEAD", target: "/", status: 200},
 		{name: "page by POST", method: "POST", target: "/", status: 405},
@@ -267,31 +268,45 @@ func TestConfiguredSecurityHeadersStand(t *testing.T) {
 	}
 }
 
+// FuzzProbeTarget holds that only the name of a token makes a probe, and that no refusal quotes anything of the query: a
+// target may be a secret that was put in the wrong place.
 func FuzzProbeTarget(f *testing.F) {
 	scraper := &fakeScraper{snapshot: everyState()}
 	handler := newHandler(f, testOptions(scraper))
-	for _, query := range []string{"", "target", "target=", "target=mobile", "target=mobile&target=mobile", "target=http://x/", "target=%zz", "target=a;b", "target=%00", "Target=mobile", "target=mobile&name[]=x", "target[]=mobile", "target=%6dobile"} {
+	for _, query := range []string{"", "target", "target=", "target=mobile", "target=mobile&target=mobile", "target=http://x/", "target=%zz", "target=a;b", "target=%00", "Target=mobile", "target=mobile&name[]=x", "target[]=mobile", "target=%6dobile", "target=pat_secret", "target=pat_secret&target=x", "target=pat_secret&%zz"} {
 		f.Add(query)
 	}
-	f.Fuzz(func(t *testing.T, query string) {
+	ask := func(query string) (status int, all string) {
 		request := httptest.NewRequest("GET", "/probe", nil)
 		request.URL.RawQuery = query
-		before := scraper.scrapes.Load()
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, request)
-		want := http.StatusBadRequest
+		return recorder.Code, fmt.Sprint(recorder.Code, recorder.Header(), recorder.Body)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		before := scraper.scrapes.Load()
+		status, answer := ask(query)
+		probed := scraper.scrapes.Load() > before
+
+		want, alike := http.StatusBadRequest, "" // status, and a harmless query that is refused in the same words
 		values, err := url.ParseQuery(query)
-		if names := values["target"]; err == nil && len(names) == 1 && names[0] != "" {
-			want = http.StatusNotFound
-			if scraper.Has(names[0]) {
-				want = http.StatusOK
-			}
+		switch names := values["target"]; {
+		case err != nil:
+			alike = "%zz"
+		case len(names) != 1 || names[0] == "":
+		case scraper.Has(names[0]):
+			want = http.StatusOK
+		default:
+			want, alike = http.StatusNotFound, "target=nobody"
 		}
-		if recorder.Code != want {
-			t.Errorf("%q: status %d, want %d", query, recorder.Code, want)
+		if status != want {
+			t.Errorf("%q: status %d, want %d", query, status, want)
 		}
-		if probed := scraper.scrapes.Load() > before; probed != (want == http.StatusOK) {
-			t.Errorf("%q: status %d, probed: %v", query, recorder.Code, probed)
+		if _, refusal := ask(alike); want != http.StatusOK && answer != refusal {
+			t.Errorf("%q is answered\n%s\nbut %q\n%s", query, answer, alike, refusal)
+		}
+		if probed != (want == http.StatusOK) {
+			t.Errorf("%q: status %d, probed: %v", query, status, probed)
 		}
 	})
 }
