@@ -2,6 +2,7 @@ package web
 
 import (
 	"math"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -67,6 +68,8 @@ func TestScrapeTimeoutOffsets(t *testing.T) {
 	}
 }
 
+// FuzzScrapeTimeout holds that no scrape lasts longer than Prometheus waits, and that a header which is no positive
+// number changes nothing.
 func FuzzScrapeTimeout(f *testing.F) {
 	for _, header := range []string{"", "10", "0.5", "-1", "NaN", "Inf", "1e308", "0x1p-1074", "1_000", "\x00", "9223372036.9"} {
 		f.Add(header, int64(500*time.Millisecond), int64(10*time.Second))
@@ -78,8 +81,13 @@ func FuzzScrapeTimeout(f *testing.F) {
 		if got < minScrape || got > maxScrape {
 			t.Errorf("scrapeTimeout(%q, %d, %d) = %v, out of bounds", header, offset, fallback, got)
 		}
-		if asked, ok := parseSeconds(header); ok && got > max(asked, minScrape) {
+		asked, err := strconv.ParseFloat(header, 64)
+		told := err == nil && asked > 0 && !math.IsInf(asked, 0)
+		if told && got > minScrape && got.Seconds() > asked {
 			t.Errorf("scrapeTimeout(%q, %d, %d) = %v, longer than Prometheus waits", header, offset, fallback, got)
+		}
+		if bounded := min(max(time.Duration(fallback), minScrape), maxScrape); !told && got != bounded {
+			t.Errorf("scrapeTimeout(%q, %d, %d) = %v, want the fallback, %v", header, offset, fallback, got, bounded)
 		}
 	})
 }
