@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the release binary: static, without paths of the machine, and the same bytes from the same commit.
+# Builds the release binary: static, without paths of the machine, and the same bytes from the same commit, Go and GO*
+# variables.
 # The image, `make release` and `make reproducible` all build with it.
 #
 #   VERSION=… REVISION=… BRANCH=… BUILD_DATE=… sh deploy/build.sh OUTPUT

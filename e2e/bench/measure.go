@@ -162,6 +162,7 @@ func (b *bench) scrapeManyTokens() error {
 	fmt.Printf("\n%d tokens over TLS, %s latency, %d at once; medians of %d rounds\n", l.tokens, l.latency, l.atOnce, b.rounds)
 	b.note("the same requests by bare client", median(rounds), " s")
 	b.report("one scrape", median(scrapes), 3, " s")
+	b.note("the slowest of them", slices.Max(scrapes), " s")
 	b.report("resident at the peak", memory, 250, " MiB")
 	return nil
 }
