@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,9 +104,23 @@ var rules = []rule{
 		governs: func(f sourceFile) bool {
 			return !in(f.dir, "internal/appfigures") && f.name != "internal/web/healthcheck.go"
 		},
+		noImport: func(path string) bool {
+			return in(path, "golang.org/x/net") || in(path, "net/rpc") || in(path, "net/smtp")
+		},
 		noUse: func(name string) bool {
 			return isOneOf(name, "net/http", "Client", "Transport", "DefaultClient", "DefaultTransport", "Get", "Head", "Post", "PostForm", "NewRequest", "NewRequestWithContext") ||
-				isOneOf(name, "net", "Dial", "DialTimeout", "Dialer", "DialTCP") || isOneOf(name, "crypto/tls", "Dial", "DialWithDialer", "Dialer")
+				isOneOf(name, "net/http/httputil", "ReverseProxy", "NewSingleHostReverseProxy", "ClientConn", "NewClientConn", "NewProxyClientConn") ||
+				strings.HasPrefix(name, "net.Dial") || strings.HasPrefix(name, "net.Lookup") || isOneOf(name, "net", "Resolver", "DefaultResolver", "ResolveIPAddr", "ResolveTCPAddr", "ResolveUDPAddr") ||
+				strings.HasPrefix(name, "crypto/tls.Dial") || isOneOf(name, "crypto/tls", "Client", "QUICClient") ||
+				isOneOf(name, "syscall", "Connect", "Sendto", "Sendmsg")
+		},
+	},
+	{
+		name:     "no other program is run",
+		governs:  func(sourceFile) bool { return true },
+		noImport: func(path string) bool { return path == "os/exec" },
+		noUse: func(name string) bool {
+			return isOneOf(name, "os", "StartProcess") || isOneOf(name, "syscall", "StartProcess", "ForkExec", "Exec")
 		},
 	},
 	{
@@ -164,7 +179,7 @@ func readSource(t *testing.T, name string, source any) sourceFile {
 		if err != nil {
 			t.Fatal(err)
 		}
-		local := path.Base(imported)
+		local := nameOf(imported)
 		if spec.Name != nil {
 			local = spec.Name.Name
 		}
@@ -188,10 +203,20 @@ func readSource(t *testing.T, name string, source any) sourceFile {
 	return f
 }
 
+// majorVersion is the last part of a path that names no package: /v2, or .v2 as at gopkg.in.
+var majorVersion = regexp.MustCompile(`[/.]v[0-9]+$`)
+
+// nameOf returns the name by which a file calls an imported package when it gives it none of its own, as far as the
+// path tells.
+func nameOf(imported string) string {
+	return path.Base(majorVersion.ReplaceAllString(imported, ""))
+}
+
 // TestHouseRulesNoticeABreach breaks each rule.
 func TestHouseRulesNoticeABreach(t *testing.T) {
 	const (
 		importOurs = `package p; import _ "` + modulePath + `/collector"`
+		noRequests = ": only appfigures makes requests, and healthcheck to the exporter itself"
 		request    = `package p; import web "net/http"; var _ = web.Get`
 		reveal     = `package p; func f(s interface{ Reveal() string }) string { return s.Reveal() }`
 		revealLate = `package p; func f(s interface{ Reveal() string }) func() string { return s.Reveal }`
@@ -204,15 +229,32 @@ func TestHouseRulesNoticeABreach(t *testing.T) {
 		{"internal/config/a.go", importOurs, []string{"imports " + modulePath + "/collector: config and simulator import nothing of ours"}},
 		{"internal/simulator/a.go", importOurs, []string{"imports " + modulePath + "/collector: config and simulator import nothing of ours"}},
 		{"internal/web/a.go", importOurs, nil},
-		{"collector/a.go", `package p; import _ "os/exec"`, []string{"imports os/exec: collector does no I/O"}},
+		{"collector/a.go", `package p; import _ "os/user"`, []string{"imports os/user: collector does no I/O"}},
 		{"collector/a.go", `package p; import _ "net"`, []string{"imports net: collector does no I/O"}},
 		{"collector/a.go", `package p; import _ "networks"`, nil},
 		{"collector/a.go", `package p; import clock "time"; var _ = clock.Now`, []string{"uses time.Now: collector reads no clock"}},
 		{"collector/a.go", `package p; import "time"; var _ time.Time`, nil},
 		{"internal/web/a.go", `package p; import _ "github.com/alecthomas/kingpin/v2"`, []string{"imports github.com/alecthomas/kingpin/v2: only main knows kingpin"}},
 		{"main.go", `package main; import _ "github.com/alecthomas/kingpin/v2"`, nil},
-		{"internal/web/a.go", request, []string{"uses net/http.Get: only appfigures makes requests, and healthcheck to the exporter itself"}},
-		{"main.go", `package main; import "net/http"; var _ = &http.Client{}`, []string{"uses net/http.Client: only appfigures makes requests, and healthcheck to the exporter itself"}},
+		{"internal/web/a.go", request, []string{"uses net/http.Get" + noRequests}},
+		{"main.go", `package main; import "net/http"; var _ = &http.Client{}`, []string{"uses net/http.Client" + noRequests}},
+		{"internal/web/a.go", `package p; import "net"; var _ = net.DialUDP`, []string{"uses net.DialUDP" + noRequests}},
+		{"internal/web/a.go", `package p; import "net"; var _ = net.DialUnix`, []string{"uses net.DialUnix" + noRequests}},
+		{"internal/web/a.go", `package p; import "net"; var _ net.Dialer`, []string{"uses net.Dialer" + noRequests}},
+		{"internal/web/a.go", `package p; import "net"; var _ = net.DialIP`, []string{"uses net.DialIP" + noRequests}},
+		{"internal/web/a.go", `package p; import "net"; var _ = net.LookupHost`, []string{"uses net.LookupHost" + noRequests}},
+		{"internal/web/a.go", `package p; import "net"; var _ net.Resolver`, []string{"uses net.Resolver" + noRequests}},
+		{"internal/web/a.go", `package p; import "net"; var _ = net.ResolveTCPAddr`, []string{"uses net.ResolveTCPAddr" + noRequests}},
+		{"internal/web/a.go", `package p; import "net"; var _ = net.Listen`, nil},
+		{"internal/web/a.go", `package p; import "crypto/tls"; var _ = tls.Client`, []string{"uses crypto/tls.Client" + noRequests}},
+		{"internal/web/a.go", `package p; import "crypto/tls"; var _ = tls.DialWithDialer`, []string{"uses crypto/tls.DialWithDialer" + noRequests}},
+		{"internal/web/a.go", `package p; import "crypto/tls"; var _ tls.ClientHelloInfo`, nil},
+		{"internal/web/a.go", `package p; import "net/http/httputil"; var _ httputil.ReverseProxy`, []string{"uses net/http/httputil.ReverseProxy" + noRequests}},
+		{"internal/web/a.go", `package p; import "syscall"; var _ = syscall.Connect`, []string{"uses syscall.Connect" + noRequests}},
+		{"internal/web/a.go", `package p; import _ "golang.org/x/net/http2"`, []string{"imports golang.org/x/net/http2" + noRequests}},
+		{"internal/appfigures/a.go", `package p; import _ "os/exec"`, []string{"imports os/exec: no other program is run"}},
+		{"main.go", `package main; import "os"; var _ = os.StartProcess`, []string{"uses os.StartProcess: no other program is run"}},
+		{"main.go", `package main; import "syscall"; var _ = syscall.Exec`, []string{"uses syscall.Exec: no other program is run"}},
 		{"internal/web/healthcheck.go", request, nil},
 		{"internal/appfigures/a.go", request, nil},
 		{"internal/web/a.go", `package p; import "net/http"; var _ http.Handler`, nil},
@@ -225,6 +267,22 @@ func TestHouseRulesNoticeABreach(t *testing.T) {
 		}
 		if got := breaches(t, test.file, test.source); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s with %s:\ngot  %q\nwant %q", test.file, test.source, got, test.want)
+		}
+	}
+}
+
+// TestUsesAreKnownByTheirPackage holds that the rules see what is used of a package whose path does not end in its name.
+func TestUsesAreKnownByTheirPackage(t *testing.T) {
+	for path, use := range map[string]string{
+		"net/http":                         "http.Get",
+		"gopkg.in/yaml.v3":                 "yaml.Get",
+		"github.com/alecthomas/kingpin/v2": "kingpin.Get",
+		"example.com/v2/client":            "client.Get",
+		"example.com/v2ray":                "v2ray.Get",
+	} {
+		f := readSource(t, "a.go", fmt.Sprintf("package p; import %q; var _ = %s", path, use))
+		if want := path + ".Get"; !slices.Equal(f.uses, []string{want}) {
+			t.Errorf("%s of %s: sees uses of %q, want %s", use, path, f.uses, want)
 		}
 	}
 }

@@ -17,10 +17,12 @@ import (
 )
 
 // TestNothingIsWritten uses everything that the exporter serves, and holds that it has created and changed no file
-// where programs do, and has none open for writing.
+// anywhere, and has none open for writing.
 func TestNothingIsWritten(t *testing.T) {
-	x := start(t, "--web.enable-pprof", "--config.auto-reload", "--config.auto-reload-interval=10ms")
+	x := prepare(t, "--web.enable-pprof", "--config.auto-reload", "--config.auto-reload-interval=10ms")
+	confine(t, x)
 	before := files(t, x.dir)
+	x.run(t)
 	for _, path := range []string{"/", "/metrics", "/probe?target=watched", "/sd", "/-/healthy", "/-/ready", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1"} {
 		x.get(t, path)
 		checkNotOpenForWriting(t, x.pid)
@@ -42,6 +44,27 @@ func TestNothingIsWritten(t *testing.T) {
 	if after := files(t, x.dir); !maps.Equal(before, after) {
 		t.Errorf("the files were\n%v\nand are\n%v", before, after)
 	}
+}
+
+// confine makes the exporter's directory all that it sees of the disk, so that whatever it writes is there to be seen.
+// It may write everywhere in it: a write that fails, as with ulimit -f 0, could pass unnoticed.
+func confine(t *testing.T, x *target) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("run this suite as root: nobody else can confine a program to a directory")
+	}
+	for _, usual := range []string{"dev/shm", "etc", "home", "root", "run", "usr/local", "var/cache", "var/lib", "var/log", "var/run", "var/tmp"} {
+		if err := os.MkdirAll(filepath.Join(x.dir, usual), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const inside = "/appfigures_exporter"
+	copyFile(t, binary, x.dir+inside)
+	if err := os.Chmod(x.dir+inside, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	x.cmd.Path, x.cmd.Dir, x.cmd.Env = inside, "/", []string{"TMPDIR=/tmp", "HOME=/root"}
+	x.cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: x.dir}
 }
 
 // files lists what is below dir: sizes and times by path.

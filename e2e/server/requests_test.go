@@ -69,10 +69,16 @@ func TestAmbiguousRequests(t *testing.T) {
 
 // TestOversizeRequests holds that no size of a request makes the exporter read, or keep, much of it.
 func TestOversizeRequests(t *testing.T) {
+	const (
+		mebibyte = 1 << 20
+		size     = 16 * mebibyte // more than all buffers under way, by far
+		// accepted is the most that may be sent: what the kernel holds, and what net/http reads of a body that nobody
+		// wants, which is 256 KiB and in chunks of one byte six times that.
+		accepted = 2 * mebibyte
+	)
 	x := start(t)
 	x.checkScraped(t)
 	before := x.resident(t)
-	const mebibyte = 1 << 20
 	for name, test := range map[string]struct{ head, unit, want string }{
 		"URL":                {"GET /", "a", "431"},
 		"query":              {"GET /probe?target=", "a", "431"},
@@ -80,14 +86,18 @@ func TestOversizeRequests(t *testing.T) {
 		"headers":            {"GET /-/healthy HTTP/1.1\r\nHost: x\r\n", "X-More: more\r\n", "431"},
 		"cookies":            {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nCookie: ", "a=b; ", "431"},
 		"method":             {"", "A", "431"},
-		"body of a scrape":   {"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1073741824\r\n\r\n", "a", "200"},
-		"body of a reload":   {"POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1073741824\r\n\r\n", "a", "200"},
-		"chunks to a reload": {"POST /-/reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", "200"},
+		"body of a scrape":   {"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n", "a", "200"},
+		"chunks to a scrape": {"GET /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", "200"},
+		"body of a reload":   {"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n", "a", "200"},
+		"chunks to a reload": {"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", "200"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := x.converse(t, test.head+strings.Repeat(test.unit, 4*mebibyte/len(test.unit)))
+			got, sent := x.exchange(t, test.head+strings.Repeat(test.unit, size/len(test.unit)))
 			if got != test.want && got != "" { // when the client still writes, a reset can overtake the answer
 				t.Errorf("answers %s, want %s", got, test.want)
+			}
+			if sent > accepted {
+				t.Errorf("the exporter took %d KiB, want at most %d", sent>>10, accepted>>10)
 			}
 		})
 	}
@@ -100,22 +110,36 @@ func TestOversizeRequests(t *testing.T) {
 // converse sends text on a connection of its own and returns the statuses of all answers to it.
 func (x *target) converse(t *testing.T, text string) string {
 	t.Helper()
+	statuses, _ := x.exchange(t, text)
+	return statuses
+}
+
+// exchange is converse that also returns how many bytes of the text could be sent before the exporter hung up.
+func (x *target) exchange(t *testing.T, text string) (statuses string, sent int) {
+	t.Helper()
 	conn, err := net.Dial("tcp", x.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	go func() { _, _ = io.WriteString(conn, text) }() // may be refused half way
-	var statuses []string
+	_ = conn.(*net.TCPConn).SetWriteBuffer(64 << 10) // what lies here counts as sent
+	written := make(chan int, 1)
+	go func() {
+		n, _ := io.WriteString(conn, text) // may be refused half way
+		written <- n
+	}()
+	var all []string
 	reader := bufio.NewReader(conn)
 	for {
 		response, err := http.ReadResponse(reader, nil)
 		if err != nil {
-			return strings.Join(statuses, " ")
+			break
 		}
 		_, _ = io.Copy(io.Discard, response.Body)
 		response.Body.Close()
-		statuses = append(statuses, fmt.Sprint(response.StatusCode))
+		all = append(all, fmt.Sprint(response.StatusCode))
 	}
+	conn.Close() // ends the writing
+	return strings.Join(all, " "), <-written
 }

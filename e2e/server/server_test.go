@@ -3,6 +3,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 	binary = filepath.Join(dir, "appfigures_exporter")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Dir = exporter.Root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as releases are built; it runs where there are no libraries
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("building the exporter: %v\n%s", err, out))
 	}
@@ -43,14 +45,24 @@ func TestMain(m *testing.M) {
 // target is an exporter that watches one token, and runs in a directory of its own.
 type target struct {
 	*process.Process
+	cmd     *exec.Cmd
 	address string
 	pid     int
 	dir     string // its working directory; tmp below it is its directory for temporary files
 	api     *simulated.Server
+	tls     *tls.Config // how to ask it, nil without TLS
 }
 
 // start starts an exporter over a simulated API.
 func start(t *testing.T, args ...string) *target {
+	t.Helper()
+	x := prepare(t, args...)
+	x.run(t)
+	return x
+}
+
+// prepare returns an exporter that does not run yet. All that it reads lies in its directory.
+func prepare(t *testing.T, args ...string) *target {
 	t.Helper()
 	ca := simulated.NewAuthority(t)
 	api := simulated.Start(t, ca, simulator.New(simulator.Options{DailyLimit: simulated.Plenty}), nil)
@@ -59,20 +71,36 @@ func start(t *testing.T, args ...string) *target {
 	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "config.yml"), fmt.Sprintf("api_url: %s\ntls_config: {ca_file: %s}\ntokens: [{name: watched, token_file: token}]\n", api.URL(), ca.File))
+	copyFile(t, ca.File, filepath.Join(dir, "ca.pem"))
+	write(t, filepath.Join(dir, "config.yml"), fmt.Sprintf("api_url: %s\ntls_config: {ca_file: ca.pem}\ntokens: [{name: watched, token_file: token}]\n", api.URL()))
 	write(t, filepath.Join(dir, "token"), secret+"\n")
 	cmd := exec.Command(binary, append(args, "--web.listen-address="+exporter.AnyPort)...)
 	cmd.Dir = dir
 	cmd.Env = []string{"TMPDIR=" + filepath.Join(dir, "tmp"), "HOME=" + dir}
-	p := process.Start(t, "the exporter", cmd)
-	return &target{Process: p, address: p.Address(), pid: cmd.Process.Pid, dir: dir, api: api}
+	return &target{cmd: cmd, dir: dir, api: api}
+}
+
+// run starts the exporter and waits until it listens.
+func (x *target) run(t *testing.T) {
+	t.Helper()
+	x.Process = process.Start(t, "the exporter", x.cmd)
+	x.address = x.Address()
+	x.pid = x.cmd.Process.Pid
+}
+
+// url returns where to ask for a path.
+func (x *target) url(path string) string {
+	if x.tls != nil {
+		return "https://" + x.address + path
+	}
+	return "http://" + x.address + path
 }
 
 // get asks for a path. It fails the test when there is no answer within five seconds.
 func (x *target) get(t *testing.T, path string) (*http.Response, string) {
 	t.Helper()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + x.address + path)
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: x.tls.Clone()}}
+	response, err := client.Get(x.url(path))
 	if err != nil {
 		t.Errorf("asking for %s: %v", path, err)
 		return &http.Response{}, ""
@@ -142,4 +170,13 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, to, string(text))
 }

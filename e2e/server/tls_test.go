@@ -82,13 +82,7 @@ func expand(config string, identity simulated.Identity) string {
 }
 
 func testGoClient(t *testing.T, url, caFile string, wantsPassword bool) {
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: trusting(t, caFile), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	for _, with := range []string{"", password, "wrong"} {
@@ -116,6 +110,18 @@ func testGoClient(t *testing.T, url, caFile string, wantsPassword bool) {
 			t.Errorf("with the password %q the answer tells of tokens: %t", with, told)
 		}
 	}
+}
+
+// trusting returns what a client needs to trust an authority.
+func trusting(t *testing.T, caFile string) *tls.Config {
+	t.Helper()
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return &tls.Config{RootCAs: pool}
 }
 
 func testCurl(t *testing.T, curl, url, caFile string, wantsPassword bool) {

@@ -9,6 +9,8 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +44,9 @@ func FuzzClassify(f *testing.F) {
 	}
 	f.Add(403, "", `{"message":"$ is unknown","additional":"% and ~, owner ada@example.com"}`, false)
 	f.Add(200, "", `{"status":"503","user":{}}`, false)
+	f.Add(200, "", `{"status":401,"user":{}}`, false)
+	f.Add(200, "", `{"Status":" 0420 ","STATUS":200,"user":{}}`, false)
+	f.Add(200, "", `{"status":"200","user":"ada"}`, false)
 
 	f.Fuzz(func(t *testing.T, status int, headers, body string, cut bool) {
 		if status < 100 || status > 999 {
@@ -65,6 +70,9 @@ func FuzzClassify(f *testing.F) {
 		if why := undecidable(status, body, cut); why != "" && outcome.Result.Verdict() != Undecided {
 			t.Errorf("%s, and yet the result is %s", why, outcome.Result)
 		}
+		if stated := fields(parseObject(body), "status"); outcome.Result == Valid && len(stated) < 2 && effective(status, stated) != 200 {
+			t.Errorf("valid, although the body's status is %s", stated)
+		}
 		checkBelievable(t, outcome)
 		checkClean(t, outcome.Message)
 	})
@@ -72,22 +80,63 @@ func FuzzClassify(f *testing.F) {
 
 // undecidable says why an answer decides nothing, as far as that can be said without classifying it.
 func undecidable(status int, body string, cut bool) string {
-	var object map[string]json.RawMessage
-	isObject := json.Unmarshal([]byte(strings.TrimPrefix(body, "\xef\xbb\xbf")), &object) == nil && object != nil
+	object := parseObject(body)
+	stated := fields(object, "status")
 	switch {
 	case cut:
 		return "the body was cut short"
+	case status == 200 && len(stated) > 1:
+		return "" // the body contradicts itself
+	}
+	switch status = effective(status, stated); {
 	case status >= 500:
 		return "the status is one of the server's errors, or none at all"
 	case status == 401 || status == 403:
 		return ""
 	case status != 200:
 		return "the status is none that decides"
-	case !isObject:
+	case object == nil:
 		return "the body is no object"
+	case !hasObject(fields(object, "user")):
+		return "the body has no user"
 	default:
 		return ""
 	}
+}
+
+// errorStatus is a status of 4xx or 5xx in a body.
+var errorStatus = regexp.MustCompile(`^0*([45][0-9]{2})$`)
+
+// effective returns the status that counts: that in the body when HTTP says 200 and the body an error.
+func effective(status int, stated []string) int {
+	if status == 200 && len(stated) == 1 {
+		if found := errorStatus.FindStringSubmatch(strings.TrimSpace(strings.Trim(stated[0], `"`))); found != nil {
+			status, _ = strconv.Atoi(found[1])
+		}
+	}
+	return status
+}
+
+// parseObject returns the values in a body, as JSON, and nil when it is no object.
+func parseObject(body string) (object map[string]json.RawMessage) {
+	if json.Unmarshal([]byte(strings.TrimPrefix(body, "\xef\xbb\xbf")), &object) != nil {
+		return nil
+	}
+	return object
+}
+
+// fields returns the values of all keys that Go takes for name, whatever their case.
+func fields(object map[string]json.RawMessage, name string) (values []string) {
+	for key, value := range object {
+		if strings.EqualFold(key, name) {
+			values = append(values, string(value))
+		}
+	}
+	return values
+}
+
+func hasObject(values []string) bool {
+	return slices.ContainsFunc(values, func(value string) bool { return strings.HasPrefix(value, "{") })
 }
 
 // checkBelievable holds that an outcome is one that classify may come to, and its numbers are in their ranges.
