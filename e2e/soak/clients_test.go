@@ -59,21 +59,29 @@ func exchange(request *http.Request) (text string, status int, err error) {
 
 // scrape scrapes everything once and checks it.
 func (s *soak) scrape(ctx context.Context) *exposition {
-	e, err := parse(s.ask(ctx, http.MethodGet, "/metrics", http.StatusOK))
-	if err != nil {
-		s.tally.fault("the exposition cannot be read: %v", err)
-		return &exposition{}
-	}
-	s.checkAll(e)
-	return e
+	return s.expose(ctx, "/metrics", s.world.complete)
 }
 
-func (s *soak) checkAll(e *exposition) {
+// expose asks for an exposition and checks it. complete says what it lacks.
+func (s *soak) expose(ctx context.Context, path string, complete func(*exposition) error) *exposition {
+	asked := time.Now()
+	text := s.ask(ctx, http.MethodGet, path, http.StatusOK)
+	answered := since(asked)
+	e, err := parse(text)
+	if err != nil {
+		s.tally.fault("%s: the exposition cannot be read: %v", path, err)
+		return &exposition{}
+	}
+	e.when = answered
+	if err := complete(e); err != nil {
+		s.tally.fault("%s: %v", path, err)
+	}
 	for name, report := range e.tokens {
-		if err := s.world.check(name, report, s.tally); err != nil {
-			s.tally.fault("%v", err)
+		if err := s.world.check(name, report, e.when, s.tally); err != nil {
+			s.tally.fault("%s: %v", path, err)
 		}
 	}
+	return e
 }
 
 // scraper is a Prometheus.
@@ -88,12 +96,8 @@ func (s *soak) scraper(ctx context.Context, random *rand.Rand) {
 // prober is a Prometheus that scrapes tokens one by one.
 func (s *soak) prober(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, *interval/10) {
-		e, err := parse(s.ask(ctx, http.MethodGet, "/probe?target="+s.world.pick(random).name, http.StatusOK))
-		if err != nil {
-			s.tally.fault("a probe's exposition cannot be read: %v", err)
-			continue
-		}
-		s.checkAll(e)
+		name := s.world.pick(random).name
+		s.expose(ctx, "/probe?target="+name, only(name))
 	}
 }
 
@@ -184,11 +188,14 @@ func (s *soak) reloadByRequest(ctx context.Context, random *rand.Rand) {
 	}
 }
 
+// passer begins the names of tokens that come and go.
+const passer = "passer-"
+
 // passers returns some tokens that come and go.
 func passers(random *rand.Rand) string {
 	var extra strings.Builder
 	for i := range random.IntN(20) {
-		fmt.Fprintf(&extra, "  - {name: passer-%d, account: passers, token: passer-%d-%d}\n", i, i, random.IntN(3))
+		fmt.Fprintf(&extra, "  - {name: %s%d, account: passers, token: passer-%d-%d}\n", passer, i, i, random.IntN(3))
 	}
 	return extra.String()
 }

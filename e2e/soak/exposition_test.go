@@ -10,6 +10,7 @@ import (
 
 // exposition is what a scrape says.
 type exposition struct {
+	when   span // from the request to the end of the answer
 	tokens map[string]*report
 	usage  usage
 }

@@ -47,10 +47,11 @@ type soak struct {
 func TestSoak(t *testing.T) {
 	raced := *length / 3
 	t.Run("as released", func(t *testing.T) {
-		newSoak(t, exporter.Build(t)).run(*length-raced, resident, heap, goroutines, descriptors)
+		newSoak(t, exporter.Build(t)).run(*length-raced, 0.0001, resident, heap, goroutines, descriptors)
 	})
-	t.Run("under the race detector", func(t *testing.T) { // whose own memory is most of what is resident
-		newSoak(t, exporter.Build(t, "-race")).run(raced, heap, goroutines, descriptors)
+	// The race detector's own memory is most of what is resident, and its own work makes probes late on a busy machine.
+	t.Run("under the race detector", func(t *testing.T) {
+		newSoak(t, exporter.Build(t, "-race")).run(raced, 0.02, heap, goroutines, descriptors)
 	})
 }
 
@@ -69,11 +70,13 @@ func newSoak(t *testing.T, binary string) *soak {
 	return s
 }
 
-// run soaks for so long and judges what happened, and whether what is used of each thing stayed as it was.
-func (s *soak) run(lasting time.Duration, flat ...measure) {
+// run soaks for so long and judges what happened, and whether what is used of each thing stayed as it was. late is the
+// share of the probes that may time out without the API being to blame.
+func (s *soak) run(lasting time.Duration, late float64, flat ...measure) {
 	t := s.t
-	first := s.scrape(t.Context())
-	t.Logf("seed %d, %d tokens, %s; at first %s", s.seed, *tokens, lasting, first.usage)
+	defer s.tally.report(t, late) // also where it does not come to rest
+	first := s.calmest(t.Context())
+	t.Logf("seed %d, %d tokens, %s; at first %s", s.seed, *tokens, lasting, first)
 
 	ctx, cancel := context.WithTimeout(t.Context(), lasting)
 	defer cancel()
@@ -84,11 +87,21 @@ func (s *soak) run(lasting time.Duration, flat ...measure) {
 	load.Wait()
 
 	s.settle(first)
-	s.tally.report(t)
 	s.tally.checkFlat(t, lasting, flat)
 	if log := s.watch.Log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
 		t.Error("the exporter's log tells of a data race or a panic")
 	}
+}
+
+// calmest returns the least that is used after each of some scrapes: their connections take a moment to end.
+func (s *soak) calmest(ctx context.Context) usage {
+	least := s.scrape(ctx).usage
+	for range 5 {
+		if next := s.scrape(ctx).usage; next.goroutines < least.goroutines {
+			least = next
+		}
+	}
+	return least
 }
 
 // everything lists what goes on at once.
@@ -103,7 +116,7 @@ func (s *soak) everything() []func(context.Context, *rand.Rand) {
 
 // settle ends all faults and holds that the exporter then knows the truth about every token, has counted every request,
 // and has given everything back.
-func (s *soak) settle(first *exposition) {
+func (s *soak) settle(first usage) {
 	s.t.Helper()
 	ctx := context.WithoutCancel(s.t.Context())
 	s.world.calm()
@@ -116,7 +129,7 @@ func (s *soak) settle(first *exposition) {
 	client.CloseIdleConnections()
 	process.Until(s.t, settling, func() error {
 		last = s.scrape(ctx)
-		return last.usage.near(first.usage)
+		return last.usage.near(first)
 	})
 	s.t.Logf("at last %s", last.usage)
 	if s.world.leak(s.watch.Log()) {

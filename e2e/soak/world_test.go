@@ -28,8 +28,8 @@ const (
 	aftermath = time.Second
 )
 
-// truth says what each behaviour of the API must be reported as. Whatever it is, a probe can also time out or not
-// reach the API.
+// truth says what each behaviour of the API must be reported as. Whatever it is, a probe can also time out where the
+// machine has too much to do.
 var truth = map[simulator.Behaviour]string{
 	simulator.Valid:               "valid",
 	simulator.Slow:                "valid",
@@ -48,6 +48,9 @@ var truth = map[simulator.Behaviour]string{
 	simulator.Hang:                "timeout",
 	simulator.Drop:                "unreachable",
 }
+
+// cutOff lists what else an outage can make of a probe.
+var cutOff = []string{"timeout", "unreachable", "unexpected"}
 
 // verdicts are those of the results that have one, as appfigures_token_valid shows them.
 var verdicts = map[string]float64{"valid": 1, "rejected": 0, "locked": 0, "forbidden": 0}
@@ -94,7 +97,23 @@ type watched struct {
 	working int        // how many of the last secrets work: 2 while probes may still use the former
 	changes []change
 	missing []span // when its file was not there
-	seen    bool   // whether a verdict was shown
+	result  shown  // any at all
+	verdict shown
+}
+
+// shown is when an answer was complete that was the first to show something; zero before that.
+type shown struct{ first time.Time }
+
+// lost reports whether an answer lacks what has been shown. Answers overtake one another: only one that was asked for
+// after another was complete must hold what that one did.
+func (s *shown) lost(there bool, answer span) bool {
+	if there {
+		if s.first.IsZero() || answer.to.Before(s.first) {
+			s.first = answer.to
+		}
+		return false
+	}
+	return !s.first.IsZero() && answer.from.After(s.first)
 }
 
 // change is the beginning of a behaviour, some time within when.
