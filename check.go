@@ -18,10 +18,11 @@ import (
 func (p *program) check(ctx context.Context) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cfg, err := p.load()
+	cfg, warnings, err := p.read()
 	if err != nil {
 		return p.fail(err, check.Unknown)
 	}
+	p.warn(warnings) // but not of pacing, which the next lines turn off
 	// One look at each token may take what it needs of the quota: only the API's own limit stops it. What it finds
 	// is printed, so the log says nothing.
 	once := *cfg

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -14,20 +15,30 @@ import (
 // demoInterval is how often the demo scrapes itself, so that its pages show something without a Prometheus.
 const demoInterval = 5 * time.Second
 
+// errOwnConfig is the error of a demo that is given a configuration.
+var errOwnConfig = errors.New("the demo has a configuration of its own; leave out --config.file, --config.check and --config.auto-reload")
+
 // demo serves the exporter over a simulated API.
 func (p *program) demo(ctx context.Context) int {
+	if *p.configFile != "" || *p.configCheck || *p.autoReload {
+		return p.fail(errOwnConfig, exitError)
+	}
 	d, err := demo.Start(ctx)
 	if err != nil {
 		return p.fail(err, exitError)
 	}
 	defer d.Close()
-	fmt.Fprint(p.stdout, d.Banner(visitorURL((*p.web.WebListenAddresses)[0])))
-	load := func() (*config.Config, error) { return d.Config(), nil }
-	return p.serveConfig(ctx, d.Config(), load, func(ctx context.Context, m *monitor.Monitor, _ *reloader) {
-		demo.ScrapeEvery(ctx, demoInterval, func(ctx context.Context) {
-			deadline, _ := ctx.Deadline()
-			m.Scrape(ctx, deadline)
-		})
+	return p.serveConfig(ctx, service{
+		origin: "the demo's own",
+		cfg:    d.Config(),
+		load:   func() (*config.Config, error) { return d.Config(), nil },
+		beside: func(ctx context.Context, at net.Addr, m *monitor.Monitor, _ *reloader) {
+			fmt.Fprint(p.stdout, d.Banner(visitorURL(at.String())))
+			demo.ScrapeEvery(ctx, demoInterval, func(ctx context.Context) {
+				deadline, _ := ctx.Deadline()
+				m.Scrape(ctx, deadline)
+			})
+		},
 	})
 }
 

@@ -14,7 +14,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,7 +31,6 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/check"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
@@ -69,6 +67,7 @@ type program struct {
 	flags
 	stdout, stderr io.Writer
 	logger         *slog.Logger
+	warned         []string // what was last warned of; loads, which come one after the other, use it
 }
 
 // run executes the command line until it is done or ctx ends, and returns the exit code.
@@ -102,6 +101,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	p.log.Writer = stderr
 	p.logger = promslog.New(p.log)
+	if *p.configCheck && command != demo.FullCommand() {
+		if command == checkCommand {
+			return p.checkConfig(check.Unknown)
+		}
+		return p.checkConfig(exitError)
+	}
 	switch command {
 	case serve.FullCommand():
 		return p.serve(ctx)
@@ -118,7 +123,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func addFlags(app *kingpin.Application) flags {
 	f := flags{
 		configFile:         app.Flag("config.file", "Configuration file. Without it: config.yml in the working directory, else the token in $"+config.EnvToken+".").PlaceHolder("FILE").String(),
-		configCheck:        app.Flag("config.check", "Check the configuration and exit.").Bool(),
+		configCheck:        app.Flag("config.check", "Check the configuration and --web.config.file, and exit before any command does anything.").Bool(),
 		autoReload:         app.Flag("config.auto-reload", "Reload the configuration when its file, or the list of files in token_dir, has changed.").Bool(),
 		autoReloadInterval: app.Flag("config.auto-reload-interval", "How often to look for changes with --config.auto-reload.").Default("30s").Duration(),
 		telemetryPath:      app.Flag("web.telemetry-path", "Path under which to serve metrics.").Default("/metrics").String(),
@@ -152,46 +157,6 @@ func (s *seconds) Set(text string) error {
 
 // String implements [kingpin.Value].
 func (s *seconds) String() string { return time.Duration(*s).String() }
-
-// defaultConfigFile is read when it exists and no other is named.
-const defaultConfigFile = "config.yml"
-
-// errNoConfig is the error of a start without anything to watch.
-var errNoConfig = errors.New("nothing to watch: name a configuration with --config.file=FILE (or put " + defaultConfigFile +
-	" into the working directory), or set " + config.EnvToken + " to watch one token; " +
-	"`appfigures_exporter demo` shows everything without either")
-
-// configPath returns the configuration file to read, or "" when the environment is to be read instead.
-func (p *program) configPath() string {
-	if *p.configFile != "" {
-		return *p.configFile
-	}
-	if _, err := os.Stat(defaultConfigFile); err == nil {
-		return defaultConfigFile
-	}
-	return ""
-}
-
-// load reads the configuration, and logs what is unwise in it.
-func (p *program) load() (*config.Config, error) {
-	var cfg *config.Config
-	var err error
-	if path := p.configPath(); path != "" {
-		cfg, err = config.Load(path)
-	} else {
-		cfg, err = config.FromEnv(os.LookupEnv)
-	}
-	if errors.Is(err, config.ErrNoToken) {
-		return nil, errNoConfig
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, warning := range append(cfg.Warnings, monitor.Warnings(cfg)...) {
-		p.logger.Warn(warning)
-	}
-	return cfg, nil
-}
 
 // fail prints an error for a person, each of its lines whole, and returns code.
 func (p *program) fail(err error, code int) int {

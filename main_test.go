@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +20,7 @@ import (
 func TestCommandLine(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("APPFIGURES_API_KEY", "")
+	t.Setenv("SOME_TOKEN", "pat_some")
 	valid := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n")
 	bad := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n    pasted: here\n")
 	const nothing = "appfigures_exporter: nothing to watch: name a configuration with --config.file=FILE (or put config.yml into the working directory), " +
@@ -35,9 +38,15 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"--bogus"}, 1, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
 		{[]string{"check", "--bogus"}, 3, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
 		{[]string{"--timeout-offset=soon"}, 1, "", "appfigures_exporter: \"soon\" is no time: use seconds, as in 0.5, or a duration, as in 500ms"},
-		{[]string{"--config.check", "--config.file", valid}, 0, "The configuration is valid; tokens: 1.\n", ""},
+		{[]string{"--config.check", "--config.file", valid}, 0, "The configuration " + valid + " is valid; tokens: 1.\n", ""},
 		{[]string{"--config.check", "--config.file", bad}, 1, "", "appfigures_exporter: " + bad + ":4: tokens[0]: "},
 		{[]string{"--config.file", "missing.yml"}, 1, "", "appfigures_exporter: reading the configuration: open missing.yml: "},
+		{[]string{"--config.file", t.TempDir()}, 1, "", "appfigures_exporter: reading /"},
+		{[]string{"--config.file", valid, "--web.config.file=web.yml"}, 1, "", "appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
+		{[]string{"demo", "--web.config.file=web.yml"}, 1, "", "appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
+		{[]string{"demo", "--config.file=missing.yml"}, 1, "", "appfigures_exporter: the demo has a configuration of its own; leave out --config.file, "},
+		{[]string{"demo", "--config.check"}, 1, "", "appfigures_exporter: the demo has a configuration of its own; "},
+		{[]string{"demo", "--config.auto-reload"}, 1, "", "appfigures_exporter: the demo has a configuration of its own; "},
 		{[]string{"--config.file", valid, "--web.telemetry-path=metrics"}, 1, "", `time=`},
 		{[]string{"--config.file", valid, "--web.listen-address=256.0.0.1:1"}, 1, "", `time=`},
 	} {
@@ -54,6 +63,135 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// TestConfigCheck holds that --config.check checks and does nothing else, whatever the command.
+func TestConfigCheck(t *testing.T) {
+	api, root := simulate(t, "pat_one")
+	valid := writeConfig(t, "api_url: "+root+"\ntokens: [{name: one, token: pat_one}]\n")
+	bad := writeConfig(t, "tokens: 1\n")
+	nowhere := filepath.Join(t.TempDir(), "web.yml")
+	for command, failure := range map[string]int{"serve": 1, "check": 3, "healthcheck": 1} {
+		for _, test := range []struct {
+			config, web string
+			code        int
+			stderr      []string // parts of its lines
+		}{
+			{valid, "", 0, []string{`the token \"one\"`}},
+			{bad, "", failure, []string{bad + ":1: tokens: "}},
+			{valid, nowhere, failure, []string{"--web.config.file " + nowhere + ": no such file"}},
+			{bad, nowhere, failure, []string{bad + ":1: tokens: ", "--web.config.file " + nowhere + ": no such file"}},
+		} {
+			var stdout, stderr bytes.Buffer
+			args := []string{command, "--config.check", "--config.file", test.config, "--web.config.file", test.web, "--web.listen-address=127.0.0.1:1"}
+			code := run(t.Context(), args, &stdout, &stderr)
+			if (stdout.String() == "The configuration "+test.config+" is valid; tokens: 1.\n") != (test.code == 0) || code != test.code {
+				t.Errorf("%v: exit code %d, want %d:\n%s", args, code, test.code, stdout.String())
+			}
+			checkLines(t, fmt.Sprint(args), stderr.String(), test.stderr...)
+		}
+	}
+	if n := api.TotalRequests(); n > 0 {
+		t.Errorf("%d requests were made", n)
+	}
+}
+
+// TestConfigCheckDoubts holds that what is valid but does not work here is told, and is no failure.
+func TestConfigCheckDoubts(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const inline = `config.yml:1: tokens[0].token: the configuration itself holds the token \"a\"; `
+	for _, test := range []struct {
+		name, config string
+		env          string // $APPFIGURES_API_KEY
+		warnings     []string
+		origin       string // the end of it
+	}{
+		{"nothing", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "pat_one", nil, "/config.yml"},
+		{"no file", "", "pat_one", nil, "$APPFIGURES_API_KEY"},
+		{"a variable that is not set", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "", []string{`the token \"a\": no secret: the token's environment variable is empty; `}, "/config.yml"},
+		{"a file that is missing", "tokens: [{name: a, token_file: ./gone}]\n", "", []string{`the token \"a\": no secret: reading the token file`}, "/config.yml"},
+		{"expiry", "tokens: [{name: a, token_env: PATH, expires_at: 2020-01-01}]\n", "", []string{`the token \"a\": expires_at is in the past; `}, "/config.yml"},
+		{"inline", "tokens: [{name: a, token: pat_x}]\n", "", []string{inline}, "/config.yml"},
+		{"file and variable", "tokens: [{name: a, token: pat_x}]\n", "pat_one", []string{"config.yml is used and $APPFIGURES_API_KEY is not, ", inline}, "/config.yml"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("APPFIGURES_API_KEY", test.env)
+			if test.config != "" {
+				overwrite(t, "config.yml", test.config)
+				defer os.Remove("config.yml")
+			}
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), []string{"--config.check"}, &stdout, &stderr)
+			if code != 0 || !strings.HasSuffix(stdout.String(), test.origin+" is valid; tokens: 1.\n") {
+				t.Errorf("exit code %d: %s", code, stdout.String())
+			}
+			checkLines(t, "--config.check", stderr.String(), test.warnings...)
+		})
+	}
+}
+
+// checkLines holds that output has as many lines as there are parts, each with its part.
+func checkLines(t *testing.T, of, output string, parts ...string) {
+	t.Helper()
+	lines := slices.Collect(strings.Lines(output))
+	if len(lines) != len(parts) {
+		t.Errorf("%s: %d lines, want %d:\n%s", of, len(lines), len(parts), output)
+		return
+	}
+	for i, part := range parts {
+		if !strings.Contains(lines[i], part) {
+			t.Errorf("%s: line %d is %swant %s", of, i, lines[i], part)
+		}
+	}
+}
+
+// TestWebConfig holds what is said of a --web.config.file that exporter-toolkit does not take: never what it holds.
+func TestWebConfig(t *testing.T) {
+	const (
+		hash = "basic_auth_users: passwords must be bcrypt hashes; make one with `htpasswd -nBC 10 USER`"
+		keys = "an unknown key, a key given twice, or a value of the wrong kind; see https://prometheus.io/docs/prometheus/latest/configuration/https/"
+		yaml = "not valid YAML; check quotes and indentation"
+	)
+	path := filepath.Join(t.TempDir(), "web.yml")
+	for text, want := range map[string]string{
+		"basic_auth_users: {ann: " + planted + "}\n":                       hash,
+		"basic_auth_users: {ann: " + strings.Repeat(planted, 3) + "}\n":    hash,
+		"basic_auth_users: {ann: $2b$" + strings.Repeat("x", 56) + "}\n":   hash,
+		"basic_auth_users: {ann: $2b$99" + strings.Repeat("x", 54) + "}\n": hash,
+		"basic_auth_users: " + planted + "\n":                              "line 1: " + keys,
+		"\nbasic_auth_user: {ann: " + planted + "}\n":                      "line 2: " + keys,
+		"basic_auth_users: {ann: *" + planted + "}\n":                      yaml,
+		"basic_auth_users:\n  ann: \"" + planted + "\n":                    "line 3: " + yaml,
+		"tls_server_config: {cert_file: gone.pem, key_file: gone.key}\n":   "failed to read cert_file (" + filepath.Join(filepath.Dir(path), "gone.pem") + "): ",
+		"tls_server_config: {cert_file: gone.pem}\n":                       "missing one of key or key_file",
+	} {
+		overwrite(t, path, text)
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), []string{"demo", "--web.config.file", path}, &stdout, &stderr); code != 1 || stdout.Len() > 0 {
+			t.Errorf("%q: exit code %d, and %q", text, code, stdout.String())
+		}
+		checkLines(t, text, stderr.String(), "appfigures_exporter: --web.config.file "+path+": "+want)
+		if strings.Contains(stderr.String(), planted[:4]) {
+			t.Errorf("%q: quoted: %s", text, stderr.String())
+		}
+	}
+}
+
+// TestDemo holds that the demo says where to look once there is something to see, and nothing when there is not.
+func TestDemo(t *testing.T) {
+	demo := start(t, "demo")
+	eventually(t, "the banner has the port", func() bool { return strings.Contains(demo.stdout.String(), "  Status page    "+demo.url+"/\n") })
+	if _, code := demo.get("/"); code != http.StatusOK {
+		t.Errorf("the status page answers %d", code)
+	}
+	for _, command := range [][]string{{"demo"}, {"serve", "--config.file", writeConfig(t, "tokens: [{name: a, token_env: SOME_TOKEN}]\n")}} {
+		var stdout, stderr bytes.Buffer
+		taken := strings.TrimPrefix(demo.url, "http://")
+		code := run(t.Context(), append(command, "--web.listen-address", taken), &stdout, &stderr)
+		if code != 1 || stdout.Len() > 0 || !strings.HasSuffix(stderr.String(), "address already in use; choose another address with --web.listen-address\n") {
+			t.Errorf("%q at an address that is taken: exit code %d\nstdout: %s\nstderr: %s", command, code, stdout.String(), stderr.String())
+		}
+	}
+}
+
 // TestEnvironmentIsEnough holds the start that the README begins with.
 func TestEnvironmentIsEnough(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -61,6 +199,9 @@ func TestEnvironmentIsEnough(t *testing.T) {
 	t.Setenv("APPFIGURES_API_KEY", "pat_working")
 	t.Setenv("APPFIGURES_API_BASE_URL", strings.TrimSuffix(root, "/"))
 	exporter := start(t)
+	if log := exporter.stderr.String(); !strings.Contains(log, " config=$APPFIGURES_API_KEY tokens=1\n") {
+		t.Errorf("the log does not say where the configuration is from:\n%s", log)
+	}
 	metrics, _ := exporter.get("/metrics")
 	mustHold(t, metrics,
 		`appfigures_token_valid{token="default"} 1`,
@@ -139,6 +280,36 @@ func TestReload(t *testing.T) {
 		if strings.Contains(metrics, `appfigures_probes_total{result="valid",token="one"} 1`+"\n") {
 			t.Errorf("%s: the unchanged token lost its state", test.name)
 		}
+	}
+}
+
+// TestWarningsAreNotRepeated holds that a reload warns only of what was not as it is now.
+func TestWarningsAreNotRepeated(t *testing.T) {
+	path := writeConfig(t, "")
+	const one, two = "tokens: [{name: one, token: pat_one}]\n", "tokens: [{name: one, token: pat_one}, {name: two, token: pat_two}]\n"
+	overwrite(t, path, one)
+	exporter := start(t, "--config.file", path)
+	for i, test := range []struct {
+		config   string
+		warnings int // so far
+	}{
+		{one, 1},
+		{"# the same\n" + one, 2}, // on another line
+		{"tokens: 1\n", 2},
+		{"# the same\n" + one, 2},
+		{two, 3},
+		{two, 3},
+		{"tokens: [{name: one, token_env: SOME_TOKEN}]\n", 3},
+		{two, 4},
+	} {
+		overwrite(t, path, test.config)
+		exporter.request(http.MethodPost, "/-/reload")
+		if log := exporter.stderr.String(); strings.Count(log, "level=WARN") != test.warnings {
+			t.Errorf("reload %d: want %d warnings so far:\n%s", i, test.warnings, log)
+		}
+	}
+	if log := exporter.stderr.String(); !strings.Contains(log, " config="+path+" tokens=1\n") {
+		t.Errorf("the log does not say where the configuration is from:\n%s", log)
 	}
 }
 
@@ -291,5 +462,6 @@ func TestCheck(t *testing.T) {
 		if n := api.TotalRequests() - before; n != 2 {
 			t.Errorf("%s: %d requests for 2 tokens", test.behaviour, n)
 		}
+		checkLines(t, test.behaviour.String(), stderr.String(), `the configuration itself holds 2 tokens (\"one\", \"two\"); `)
 	}
 }

@@ -69,9 +69,9 @@ func TestTokensShowUpNowhere(t *testing.T) {
 			page, _ := exporter.get("/")
 			out.WriteString(page)
 			overwrite(t, path, config)
-			for _, format := range []string{"table", "json"} {
+			for _, look := range []string{"--output=table", "--output=json", "--config.check"} {
 				var stdout, stderr bytes.Buffer
-				run(t.Context(), []string{"check", "--output", format, "--config.file", path}, &stdout, &stderr)
+				run(t.Context(), []string{"check", look, "--config.file", path}, &stdout, &stderr)
 				out.WriteString(stdout.String() + stderr.String())
 			}
 			out.WriteString(exporter.stdout.String() + exporter.stderr.String())

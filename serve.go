@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -41,18 +43,28 @@ func (p *program) serve(ctx context.Context) int {
 	if err != nil {
 		return p.fail(err, exitError)
 	}
-	if *p.configCheck {
-		fmt.Fprintf(p.stdout, "The configuration is valid; tokens: %d.\n", len(cfg.Tokens))
-		return exitOK
-	}
-	return p.serveConfig(ctx, cfg, p.load, func(ctx context.Context, _ *monitor.Monitor, reloads *reloader) {
-		switch {
-		case *p.autoReload && path == "":
-			p.logger.Warn("--config.auto-reload does nothing: the configuration is the environment, which does not change")
-		case *p.autoReload:
-			reloads.watch(ctx, *p.autoReloadInterval, before, func() (string, error) { return config.Fingerprint(path) })
-		}
+	return p.serveConfig(ctx, service{
+		origin: p.origin(),
+		cfg:    cfg,
+		load:   p.load,
+		beside: func(ctx context.Context, _ net.Addr, _ *monitor.Monitor, reloads *reloader) {
+			switch {
+			case *p.autoReload && path == "":
+				p.logger.Warn("--config.auto-reload does nothing: the configuration is the environment, which does not change")
+			case *p.autoReload:
+				reloads.watch(ctx, *p.autoReloadInterval, before, func() (string, error) { return config.Fingerprint(path) })
+			}
+		},
 	})
+}
+
+// service is what to serve.
+type service struct {
+	origin string // of the configuration, for the log
+	cfg    *config.Config
+	load   func() (*config.Config, error) // for a reload
+	// beside runs from when the exporter can be asked, and is told at what address.
+	beside func(context.Context, net.Addr, *monitor.Monitor, *reloader)
 }
 
 // connect makes the connection between the monitor and the API.
@@ -61,17 +73,19 @@ func connect(cfg *config.Config) monitor.Open {
 	return func(ctx context.Context) monitor.Session { return client.NewSession(ctx) }
 }
 
-// serveConfig serves cfg, and what load returns at each reload, until ctx ends or a signal comes. background runs
-// beside it.
-func (p *program) serveConfig(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), background func(context.Context, *monitor.Monitor, *reloader)) int {
+// serveConfig serves s.cfg, and what s.load returns at each reload, until ctx ends or a signal comes.
+func (p *program) serveConfig(ctx context.Context, s service) int {
+	if err := p.checkWebConfig(); err != nil {
+		return p.fail(err, exitError)
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	hangups := make(chan os.Signal, 1) // from here on: until then, SIGHUP ends the process
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	p.logger.Info("Starting appfigures_exporter", "version", version.Info(), "tokens", len(cfg.Tokens))
+	p.logger.Info("Starting appfigures_exporter", "version", version.Info(), "config", s.origin, "tokens", len(s.cfg.Tokens))
 
-	m := monitor.New(cfg, connect, p.logger)
+	m := monitor.New(s.cfg, connect, p.logger)
 	defer m.Stop()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -79,7 +93,7 @@ func (p *program) serveConfig(ctx context.Context, cfg *config.Config, load func
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("appfigures_exporter"),
 	)
-	reloads := newReloader(cfg, m, load, p.logger, registry)
+	reloads := newReloader(s.cfg, m, s.load, p.logger, registry)
 	var stopping atomic.Bool
 	handler, err := web.New(web.Options{
 		Scraper:        m,
@@ -101,13 +115,20 @@ func (p *program) serveConfig(ctx context.Context, cfg *config.Config, load func
 	}
 
 	go reloads.onSignal(ctx, hangups)
-	go background(ctx, m, reloads)
 
 	server := web.Server(handler, p.logger)
+	var first sync.Once // of several addresses
+	server.BaseContext = func(l net.Listener) context.Context {
+		first.Do(func() { go s.beside(ctx, l.Addr(), m, reloads) })
+		return context.Background()
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- toolkit.ListenAndServe(server, p.flags.web, p.logger) }()
 	select {
 	case err := <-ended:
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" {
+			err = fmt.Errorf("%w; choose another address with --web.listen-address", err)
+		}
 		return p.fail(fmt.Errorf("serving: %w", err), exitError)
 	case <-ctx.Done():
 	}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLoadStartsPathsAtTheFile(t *testing.T) {
@@ -44,7 +45,7 @@ func TestLoadNamesTheFile(t *testing.T) {
 	if _, err := Load(missing); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
 		t.Errorf("got %v, want that %s does not exist", err, missing)
 	}
-	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	if _, err := Load(dir); fmt.Sprint(err) != "reading "+dir+": is a directory" {
 		t.Errorf("got %v, want that it is a directory", err)
 	}
 }
@@ -105,18 +106,87 @@ func TestWarnings(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "tokens/a"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	path := writeFile(t, dir, "config.yml", "token_dir: tokens\ntokens:\n  - name: one\n    token_file: open\n  - name: two\n    token: pat_y\n")
-	config, err := Load(path)
-	if err != nil {
-		t.Fatal(err)
+	var many strings.Builder
+	for i := range 12 {
+		fmt.Fprintf(&many, "  - {name: t%d, token: pat_y}\n", i)
 	}
-	want := []string{
-		path + `:1: token_dir: every user of this machine can read the tokens of 2 files, "b" the first; take the right from others (chmod o-r)`,
-		path + `:4: tokens[0].token_file: every user of this machine can read the token "one"; take the right from others (chmod o-r)`,
-		path + `:6: tokens[1].token: the token "two" stands in the configuration itself; token_file or token_env keep it out of copies of this file`,
+	for _, test := range []struct {
+		name, yaml string
+		want       []string
+	}{
+		{"none", "tokens:\n  - {name: one, token_file: tokens/a}\n", nil},
+		{"one of each kind", "tokens:\n  - {name: two, token: pat_y}\n  - {name: one, token_file: open}\n", []string{
+			`:2: tokens[0].token: the configuration itself holds the token "two"; token_file or token_env keep tokens out of copies of this file`,
+			`:3: tokens[1].token_file: every user of this machine can read the token "one"; take the right from others (chmod o-r)`,
+		}},
+		{"files of both sources", "token_dir: tokens\ntokens:\n  - name: one\n    token_file: open\n", []string{
+			`:4: tokens[0].token_file: every user of this machine can read 3 tokens ("one", "b", "c"); take the right from others (chmod o-r)`,
+		}},
+		{"a directory", "token_dir: tokens\n", []string{
+			`:1: token_dir: every user of this machine can read 2 tokens ("b", "c"); take the right from others (chmod o-r)`,
+		}},
+		{"many", "tokens:\n" + many.String(), []string{
+			`:2: tokens[0].token: the configuration itself holds 12 tokens ("t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9" and 2 more); token_file or token_env keep tokens out of copies of this file`,
+		}},
+	} {
+		path := writeFile(t, dir, "config.yml", test.yaml)
+		config, err := Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range test.want {
+			test.want[i] = path + test.want[i]
+		}
+		if !reflect.DeepEqual(config.Warnings, test.want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", test.name, config.Warnings, test.want)
+		}
 	}
-	if !reflect.DeepEqual(config.Warnings, want) {
-		t.Errorf("got  %q\nwant %q", config.Warnings, want)
+}
+
+// TestInspect holds what is said of tokens that a valid configuration names and that do not work here and now.
+func TestInspect(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "tokens/good", "pat_good\n")
+	writeFile(t, dir, "tokens/bad", "Bearer "+sentinel)
+	t.Setenv("APPFIGURES_TEST_GOOD", "pat_good")
+	t.Setenv("APPFIGURES_TEST_BAD", "Bearer "+sentinel)
+	now := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
+	const (
+		missing = "no such file; create it, or correct the path"
+		spaced  = `holds white space within; it must hold one token and nothing else, no "Bearer" either`
+		unset   = "no secret: the token's environment variable is not set; set it for the exporter's process"
+		expired = "expires_at is in the past; replace the token, or correct the date"
+	)
+	for _, test := range []struct {
+		name, yaml string
+		want       []string
+	}{
+		{"nothing", "tokens: [{name: a, token_file: tokens/good}, {name: b, token_env: APPFIGURES_TEST_GOOD}, {name: c, token: pat_x}]\n", nil},
+		{"a file that is missing", "tokens: [{name: a, token_file: tokens/gone}]\n", []string{
+			`the token "a": no secret: reading the token file ` + dir + "/tokens/gone: " + missing,
+		}},
+		{"a file with too much in it", "tokens: [{name: a, token_file: tokens/bad}]\n", []string{
+			`the token "a": no secret: the token file ` + dir + "/tokens/bad " + spaced,
+		}},
+		{"a token for a file's name", "tokens: [{name: a, token_file: " + sentinel + "}]\n", []string{`the token "a": no secret: reading the token file: ` + missing}},
+		{"variables that are not set", "tokens: [{name: a, token_env: APPFIGURES_TEST_UNSET}, {name: b, token_env: " + sentinel + "}]\n", []string{`2 tokens ("a", "b"): ` + unset}},
+		{"a variable with too much in it", "tokens: [{name: a, token_env: APPFIGURES_TEST_BAD}]\n", []string{
+			`the token "a": no secret: the token's environment variable ` + spaced,
+		}},
+		{"expiry", "tokens: [{name: a, token: x, expires_at: 2027-01-31}, {name: b, token: x, expires_at: 2027-02-01}, {name: c, token: x, expires_at: 2020-01-01}]\n", []string{
+			`2 tokens ("a", "c"): ` + expired,
+		}},
+		{"all at once", "tokens: [{name: a, token_env: APPFIGURES_TEST_UNSET, expires_at: 2020-01-01}, {name: b, token_env: APPFIGURES_TEST_UNSET}]\n", []string{
+			`2 tokens ("a", "b"): ` + unset, `the token "a": ` + expired,
+		}},
+	} {
+		config, err := Load(writeFile(t, dir, "config.yml", test.yaml))
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		if got := config.Inspect(now); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", test.name, got, test.want)
+		}
 	}
 }
 

@@ -108,11 +108,11 @@ func (d *draft) readTLS(v value) {
 	before := len(*v.mistakes)
 	t := tlsDraft{dir: d.dir}
 	found := readMapping(&t, v, tlsFields)
-	if len(found) == 0 || len(*v.mistakes) > before {
+	if len(found.at) == 0 || len(*v.mistakes) > before {
 		return
 	}
-	cert, hasCert := found["cert_file"]
-	key, hasKey := found["key_file"]
+	cert, hasCert := found.at["cert_file"]
+	key, hasKey := found.at["key_file"]
 	switch {
 	case hasCert && !hasKey:
 		cert.refuse("given without key_file; give both or none")
@@ -128,7 +128,7 @@ func (d *draft) readTLS(v value) {
 	}
 	config, err := promconfig.NewTLSConfig(&t.TLSConfig)
 	if err != nil {
-		if ca, ok := found["ca_file"]; ok {
+		if ca, ok := found.at["ca_file"]; ok {
 			v = ca
 		}
 		v.refuse("no certificate in it; give a PEM file of the authorities to trust")

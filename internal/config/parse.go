@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -33,6 +35,9 @@ const maxMaxConcurrency = 100_000
 // Neither it nor a warning quotes anything that r holds but known keys and, in warnings, names of tokens.
 func Parse(name string, r io.Reader, dir string) (*Config, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
+	if inFile, ok := errors.AsType[*fs.PathError](err); ok {
+		err = inFile.Err // name says which file
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
@@ -47,10 +52,7 @@ func Parse(name string, r io.Reader, dir string) (*Config, error) {
 	if len(found) > 0 {
 		return nil, found.err(name)
 	}
-	d.warnings.sort()
-	for _, warning := range d.warnings {
-		d.Warnings = append(d.Warnings, warning.in(name))
-	}
+	d.Warnings = d.warnings(name)
 	return &d.Config, nil
 }
 
@@ -61,7 +63,8 @@ type draft struct {
 	allowHTTP bool
 	tokenDir  *value         // nil when not given
 	names     map[string]int // of the tokens so far, with their lines
-	warnings  mistakes
+	exposed   remark         // tokens in files that every user can read
+	inline    remark         // tokens in the configuration itself
 }
 
 // newDraft returns a draft that holds the defaults.
@@ -102,13 +105,13 @@ func (d *draft) read(v value) {
 		v.line = v.node.Line
 	}
 	found := readMapping(d, v, rootFields)
-	if at, ok := found["api_url"]; ok && !d.allowHTTP && d.APIURL.Scheme == "http" && !isLoopback(d.APIURL) {
+	if at, ok := found.at["api_url"]; ok && !d.allowHTTP && !found.others && d.APIURL.Scheme == "http" && !isLoopback(d.APIURL) {
 		at.refuse("http would send tokens in the clear; use https, or set allow_insecure_http: true")
 	}
 	if d.tokenDir != nil {
 		d.readTokenDir(*d.tokenDir)
 	}
-	if _, ok := found["tokens"]; !ok && d.tokenDir == nil && v.node.Kind == yaml.MappingNode {
+	if found.lack("tokens", "token_dir") {
 		v.refuse("no tokens; list at least one under tokens, or set token_dir to a directory of token files")
 	}
 }

@@ -25,7 +25,6 @@ func (d *draft) readTokenDir(v value) {
 	case len(names) == 0 && len(d.Tokens) == 0:
 		v.refuse("no token file in it; put a file there for each token, named as the token shall be")
 	}
-	var worldReadable []string
 	for _, name := range names {
 		path := filepath.Join(dir, name)
 		line, taken := d.names[name]
@@ -37,12 +36,9 @@ func (d *draft) readTokenDir(v value) {
 		case taken:
 			v.refuse(fmt.Sprintf("a file has the name of the token of line %d; give each its own", line))
 		case isWorldReadable(path):
-			worldReadable = append(worldReadable, name)
+			d.exposed.add(v, name)
 		}
 		d.Tokens = append(d.Tokens, Token{Name: name, Account: defaultAccount, Source: FileSource(path)})
-	}
-	if n := len(worldReadable); n > 0 {
-		d.warn(v, fmt.Sprintf("every user of this machine can read the tokens of %d files, %q the first; take the right from others (chmod o-r)", n, worldReadable[0]))
 	}
 }
 

@@ -53,23 +53,23 @@ func (d *draft) readToken(v value) {
 		return
 	}
 	found := readMapping(&t, v, tokenFields)
-	at, named := found["name"]
+	at := found.at["name"]
 	first, taken := d.names[t.Name]
 	switch {
-	case !named:
+	case found.lack("name"):
 		v.refuse("no name; give it one, which becomes the label token of its metrics")
-	case t.Name == "": // reported
+	case t.Name == "": // what is wrong with it was reported
 	case taken:
 		at.refuse(fmt.Sprintf("the token of line %d has this name; give each its own", first))
 	default:
 		d.names[t.Name] = at.line
 	}
-	switch len(t.sources) {
-	case 0:
+	switch {
+	case found.lack("token_file", "token_env", "token"):
 		v.refuse("no source; give exactly one of token_file, token_env and token")
-	case 1:
+	case len(t.sources) == 1:
 		d.checkSource(t.Token, t.sources[0])
-	default:
+	case len(t.sources) > 1:
 		second := slices.MaxFunc(t.sources, func(a, b value) int { return cmp.Compare(a.line, b.line) })
 		second.refuse("a second source; keep exactly one of token_file, token_env and token")
 	}
@@ -81,7 +81,7 @@ func (d *draft) checkSource(t Token, at value) {
 	switch t.Source.kind {
 	case fromFile:
 		if isWorldReadable(t.Source.held.Reveal()) {
-			d.warn(at, fmt.Sprintf("every user of this machine can read the token %q; take the right from others (chmod o-r)", t.Name))
+			d.exposed.add(at, t.Name)
 		}
 	case inline:
 		isToken := func(text string) bool { return t.Source.held.Equal(NewSecret(text)) }
@@ -89,12 +89,8 @@ func (d *draft) checkSource(t Token, at value) {
 			at.refuse("the token is also its name, account or label, which metrics publish; name it otherwise")
 			return
 		}
-		d.warn(at, fmt.Sprintf("the token %q stands in the configuration itself; token_file or token_env keep it out of copies of this file", t.Name))
+		d.inline.add(at, t.Name)
 	}
-}
-
-func (d *draft) warn(at value, text string) {
-	d.warnings = append(d.warnings, mistake{at.line, at.path, text})
 }
 
 func (t *tokenDraft) readFile(v value) {

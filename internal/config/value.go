@@ -169,22 +169,36 @@ type field[T any] struct {
 	read func(into *T, v value)
 }
 
-// readMapping reads the mapping v by its fields. It returns where each field's value stands, by key.
-func readMapping[T any](into *T, v value, fields []field[T]) map[string]value {
+// keys is what a mapping holds.
+type keys struct {
+	at     map[string]value // where the values of known keys stand
+	others bool             // whether there is something else in it, which was refused
+}
+
+// lack reports whether the mapping has none of the known keys named, nor anything that may be meant for one: what only
+// follows from a mistake that was reported would hide it.
+func (k keys) lack(names ...string) bool {
+	return !k.others && !slices.ContainsFunc(names, func(name string) bool { _, ok := k.at[name]; return ok })
+}
+
+// readMapping reads the mapping v by its fields.
+func readMapping[T any](into *T, v value, fields []field[T]) keys {
+	before := len(*v.mistakes)
 	pairs, _ := v.pairs()
-	found := make(map[string]value, len(pairs))
+	found := keys{at: make(map[string]value, len(pairs)), others: len(*v.mistakes) > before}
 	for _, pair := range pairs {
 		i := slices.IndexFunc(fields, func(f field[T]) bool { return f.key == pair.key })
 		if i < 0 {
 			pair.value.refuse(explainUnknown(pair.key, fields))
+			found.others = true
 			continue
 		}
 		pair.value.path = strings.TrimPrefix(v.path+"."+pair.key, ".")
-		if first, twice := found[pair.key]; twice {
+		if first, twice := found.at[pair.key]; twice {
 			pair.value.refuse(fmt.Sprintf("already given on line %d; keep one", first.line))
 			continue
 		}
-		found[pair.key] = pair.value
+		found.at[pair.key] = pair.value
 		fields[i].read(into, pair.value)
 	}
 	return found
