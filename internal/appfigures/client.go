@@ -114,8 +114,8 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, erro
 	trace := watch.trace()
 	trace.GotConn = func(info httptrace.GotConnInfo) {
 		watch.choose(info.Reused)
-		if conn := innermost(info.Conn); conn != nil {
-			conn.awaitSilence(ctx)
+		if conn := innermost(info.Conn); conn != nil && conn.awaitSilence(ctx) {
+			watch.lose()
 		}
 	}
 	req := (&http.Request{

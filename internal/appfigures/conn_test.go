@@ -10,19 +10,22 @@ import (
 	"testing/synctest"
 )
 
-// TestAwaitSilence holds that a request waits until the connection's reader has met all that came before it.
+// TestAwaitSilence holds that a request waits until the connection's reader has met all that came before it, and learns
+// whether it can still be written.
 func TestAwaitSilence(t *testing.T) {
 	for name, test := range map[string]struct {
 		before func(*conn)                     // the request wants to begin
 		until  func(*conn, context.CancelFunc) // lets it begin
+		closed bool
 	}{
-		"the reader waits already":   {before: func(c *conn) { go c.Read(make([]byte, 1)) }},
-		"the connection had failed":  {before: func(c *conn) { _ = c.Conn.Close(); _, _ = c.Read(make([]byte, 1)) }},
-		"the connection was closed":  {before: func(c *conn) { _ = c.Close() }},
-		"the reader begins to wait":  {until: func(c *conn, _ context.CancelFunc) { go c.Read(make([]byte, 1)) }},
-		"the reader meets the end":   {until: func(c *conn, _ context.CancelFunc) { _ = c.Conn.Close(); _, _ = c.Read(make([]byte, 1)) }},
-		"the reader meets a surplus": {until: func(c *conn, _ context.CancelFunc) { _ = c.Close() }},
-		"the probe's time is over":   {until: func(_ *conn, timeIsOver context.CancelFunc) { timeIsOver() }},
+		"the reader waits already":        {before: func(c *conn) { go c.Read(make([]byte, 1)) }},
+		"the connection was closed":       {before: func(c *conn) { _ = c.Close() }, closed: true},
+		"the reader begins to wait":       {until: func(c *conn, _ context.CancelFunc) { go c.Read(make([]byte, 1)) }},
+		"the reader meets a surplus":      {until: func(c *conn, _ context.CancelFunc) { _ = c.Close() }, closed: true},
+		"the reader met the end":          {before: readEnd, until: func(c *conn, _ context.CancelFunc) { _ = c.Close() }, closed: true},
+		"the reader meets the end":        {until: func(c *conn, _ context.CancelFunc) { readEnd(c); _ = c.Close() }, closed: true},
+		"the probe's time is over":        {until: func(_ *conn, timeIsOver context.CancelFunc) { timeIsOver() }},
+		"the time is over before closing": {before: readEnd, until: func(_ *conn, timeIsOver context.CancelFunc) { timeIsOver() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -36,8 +39,8 @@ func TestAwaitSilence(t *testing.T) {
 					test.before(c)
 				}
 				synctest.Wait()
-				returned := false
-				go func() { c.awaitSilence(ctx); returned = true }()
+				returned, closed := false, false
+				go func() { closed = c.awaitSilence(ctx); returned = true }()
 				synctest.Wait()
 				if want := test.until == nil; returned != want {
 					t.Fatalf("at once: the request may begin: %t, want %t", returned, want)
@@ -46,12 +49,44 @@ func TestAwaitSilence(t *testing.T) {
 					test.until(c, cancel)
 				}
 				synctest.Wait()
-				if !returned {
-					t.Error("the request still waits")
+				if !returned || closed != test.closed {
+					t.Errorf("the request may begin: %t, and meets a closed connection: %t, want %t", returned, closed, test.closed)
 				}
 			})
 		})
 	}
+}
+
+// readEnd lets c's reader find that the server has sent all that it will.
+func readEnd(c *conn) {
+	c.Conn.Close()
+	c.Read(make([]byte, 1))
+}
+
+// TestNothingIsWrittenOnceClosed holds that a request which learns that its connection is closed cannot be written.
+func TestNothingIsWrittenOnceClosed(t *testing.T) {
+	inner := &closing{}
+	c := newConn(inner)
+	inner.whenClosing = func() {
+		if c.closed {
+			t.Error("called closed while it could still be written to")
+		}
+	}
+	c.Close()
+	if !c.awaitSilence(t.Context()) {
+		t.Error("not called closed afterwards")
+	}
+}
+
+// closing is a connection that tells when it is being closed.
+type closing struct {
+	net.Conn
+	whenClosing func()
+}
+
+func (c *closing) Close() error {
+	c.whenClosing()
+	return nil
 }
 
 // TestFailedReadStaysFailed holds that a reset is not taken for an end by those who read on.

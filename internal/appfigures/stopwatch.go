@@ -18,7 +18,7 @@ type stopwatch struct {
 	mu                                       sync.Mutex // guards the fields below
 	chosen, writing, wrote, firstByte        time.Time
 	dnsStart, dnsDone, connect, tls, tlsDone time.Time
-	reused                                   bool
+	reused, lost                             bool
 	certificateExpiry                        time.Time
 }
 
@@ -40,16 +40,25 @@ func (w *stopwatch) choose(reused bool) {
 	w.chosen, w.reused = now, reused
 }
 
+// lose notes that the chosen connection was closed before the request was begun. The transport may not know that yet
+// and begin to write all the same; nothing of it is sent.
+func (w *stopwatch) lose() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lost = true
+}
+
 // forgetUnused reports whether the chosen connection was an earlier probe's and had ended before this probe's request
 // was begun; and if so, makes room for another choice. The transport has closed such a connection by the time it gives
 // up on it, so that nothing can be sent on it any more.
 func (w *stopwatch) forgetUnused() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.reused || !w.writing.IsZero() {
+	if !w.reused || !w.lost && !w.writing.IsZero() {
 		return false
 	}
-	w.chosen, w.reused = time.Time{}, false
+	w.chosen, w.writing, w.wrote = time.Time{}, time.Time{}, time.Time{}
+	w.reused, w.lost = false, false
 	return true
 }
 
@@ -133,7 +142,7 @@ func (w *stopwatch) stop(outcome *Outcome) {
 	defer w.mu.Unlock()
 	outcome.Duration = end.Sub(w.start)
 	outcome.CertificateExpiry = w.certificateExpiry
-	outcome.Sent = !w.wrote.IsZero()
+	outcome.Sent = !w.wrote.IsZero() && !w.lost
 	if !w.reused {
 		outcome.Phases[DNS] = between(w.dnsStart, w.dnsDone, w.chosen, end)
 		outcome.Phases[Connect] = between(w.connect, w.tls, w.chosen, end)
