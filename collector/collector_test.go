@@ -32,21 +32,21 @@ func full() monitor.Snapshot {
 			Name: `back\slash "quoted" 令牌`, Account: "acme", ExpiresAt: noon.Add(24 * time.Hour),
 			Labels: []config.Label{{Name: "aaa", Value: "first"}, {Name: "team", Value: "growth"}, {Name: "zone", Value: "eu"}},
 		},
-		Verdict: appfigures.Works, VerdictTime: noon.Add(-time.Minute), Since: noon.Add(-time.Hour),
+		Verdict: probe.VerdictValid, VerdictTime: noon.Add(-time.Minute), Since: noon.Add(-time.Hour),
 		Probed: true,
-		Last: appfigures.Outcome{
-			Result: appfigures.Timeout, HTTPStatus: 0, Message: "no complete answer in time", Start: noon.Add(-10 * time.Second),
+		Last: probe.Outcome{
+			Result: probe.Timeout, HTTPStatus: 0, Message: "no complete answer in time", Start: noon.Add(-10 * time.Second),
 			Duration: 9500 * time.Millisecond,
-			Phases:   appfigures.Phases{time.Millisecond, 2 * time.Millisecond, 3 * time.Millisecond, 4 * time.Second, 0},
+			Phases:   probe.Phases{time.Millisecond, 2 * time.Millisecond, 3 * time.Millisecond, 4 * time.Second, 0},
 		},
-		Quota:   appfigures.Quota{Limit: 1000, Used: 0, LimitOK: true, UsedOK: true},
-		Results: [appfigures.NumResults]uint64{appfigures.Valid: 7, appfigures.Timeout: 1},
+		Quota:   probe.Quota{Limit: 1000, Used: 0, LimitOK: true, UsedOK: true},
+		Results: [probe.NumResults]uint64{probe.Valid: 7, probe.Timeout: 1},
 		Skipped: [monitor.NumReasons]uint64{monitor.Budget: 3},
 	}
 	denied := monitor.TokenState{
 		Token:   config.Token{Name: "denied", Account: "acme"},
-		Verdict: appfigures.Denied, VerdictTime: noon, Probed: true,
-		Last: appfigures.Outcome{Result: appfigures.Rejected, HTTPStatus: 403, Start: noon, Duration: time.Millisecond},
+		Verdict: probe.VerdictDenied, VerdictTime: noon, Probed: true,
+		Last: probe.Outcome{Result: probe.Rejected, HTTPStatus: 403, Start: noon, Duration: time.Millisecond},
 	}
 	return monitor.Snapshot{
 		Time:   noon,

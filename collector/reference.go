@@ -33,8 +33,8 @@ configuration. Times are in seconds since 1970 (UTC), durations in seconds. No s
 | label | values |
 |---|---|
 `)
-	values(&b, "result", appfigures.Results())
-	values(&b, "phase", appfigures.AllPhases())
+	values(&b, "result", probe.Results())
+	values(&b, "phase", probe.AllPhases())
 	values(&b, "reason", monitor.Reasons())
 	return b.String()
 }

@@ -39,8 +39,8 @@ type description struct {
 
 // The members of the closed sets as labels, made once.
 var (
-	resultLabels = labelSet("result", appfigures.Results())
-	phaseLabels  = labelSet("phase", appfigures.AllPhases())
+	resultLabels = labelSet("result", probe.Results())
+	phaseLabels  = labelSet("phase", probe.AllPhases())
 	reasonLabels = labelSet("reason", monitor.Reasons())
 )
 
@@ -58,8 +58,8 @@ var table = sortedByName([]description{
 		Metric: Metric{"appfigures_token_valid", "Last verdict on the token: 1 valid, 0 denied. Absent before the first verdict. Outages, limits and timeouts leave it as it is.", []string{"token"}},
 		series: 1,
 		perToken: func(f *family, t *monitor.TokenState) {
-			if t.Verdict != appfigures.Undecided {
-				f.add(number(t.Verdict == appfigures.Works))
+			if t.Verdict != probe.VerdictUnknown {
+				f.add(number(t.Verdict == probe.VerdictValid))
 			}
 		},
 	},
@@ -91,7 +91,7 @@ var table = sortedByName([]description{
 	},
 	{
 		Metric: Metric{"appfigures_probe_result", "Result of the last probe: 1 for the one it had, 0 for all others.", []string{"token", "result"}},
-		series: appfigures.NumResults,
+		series: probe.NumResults,
 		perToken: func(f *family, t *monitor.TokenState) {
 			for i, label := range resultLabels {
 				f.addMember(label, number(t.Probed && int(t.Last.Result) == i))
@@ -110,7 +110,7 @@ var table = sortedByName([]description{
 	},
 	{
 		Metric: Metric{"appfigures_probe_phase_duration_seconds", "How long each phase of the last probe took. dns, connect and tls are 0 where the probe shared the connection of another of the same scrape.", []string{"token", "phase"}},
-		series: appfigures.NumPhases,
+		series: probe.NumPhases,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) {
 			for i, label := range phaseLabels {
 				f.addMember(label, t.Last.Phases[i].Seconds())
@@ -124,7 +124,7 @@ var table = sortedByName([]description{
 	},
 	{
 		Metric: Metric{"appfigures_probes_total", "Requests made, by the result they had. no_token makes none and stays 0.", []string{"token", "result"}},
-		series: appfigures.NumResults,
+		series: probe.NumResults,
 		perToken: func(f *family, t *monitor.TokenState) {
 			for i, label := range resultLabels {
 				f.addMember(label, float64(t.Results[i]))

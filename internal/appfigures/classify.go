@@ -26,15 +26,15 @@ const maxRetryAfter = 24 * time.Hour
 //
 // The rules are the table of results in the README. An answer that did not arrive whole decides nothing; statuses
 // that decide nothing anyway keep their result without a body.
-func classify(outcome *Outcome, resp *http.Response, body []byte, bodyErr error) {
+func classify(outcome *probe.Outcome, resp *http.Response, body []byte, bodyErr error) {
 	doc, isObject := decode(body)
 	html := !isObject && isHTML(resp.Header.Get("Content-Type"), body)
 	status := resp.StatusCode
 	if status == http.StatusOK && isObject && doc.Status.isError() {
 		status = int(doc.Status) // the API's own word counts for more than the transport's
 	}
-	readQuotaBody(&outcome.Quota, doc)
-	readThrottle(&outcome.Throttle, status, resp.Header)
+	readQuotaBody(&outcome.probe.Quota, doc)
+	readThrottle(&outcome.probe.Throttle, status, resp.Header)
 	outcome.Message = doc.text()
 	if !isObject && !html && bodyErr == nil {
 		outcome.Message = string(body)

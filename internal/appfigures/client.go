@@ -107,7 +107,7 @@ func (unrepeatable) Close() error             { return nil }
 // Probe makes one request with the token and says what came of it. It ends when the client's timeout or ctx's
 // deadline is over; such a probe has the result [Timeout]. When ctx is cancelled instead, nothing was learnt, and the
 // error says so.
-func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, error) {
+func (s *Session) Probe(ctx context.Context, token config.Secret) (probe.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.client.timeout)
 	defer cancel()
 	watch := stopwatch{start: time.Now()}
@@ -139,10 +139,10 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, erro
 	if err == nil {
 		body, err = readBody(resp)
 	}
-	outcome := Outcome{Start: watch.start}
+	outcome := probe.Outcome{Start: watch.start}
 	watch.stop(&outcome)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return Outcome{}, fmt.Errorf("probing: %w", context.Cause(ctx))
+		return probe.Outcome{}, fmt.Errorf("probing: %w", context.Cause(ctx))
 	}
 	if resp != nil {
 		outcome.HTTPStatus = resp.StatusCode
@@ -157,9 +157,9 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (Outcome, erro
 		classify(&outcome, resp, body, err)
 	}
 	if outcome.Result.Answered() { // what a proxy or an error page says of the quota is not the API's word
-		readQuotaHeaders(&outcome.Quota, resp.Header)
+		readQuotaHeaders(&outcome.probe.Quota, resp.Header)
 	} else {
-		outcome.Quota = Quota{}
+		outcome.probe.Quota = probe.Quota{}
 	}
 	outcome.Message = cleanMessage(outcome.Message, token.Reveal())
 	return outcome, nil

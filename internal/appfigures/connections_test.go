@@ -54,7 +54,7 @@ func TestConnections(t *testing.T) {
 		workers.Go(func() {
 			for range probes / atOnce {
 				outcome, err := session.Probe(t.Context(), config.NewSecret(sentinel))
-				if err != nil || outcome.Result != appfigures.Valid {
+				if err != nil || outcome.Result != probe.Valid {
 					t.Errorf("result %s, %q, %v", outcome.Result, outcome.Message, err)
 				}
 			}
@@ -92,7 +92,7 @@ func TestConnectionsAreKept(t *testing.T) {
 		var probes sync.WaitGroup
 		for range atOnce {
 			probes.Go(func() {
-				checkOutcome(t, probeWithin(t, session, sentinel, appfigures.Valid), appfigures.Valid, 200)
+				checkOutcome(t, probeWithin(t, session, sentinel, probe.Valid), probe.Valid, 200)
 			})
 		}
 		probes.Wait()

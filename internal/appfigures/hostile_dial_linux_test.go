@@ -18,18 +18,18 @@ func TestAddressesThatSwallow(t *testing.T) {
 	for name, test := range map[string]struct {
 		swallows string // an address
 		scrape   time.Duration
-		want     appfigures.Result
+		want     probe.Result
 		status   int
 		connect  time.Duration // that connecting takes at least
 	}{
-		"swallowed-first.test.":      {other.String(), length, appfigures.Valid, 200, length / 2},
-		"swallowed-last.test.":       {other.String(), length, appfigures.Valid, 200, 0},
-		"swallowed-ipv6-first.test.": {"::1", soon, appfigures.Valid, 200, 0},
-		"swallowed.test.":            {other.String(), patience, appfigures.Timeout, 0, patience - 10*time.Millisecond},
+		"swallowed-first.test.":      {other.String(), length, probe.Valid, 200, length / 2},
+		"swallowed-last.test.":       {other.String(), length, probe.Valid, 200, 0},
+		"swallowed-ipv6-first.test.": {"::1", soon, probe.Valid, 200, 0},
+		"swallowed.test.":            {other.String(), patience, probe.Timeout, 0, patience - 10*time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serveHostile(t, "http", hostileCase{want: appfigures.Valid})
+			s := serveHostile(t, "http", hostileCase{want: probe.Valid})
 			_, port, _ := net.SplitHostPort(s.listener.Addr().String())
 			swallow(t, net.JoinHostPort(test.swallows, port))
 			cfg := s.config(t)
@@ -43,7 +43,7 @@ func TestAddressesThatSwallow(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkOutcome(t, outcome, test.want, test.status)
-			if got := outcome.Phases[appfigures.Connect]; got < test.connect {
+			if got := outcome.Phases[probe.Connect]; got < test.connect {
 				t.Errorf("connecting took %s, want at least %s", got, test.connect)
 			}
 		})
@@ -52,7 +52,7 @@ func TestAddressesThatSwallow(t *testing.T) {
 
 // TestDialEndsWithItsProbe holds that a dial which nothing answers takes no place from the next probe.
 func TestDialEndsWithItsProbe(t *testing.T) {
-	s := serveHostile(t, "http", hostileCase{want: appfigures.Valid})
+	s := serveHostile(t, "http", hostileCase{want: probe.Valid})
 	_, port, _ := net.SplitHostPort(s.listener.Addr().String())
 	swallow(t, net.JoinHostPort(other.String(), port))
 	cfg := s.config(t)
@@ -61,9 +61,9 @@ func TestDialEndsWithItsProbe(t *testing.T) {
 	session := newSession(t, cfg)
 	for _, test := range []struct {
 		moved  bool
-		want   appfigures.Result
+		want   probe.Result
 		status int
-	}{{false, appfigures.Timeout, 0}, {true, appfigures.Valid, 200}} {
+	}{{false, probe.Timeout, 0}, {true, probe.Valid, 200}} {
 		moved.Store(test.moved)
 		outcome, err := session.Probe(t.Context(), config.NewSecret(victimToken))
 		if err != nil {
@@ -80,7 +80,7 @@ func TestSessionEndsItsDials(t *testing.T) {
 		t.Cleanup(func() { swallowing.Close() })
 		fill(t, swallowing)
 		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", swallowing), Timeout: plenty, MaxConcurrency: 4})
-		checkOutcome(t, probeWithin(t, session, victimToken, appfigures.Timeout), appfigures.Timeout, 0)
+		checkOutcome(t, probeWithin(t, session, victimToken, probe.Timeout), probe.Timeout, 0)
 	})
 }
 

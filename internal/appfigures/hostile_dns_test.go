@@ -50,33 +50,33 @@ var addressRecords = map[string]map[uint16][]net.IP{
 func TestHostileNames(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
-			want   appfigures.Result
+			want   probe.Result
 			status int
 			dns    time.Duration // that resolving takes at least
 		}{
-			"live.test.":       {want: appfigures.Valid, status: 200},
-			"slow.test.":       {want: appfigures.Valid, status: 200, dns: slowAnswer},
-			"dead-first.test.": {want: appfigures.Valid, status: 200},
-			"dead.test.":       {want: appfigures.Unreachable},
-			"empty.test.":      {want: appfigures.Unreachable},
-			"unknown.test.":    {want: appfigures.Unreachable},
-			"failing.test.":    {want: appfigures.Unreachable},
-			"silent.test.":     {want: appfigures.Timeout, dns: patience},
-			"garbage.test.":    {want: appfigures.Timeout, dns: patience},
+			"live.test.":       {want: probe.Valid, status: 200},
+			"slow.test.":       {want: probe.Valid, status: 200, dns: slowAnswer},
+			"dead-first.test.": {want: probe.Valid, status: 200},
+			"dead.test.":       {want: probe.Unreachable},
+			"empty.test.":      {want: probe.Unreachable},
+			"unknown.test.":    {want: probe.Unreachable},
+			"failing.test.":    {want: probe.Unreachable},
+			"silent.test.":     {want: probe.Timeout, dns: patience},
+			"garbage.test.":    {want: probe.Timeout, dns: patience},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				s := serveHostile(t, "http", hostileCase{want: appfigures.Valid})
+				s := serveHostile(t, "http", hostileCase{want: probe.Valid})
 				cfg := s.config(t)
 				_, port, _ := net.SplitHostPort(s.listener.Addr().String())
 				cfg.APIURL = parseURL(t, "http://"+name+":"+port+"/v2/")
 				session := newSession(t, cfg)
 				outcome := probeWithin(t, session, victimToken, test.want)
 				checkOutcome(t, outcome, test.want, test.status)
-				if got := outcome.Phases[appfigures.DNS]; got < test.dns-10*time.Millisecond || got == 0 {
+				if got := outcome.Phases[probe.DNS]; got < test.dns-10*time.Millisecond || got == 0 {
 					t.Errorf("resolving took %s, want at least %s", got, test.dns)
 				}
-				if sent := s.requests.Load() == 1; sent != (test.want == appfigures.Valid) || outcome.Sent != sent {
+				if sent := s.requests.Load() == 1; sent != (test.want == probe.Valid) || outcome.Sent != sent {
 					t.Errorf("%d requests, sent %t", s.requests.Load(), outcome.Sent)
 				}
 			})
@@ -86,13 +86,13 @@ func TestHostileNames(t *testing.T) {
 
 // TestNameIsKeptApart holds that a name that does not resolve in time is no hindrance to another session.
 func TestNameIsKeptApart(t *testing.T) {
-	s := serveHostile(t, "http", hostileCase{want: appfigures.Valid})
+	s := serveHostile(t, "http", hostileCase{want: probe.Valid})
 	cfg := &config.Config{APIURL: parseURL(t, "http://silent.test./v2/"), Timeout: plenty, MaxConcurrency: 4}
 	stuck, healthy := newSession(t, cfg), newSession(t, s.config(t))
-	done := make(chan appfigures.Outcome)
-	go func() { done <- probeWithin(t, stuck, victimToken, appfigures.Timeout) }()
-	checkOutcome(t, probeWithin(t, healthy, neighbourToken, appfigures.Valid), appfigures.Valid, 200)
-	checkOutcome(t, <-done, appfigures.Timeout, 0)
+	done := make(chan probe.Outcome)
+	go func() { done <- probeWithin(t, stuck, victimToken, probe.Timeout) }()
+	checkOutcome(t, probeWithin(t, healthy, neighbourToken, probe.Valid), probe.Valid, 200)
+	checkOutcome(t, <-done, probe.Timeout, 0)
 }
 
 // resolveHere makes this process resolve all names by a name server of its own, over UDP.

@@ -31,56 +31,56 @@ const (
 // hostileProxy treats what a client sends first.
 type hostileProxy struct {
 	treat  func(net.Conn) // after what the client sent first was read
-	want   appfigures.Result
+	want   probe.Result
 	status int
 }
 
 // hostileTunnels are proxies before an API that is asked over TLS.
 var hostileTunnels = map[string]hostileProxy{
-	"http: closes":               {answersWith(""), appfigures.Unreachable, 0},
-	"http: resets":               {reset, appfigures.Unreachable, 0},
-	"http: hangs":                {awaitClose, appfigures.Timeout, 0},
-	"http: page":                 {answersWith(proxyPage), appfigures.Unreachable, 0},
-	"http: page that hangs":      {func(c net.Conn) { write(c, proxyPage); awaitClose(c) }, appfigures.Unreachable, 0},
-	"http: 401":                  {answersWith("HTTP/1.1 401 Unauthorized\r\n\r\n"), appfigures.Unreachable, 0},
-	"http: 407":                  {answersWith("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n"), appfigures.Unreachable, 0},
-	"http: 502":                  {answersWith("HTTP/1.1 502 Bad Gateway\r\n\r\n"), appfigures.Unreachable, 0},
-	"http: 420":                  {answersWith("HTTP/1.1 420 Chill Out!\r\n\r\n"), appfigures.Unreachable, 0},
-	"http: 302":                  {answersWith("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n"), appfigures.Unreachable, 0},
-	"http: garbage":              {answersWith("garbage\r\n\r\n"), appfigures.Unreachable, 0},
-	"http: half an answer":       {answersWith("HTTP/1.1 200 Conn"), appfigures.Unreachable, 0},
-	"http: endless header":       {func(c net.Conn) { write(c, "HTTP/1.1 200 OK\r\n"); writeForever(c, "X-More: more\r\n") }, appfigures.Unreachable, 0},
-	"http: slow header":          {func(c net.Conn) { dribble(c, "HTTP/1.1 200 OK") }, appfigures.Timeout, 0},
-	"http: 200 and closes":       {answersWith(established), appfigures.Unreachable, 0},
-	"http: 200 and hangs":        {func(c net.Conn) { write(c, established); awaitClose(c) }, appfigures.Timeout, 0},
-	"http: 200 and page":         {answersWith(established + proxyPage), appfigures.Unreachable, 0},
-	"http: 200 and intercepts":   {intercept, appfigures.Unreachable, 0},
-	"socks5: closes":             {answersWith(""), appfigures.Unreachable, 0},
-	"socks5: hangs":              {awaitClose, appfigures.Timeout, 0},
-	"socks5: page":               {answersWith(proxyPage), appfigures.Unreachable, 0},
-	"socks5: no method will do":  {answersWith("\x05\xff"), appfigures.Unreachable, 0},
-	"socks5: wants no password":  {answersWith(socksChosen), appfigures.Unreachable, 0},
-	"socks5: refuses password":   {dialogue(socksUserPassword, "\x01\x01"), appfigures.Unreachable, 0},
-	"socks5: refuses connection": {dialogue(socksUserPassword, "\x01\x00", "\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00"), appfigures.Unreachable, 0},
-	"socks5: half an answer":     {dialogue(socksUserPassword, "\x01\x00", "\x05\x00"), appfigures.Unreachable, 0},
-	"socks5: hangs connecting":   {func(c net.Conn) { dialogue(socksUserPassword, "\x01\x00")(c); awaitClose(c) }, appfigures.Timeout, 0},
-	"socks5: connects, closes":   {dialogue(socksUserPassword, "\x01\x00", socksConnected), appfigures.Unreachable, 0},
-	"socks5: connects, page":     {dialogue(socksUserPassword, "\x01\x00", socksConnected+proxyPage), appfigures.Unreachable, 0},
-	"https: closes":              {answersWith(""), appfigures.Unreachable, 0},
-	"https: hangs":               {awaitClose, appfigures.Timeout, 0},
-	"https: page":                {answersWith(proxyPage), appfigures.Unreachable, 0},
-	"https: 200 and closes":      {answersWith(established), appfigures.Unreachable, 0},
+	"http: closes":               {answersWith(""), probe.Unreachable, 0},
+	"http: resets":               {reset, probe.Unreachable, 0},
+	"http: hangs":                {awaitClose, probe.Timeout, 0},
+	"http: page":                 {answersWith(proxyPage), probe.Unreachable, 0},
+	"http: page that hangs":      {func(c net.Conn) { write(c, proxyPage); awaitClose(c) }, probe.Unreachable, 0},
+	"http: 401":                  {answersWith("HTTP/1.1 401 Unauthorized\r\n\r\n"), probe.Unreachable, 0},
+	"http: 407":                  {answersWith("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n"), probe.Unreachable, 0},
+	"http: 502":                  {answersWith("HTTP/1.1 502 Bad Gateway\r\n\r\n"), probe.Unreachable, 0},
+	"http: 420":                  {answersWith("HTTP/1.1 420 Chill Out!\r\n\r\n"), probe.Unreachable, 0},
+	"http: 302":                  {answersWith("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n"), probe.Unreachable, 0},
+	"http: garbage":              {answersWith("garbage\r\n\r\n"), probe.Unreachable, 0},
+	"http: half an answer":       {answersWith("HTTP/1.1 200 Conn"), probe.Unreachable, 0},
+	"http: endless header":       {func(c net.Conn) { write(c, "HTTP/1.1 200 OK\r\n"); writeForever(c, "X-More: more\r\n") }, probe.Unreachable, 0},
+	"http: slow header":          {func(c net.Conn) { dribble(c, "HTTP/1.1 200 OK") }, probe.Timeout, 0},
+	"http: 200 and closes":       {answersWith(established), probe.Unreachable, 0},
+	"http: 200 and hangs":        {func(c net.Conn) { write(c, established); awaitClose(c) }, probe.Timeout, 0},
+	"http: 200 and page":         {answersWith(established + proxyPage), probe.Unreachable, 0},
+	"http: 200 and intercepts":   {intercept, probe.Unreachable, 0},
+	"socks5: closes":             {answersWith(""), probe.Unreachable, 0},
+	"socks5: hangs":              {awaitClose, probe.Timeout, 0},
+	"socks5: page":               {answersWith(proxyPage), probe.Unreachable, 0},
+	"socks5: no method will do":  {answersWith("\x05\xff"), probe.Unreachable, 0},
+	"socks5: wants no password":  {answersWith(socksChosen), probe.Unreachable, 0},
+	"socks5: refuses password":   {dialogue(socksUserPassword, "\x01\x01"), probe.Unreachable, 0},
+	"socks5: refuses connection": {dialogue(socksUserPassword, "\x01\x00", "\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00"), probe.Unreachable, 0},
+	"socks5: half an answer":     {dialogue(socksUserPassword, "\x01\x00", "\x05\x00"), probe.Unreachable, 0},
+	"socks5: hangs connecting":   {func(c net.Conn) { dialogue(socksUserPassword, "\x01\x00")(c); awaitClose(c) }, probe.Timeout, 0},
+	"socks5: connects, closes":   {dialogue(socksUserPassword, "\x01\x00", socksConnected), probe.Unreachable, 0},
+	"socks5: connects, page":     {dialogue(socksUserPassword, "\x01\x00", socksConnected+proxyPage), probe.Unreachable, 0},
+	"https: closes":              {answersWith(""), probe.Unreachable, 0},
+	"https: hangs":               {awaitClose, probe.Timeout, 0},
+	"https: page":                {answersWith(proxyPage), probe.Unreachable, 0},
+	"https: 200 and closes":      {answersWith(established), probe.Unreachable, 0},
 }
 
 // hostileForwarders are proxies before an API that is asked without TLS, so that their answer could be the API's.
 var hostileForwarders = map[string]hostileProxy{
-	"http: closes":   {answersWith(""), appfigures.Unreachable, 0},
-	"http: hangs":    {awaitClose, appfigures.Timeout, 0},
-	"http: page":     {answersWith(proxyPage), appfigures.Unexpected, 403},
-	"http: 502 page": {answersWith("HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>"), appfigures.Unexpected, 502},
-	"http: 504":      {answersWith("HTTP/1.1 504 Gateway Timeout\r\n\r\n"), appfigures.ServerError, 504},
-	"http: 407":      {answersWith("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), appfigures.Unexpected, 407},
-	"http: login":    {answersWith("HTTP/1.1 200 OK\r\n\r\n<html>Please log in.</html>"), appfigures.Unexpected, 200},
+	"http: closes":   {answersWith(""), probe.Unreachable, 0},
+	"http: hangs":    {awaitClose, probe.Timeout, 0},
+	"http: page":     {answersWith(proxyPage), probe.Unexpected, 403},
+	"http: 502 page": {answersWith("HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>"), probe.Unexpected, 502},
+	"http: 504":      {answersWith("HTTP/1.1 504 Gateway Timeout\r\n\r\n"), probe.ServerError, 504},
+	"http: 407":      {answersWith("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), probe.Unexpected, 407},
+	"http: login":    {answersWith("HTTP/1.1 200 OK\r\n\r\n<html>Please log in.</html>"), probe.Unexpected, 200},
 }
 
 func TestHostileProxies(t *testing.T) {
@@ -124,9 +124,9 @@ func TestHostileProxyHarmsNoNeighbour(t *testing.T) {
 		"200 and hangs": func(c net.Conn) { write(c, established); awaitClose(c) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			want := appfigures.Unreachable
+			want := probe.Unreachable
 			if name != "page" {
-				want = appfigures.Timeout
+				want = probe.Timeout
 			}
 			s := &hostileServer{scheme: "https", reached: make(chan struct{})}
 			s.listener = listen(t, func(conn net.Conn, number int64) {

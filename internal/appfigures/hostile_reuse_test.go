@@ -25,30 +25,30 @@ const (
 func TestSurplus(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer string
-		want   appfigures.Result
+		want   probe.Result
 	}{
-		"two answers":                 {validAnswer + unaskedRejection, appfigures.Valid},
-		"three answers":               {validAnswer + unaskedRejection + unaskedLock, appfigures.Valid},
-		"half an answer more":         {validAnswer + unaskedRejection[:12], appfigures.Valid},
-		"a byte more":                 {validAnswer + "\n", appfigures.Valid},
-		"a body longer than it says":  {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + unaskedRejection, appfigures.Unexpected},
-		"204 with a body":             {"HTTP/1.1 204 No Content\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, appfigures.Unexpected},
-		"304 with a body":             {"HTTP/1.1 304 Not Modified\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, appfigures.Unexpected},
-		"more after the last chunk":   {chunked + "1a\r\n" + validBody + "\r\n0\r\n\r\n" + unaskedRejection, appfigures.Valid},
-		"401 with a body as for HEAD": {"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n" + validAnswer, appfigures.Rejected},
+		"two answers":                 {validAnswer + unaskedRejection, probe.Valid},
+		"three answers":               {validAnswer + unaskedRejection + unaskedLock, probe.Valid},
+		"half an answer more":         {validAnswer + unaskedRejection[:12], probe.Valid},
+		"a byte more":                 {validAnswer + "\n", probe.Valid},
+		"a body longer than it says":  {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + unaskedRejection, probe.Unexpected},
+		"204 with a body":             {"HTTP/1.1 204 No Content\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, probe.Unexpected},
+		"304 with a body":             {"HTTP/1.1 304 Not Modified\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, probe.Unexpected},
+		"more after the last chunk":   {chunked + "1a\r\n" + validBody + "\r\n0\r\n\r\n" + unaskedRejection, probe.Valid},
+		"401 with a body as for HEAD": {"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n" + validAnswer, probe.Rejected},
 	} {
 		for _, scheme := range []string{"http", "https"} {
 			t.Run(name+" over "+scheme, func(t *testing.T) {
 				t.Parallel()
-				s := serveHostile(t, scheme, hostileCase{answer: says(test.answer), want: appfigures.Valid}) // that is, keeps connections
+				s := serveHostile(t, scheme, hostileCase{answer: says(test.answer), want: probe.Valid}) // that is, keeps connections
 				cfg := s.config(t)
 				const rounds = 30
 				for range rounds {
 					session := appfigures.NewClient(cfg, "test").NewSession(t.Context())
 					victim := probeWithin(t, session, victimToken, test.want)
-					neighbour := probeWithin(t, session, neighbourToken, appfigures.Valid)
+					neighbour := probeWithin(t, session, neighbourToken, probe.Valid)
 					session.Close()
-					if victim.Result != test.want || neighbour.Result != appfigures.Valid {
+					if victim.Result != test.want || neighbour.Result != probe.Valid {
 						t.Fatalf("the victim is %s, its neighbour %s (%s)", victim.Result, neighbour.Result, neighbour.Message)
 					}
 				}
@@ -64,15 +64,15 @@ func TestSurplus(t *testing.T) {
 // before has its answer, when the surplus that ends the connection has not been met yet.
 func TestSurplusBeforeThoseWhoWait(t *testing.T) {
 	const probes = 30
-	s := serveHostile(t, "http", hostileCase{answer: says(validAnswer + unaskedRejection), want: appfigures.Valid})
+	s := serveHostile(t, "http", hostileCase{answer: says(validAnswer + unaskedRejection), want: probe.Valid})
 	cfg := s.config(t)
 	cfg.MaxConcurrency = 1
 	session := newSession(t, cfg)
 	var waiting sync.WaitGroup
 	for range probes {
 		waiting.Go(func() {
-			outcome := probeWithin(t, session, victimToken, appfigures.Valid)
-			checkOutcome(t, outcome, appfigures.Valid, 200)
+			outcome := probeWithin(t, session, victimToken, probe.Valid)
+			checkOutcome(t, outcome, probe.Valid, 200)
 		})
 	}
 	waiting.Wait()
@@ -87,11 +87,11 @@ func TestSurplusIsNotLogged(t *testing.T) {
 	log.SetOutput(&logged)
 	s := serveHostile(t, "http", hostileCase{answer: func(conn net.Conn, r *http.Request) {
 		write(conn, validAnswer+"You sent "+r.Header.Get("Authorization"))
-	}, want: appfigures.Valid})
+	}, want: probe.Valid})
 	for range 20 {
 		session := appfigures.NewClient(s.config(t), "test").NewSession(t.Context())
-		probeWithin(t, session, victimToken, appfigures.Valid)
-		probeWithin(t, session, neighbourToken, appfigures.Valid)
+		probeWithin(t, session, victimToken, probe.Valid)
+		probeWithin(t, session, neighbourToken, probe.Valid)
 		session.Close()
 	}
 	if logged.Len() > 0 {
@@ -102,12 +102,12 @@ func TestSurplusIsNotLogged(t *testing.T) {
 // TestClosesReused holds that a request on a connection that an earlier probe had opened is made once, although the
 // server closes the connection without a byte.
 func TestClosesReused(t *testing.T) {
-	s := serveHostile(t, "http", hostileCase{answer: says(""), want: appfigures.Unreachable})
+	s := serveHostile(t, "http", hostileCase{answer: says(""), want: probe.Unreachable})
 	session := newSession(t, s.config(t))
-	checkOutcome(t, probeWithin(t, session, neighbourToken, appfigures.Valid), appfigures.Valid, 200)
-	outcome := probeWithin(t, session, victimToken, appfigures.Unreachable)
-	checkOutcome(t, outcome, appfigures.Unreachable, 0)
-	if outcome.Phases[appfigures.Connect] != 0 {
+	checkOutcome(t, probeWithin(t, session, neighbourToken, probe.Valid), probe.Valid, 200)
+	outcome := probeWithin(t, session, victimToken, probe.Unreachable)
+	checkOutcome(t, outcome, probe.Unreachable, 0)
+	if outcome.Phases[probe.Connect] != 0 {
 		t.Fatal("the connection was not reused, so nothing was tested")
 	}
 	if !outcome.Sent || s.others.Load() != 1 || s.requests.Load() != 1 {
@@ -134,10 +134,10 @@ func TestClosesIdle(t *testing.T) {
 	unreachable := 0
 	for i := range 300 {
 		token := fmt.Sprintf("pat_%03d", i)
-		outcome := probeWithin(t, session, token, appfigures.Valid)
+		outcome := probeWithin(t, session, token, probe.Valid)
 		switch {
-		case outcome.Result == appfigures.Valid:
-		case outcome.Result == appfigures.Unreachable && outcome.Sent:
+		case outcome.Result == probe.Valid:
+		case outcome.Result == probe.Unreachable && outcome.Sent:
 			unreachable++
 		default:
 			t.Errorf("%s is %s (%s), sent %t", token, outcome.Result, outcome.Message, outcome.Sent)
@@ -164,8 +164,8 @@ func TestUnasked(t *testing.T) {
 			awaitClose(conn)
 		})
 		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: plenty, MaxConcurrency: 4})
-		outcome := probeWithin(t, session, victimToken, appfigures.Timeout)
-		if r := outcome.Result; r != appfigures.Rejected && r != appfigures.Unreachable {
+		outcome := probeWithin(t, session, victimToken, probe.Timeout)
+		if r := outcome.Result; r != probe.Rejected && r != probe.Unreachable {
 			t.Errorf("result %s (%s)", r, outcome.Message)
 		}
 	}

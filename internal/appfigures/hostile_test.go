@@ -56,7 +56,7 @@ type hostileCase struct {
 	// answer treats each request of the victim. The connection is closed afterwards, unless the answer is valid.
 	answer func(net.Conn, *http.Request)
 
-	want   appfigures.Result
+	want   probe.Result
 	status int // HTTP status that the probe reports
 }
 
@@ -153,7 +153,7 @@ func (s *hostileServer) serve(conn net.Conn) {
 			continue
 		}
 		s.answer(conn, request)
-		if s.want != appfigures.Valid {
+		if s.want != probe.Valid {
 			return
 		}
 	}
@@ -171,7 +171,7 @@ func newSession(t *testing.T, cfg *config.Config) *appfigures.Session {
 func attack(t *testing.T, s *hostileServer) {
 	t.Helper()
 	session := newSession(t, s.config(t))
-	var outcome appfigures.Outcome
+	var outcome probe.Outcome
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -181,19 +181,19 @@ func attack(t *testing.T, s *hostileServer) {
 	case <-s.reached:
 	case <-done:
 	}
-	neighbour := probeWithin(t, session, neighbourToken, appfigures.Valid)
+	neighbour := probeWithin(t, session, neighbourToken, probe.Valid)
 	<-done
 
-	if neighbour.Result != appfigures.Valid || s.others.Load() != 1 {
+	if neighbour.Result != probe.Valid || s.others.Load() != 1 {
 		t.Errorf("the neighbour is %s (%s) after %d requests, want it valid after one", neighbour.Result, neighbour.Message, s.others.Load())
 	}
 	checkOutcome(t, outcome, s.want, s.status)
-	if n := s.requests.Load(); n > 1 || n < 1 && s.want != appfigures.Timeout {
+	if n := s.requests.Load(); n > 1 || n < 1 && s.want != probe.Timeout {
 		t.Errorf("the server got %d requests, want 1", n)
 	}
 }
 
-func checkOutcome(t *testing.T, outcome appfigures.Outcome, want appfigures.Result, status int) {
+func checkOutcome(t *testing.T, outcome probe.Outcome, want probe.Result, status int) {
 	t.Helper()
 	if outcome.Result != want || outcome.HTTPStatus != status {
 		t.Errorf("result %s, status %d (%s); want %s, %d", outcome.Result, outcome.HTTPStatus, outcome.Message, want, status)
@@ -202,9 +202,9 @@ func checkOutcome(t *testing.T, outcome appfigures.Outcome, want appfigures.Resu
 }
 
 // probeWithin makes one probe. One that is to time out has little time for it, but must end soon after.
-func probeWithin(t *testing.T, session *appfigures.Session, token string, want appfigures.Result) appfigures.Outcome {
+func probeWithin(t *testing.T, session *appfigures.Session, token string, want probe.Result) probe.Outcome {
 	ctx, within := t.Context(), plenty
-	if want == appfigures.Timeout {
+	if want == probe.Timeout {
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		ctx, within = limited, patience+soon

@@ -117,31 +117,31 @@ func TestHostileHandshake(t *testing.T) {
 	oldServer.MinVersion, oldServer.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	for name, test := range map[string]struct {
 		treat func(net.Conn) // nil: leave it alone until the test ends
-		want  appfigures.Result
+		want  probe.Result
 	}{
-		"reads_nothing": {nil, appfigures.Timeout},
-		"says_nothing":  {awaitClose, appfigures.Timeout},
+		"reads_nothing": {nil, probe.Timeout},
+		"says_nothing":  {awaitClose, probe.Timeout},
 		"stops_after_it": {func(conn net.Conn) {
 			server := tls.Server(conn, goodServer)
 			_ = server.Handshake()
 			awaitClose(server)
-		}, appfigures.Timeout},
-		"a_byte_at_a_time":    {func(conn net.Conn) { dribble(conn, "\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb") }, appfigures.Timeout},
-		"closes_at_once":      {func(net.Conn) {}, appfigures.Unreachable},
-		"resets_at_once":      {reset, appfigures.Unreachable},
-		"closes_in_hello":     {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00") }, appfigures.Unreachable},
-		"alert":               {func(conn net.Conn) { write(conn, fatalAlert); awaitClose(conn) }, appfigures.Unreachable},
-		"endless_warnings":    {func(conn net.Conn) { writeForever(conn, warningAlert) }, appfigures.Unreachable},
-		"endless_changes":     {func(conn net.Conn) { writeForever(conn, changeCipherSpec) }, appfigures.Unreachable},
-		"endless_emptiness":   {func(conn net.Conn) { writeForever(conn, emptyHandshake) }, appfigures.Unreachable},
-		"hello_of_16_MiB":     {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00\x04\x02\xff\xff\xff"); awaitClose(conn) }, appfigures.Unreachable},
-		"speaks_http":         {func(conn net.Conn) { write(conn, unaskedRejection); awaitClose(conn) }, appfigures.Unreachable},
-		"speaks_only_TLS_1_1": {func(conn net.Conn) { _ = tls.Server(conn, oldServer).Handshake() }, appfigures.Unreachable},
+		}, probe.Timeout},
+		"a_byte_at_a_time":    {func(conn net.Conn) { dribble(conn, "\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb") }, probe.Timeout},
+		"closes_at_once":      {func(net.Conn) {}, probe.Unreachable},
+		"resets_at_once":      {reset, probe.Unreachable},
+		"closes_in_hello":     {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00") }, probe.Unreachable},
+		"alert":               {func(conn net.Conn) { write(conn, fatalAlert); awaitClose(conn) }, probe.Unreachable},
+		"endless_warnings":    {func(conn net.Conn) { writeForever(conn, warningAlert) }, probe.Unreachable},
+		"endless_changes":     {func(conn net.Conn) { writeForever(conn, changeCipherSpec) }, probe.Unreachable},
+		"endless_emptiness":   {func(conn net.Conn) { writeForever(conn, emptyHandshake) }, probe.Unreachable},
+		"hello_of_16_MiB":     {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00\x04\x02\xff\xff\xff"); awaitClose(conn) }, probe.Unreachable},
+		"speaks_http":         {func(conn net.Conn) { write(conn, unaskedRejection); awaitClose(conn) }, probe.Unreachable},
+		"speaks_only_TLS_1_1": {func(conn net.Conn) { _ = tls.Server(conn, oldServer).Handshake() }, probe.Unreachable},
 		"resets_after_it": {func(conn net.Conn) {
 			server := tls.Server(conn, goodServer)
 			_, _ = server.Read(make([]byte, 1))
 			reset(conn)
-		}, appfigures.Unreachable},
+		}, probe.Unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leavesNothing(t, func(t *testing.T) {
@@ -180,10 +180,10 @@ func TestStalledHandshake(t *testing.T) {
 							awaitClose(stalling)
 						})
 						session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
-						outcome := probeWithin(t, session, victimToken, appfigures.Timeout)
-						checkOutcome(t, outcome, appfigures.Timeout, 0)
-						if !strings.Contains(outcome.Message, "in the TLS handshake") || outcome.Phases[appfigures.TLS] == 0 {
-							t.Errorf("it stalled elsewhere: %s; the handshake took %s", outcome.Message, outcome.Phases[appfigures.TLS])
+						outcome := probeWithin(t, session, victimToken, probe.Timeout)
+						checkOutcome(t, outcome, probe.Timeout, 0)
+						if !strings.Contains(outcome.Message, "in the TLS handshake") || outcome.Phases[probe.TLS] == 0 {
+							t.Errorf("it stalled elsewhere: %s; the handshake took %s", outcome.Message, outcome.Phases[probe.TLS])
 						}
 					})
 				}
@@ -206,8 +206,8 @@ func TestHandshakeEndsWithItsProbe(t *testing.T) {
 		awaitClose(server)
 	})
 	session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: time.Second, MaxConcurrency: 1})
-	for _, want := range []appfigures.Result{appfigures.Timeout, appfigures.Valid} {
-		if outcome := probeWithin(t, session, victimToken, appfigures.Valid); outcome.Result != want {
+	for _, want := range []probe.Result{probe.Timeout, probe.Valid} {
+		if outcome := probeWithin(t, session, victimToken, probe.Valid); outcome.Result != want {
 			t.Errorf("result %s (%s), want %s", outcome.Result, outcome.Message, want)
 		}
 	}
@@ -240,7 +240,7 @@ func treatOr(t *testing.T, treat func(net.Conn), conn net.Conn) {
 
 // treatOne treats the first connection so and all others well. Of two tokens that are probed at once, one is valid, and
 // so may be the other, when the transport serves it with the good connection.
-func treatOne(t *testing.T, treat func(net.Conn), want appfigures.Result) {
+func treatOne(t *testing.T, treat func(net.Conn), want probe.Result) {
 	s := &hostileServer{reached: make(chan struct{}), scheme: "https"}
 	s.listener = listen(t, func(conn net.Conn, number int64) {
 		if number == 1 {
@@ -255,21 +255,21 @@ func treatOne(t *testing.T, treat func(net.Conn), want appfigures.Result) {
 }
 
 // probeTwo probes two tokens at once through the first two connections. The first ends as want does.
-func probeTwo(t *testing.T, s *hostileServer, cfg *config.Config, want appfigures.Result) {
+func probeTwo(t *testing.T, s *hostileServer, cfg *config.Config, want probe.Result) {
 	t.Helper()
 	session := newSession(t, cfg)
-	var results [2]appfigures.Result
+	var results [2]probe.Result
 	var probes sync.WaitGroup
 	for i, token := range []string{victimToken, neighbourToken} {
 		probes.Go(func() { results[i] = probeWithin(t, session, token, want).Result })
 	}
 	probes.Wait()
 	for _, result := range results {
-		if result != want && result != appfigures.Valid {
+		if result != want && result != probe.Valid {
 			t.Errorf("results %s, want %s or valid", results, want)
 		}
 	}
-	if !slices.Contains(results[:], appfigures.Valid) {
+	if !slices.Contains(results[:], probe.Valid) {
 		t.Errorf("results %s, want one valid", results)
 	}
 	if s.requests.Load() > 1 || s.others.Load() > 1 {
@@ -288,15 +288,15 @@ func TestHostileHTTPS(t *testing.T) {
 	end := func(conn net.Conn) { _ = conn.Close() }
 	leavesNothing(t, func(t *testing.T) {
 		for name, c := range map[string]hostileCase{
-			"reset_without_a_byte": {answer: below("", reset), want: appfigures.Unreachable},
-			"reset_in_headers":     {answer: below(ok200+"X-Cut: a", reset), want: appfigures.Unreachable},
-			"reset_in_body":        {answer: below(ok200+"Content-Length: 30\r\n\r\n"+validBody, reset), want: appfigures.Unreachable, status: 200},
-			"ended_without_notice": {answer: below(ok200+"\r\n"+validBody, end), want: appfigures.Valid, status: 200}, // as many servers do; the object is whole
-			"cut_in_body":          {answer: below(ok200+"\r\n"+validBody[:20], end), want: appfigures.Unexpected, status: 200},
-			"ended_properly":       {answer: then(ok200+"\r\n"+validBody, end), want: appfigures.Valid, status: 200},
-			"garbage_record":       {answer: below("", func(conn net.Conn) { write(conn, validAnswer) }), want: appfigures.Unreachable},
-			"slow_body":            {answer: drips(ok200+"Content-Length: 9999\r\n\r\n", " "), want: appfigures.Timeout, status: 200},
-			"endless_headers":      {answer: floods(ok200, "X-More: more\r\n"), want: appfigures.Unexpected},
+			"reset_without_a_byte": {answer: below("", reset), want: probe.Unreachable},
+			"reset_in_headers":     {answer: below(ok200+"X-Cut: a", reset), want: probe.Unreachable},
+			"reset_in_body":        {answer: below(ok200+"Content-Length: 30\r\n\r\n"+validBody, reset), want: probe.Unreachable, status: 200},
+			"ended_without_notice": {answer: below(ok200+"\r\n"+validBody, end), want: probe.Valid, status: 200}, // as many servers do; the object is whole
+			"cut_in_body":          {answer: below(ok200+"\r\n"+validBody[:20], end), want: probe.Unexpected, status: 200},
+			"ended_properly":       {answer: then(ok200+"\r\n"+validBody, end), want: probe.Valid, status: 200},
+			"garbage_record":       {answer: below("", func(conn net.Conn) { write(conn, validAnswer) }), want: probe.Unreachable},
+			"slow_body":            {answer: drips(ok200+"Content-Length: 9999\r\n\r\n", " "), want: probe.Timeout, status: 200},
+			"endless_headers":      {answer: floods(ok200, "X-More: more\r\n"), want: probe.Unexpected},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -315,20 +315,20 @@ func TestCertificates(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
 			certificate tls.Certificate
-			want        appfigures.Result
+			want        probe.Result
 			expiry      time.Time
 			message     string // part of it
 		}{
-			"good":                       {trusted.issue(nextWeek, "127.0.0.1"), appfigures.Valid, nextWeek, ""},
-			"good, by one that ends":     {ending.issue(nextYear, "127.0.0.1", ending), appfigures.Valid, nextWeek, ""},
-			"expired":                    {trusted.issue(yesterday, "127.0.0.1"), appfigures.Unreachable, yesterday, "expired"},
-			"for another name":           {trusted.issue(nextWeek, "api.example.test"), appfigures.Unreachable, nextWeek, "127.0.0.1"},
-			"for another address":        {trusted.issue(nextWeek, "127.0.0.9"), appfigures.Unreachable, nextWeek, "127.0.0.1"},
-			"not valid yet":              {trusted.issueFrom(nextWeek, nextYear, "127.0.0.1"), appfigures.Unreachable, nextYear, "not yet valid"},
-			"self-signed":                {nobody.issue(nextWeek, "127.0.0.1"), appfigures.Unreachable, nextWeek, "unknown authority"},
-			"by a stranger":              {stranger.issue(nextWeek, "127.0.0.1"), appfigures.Unreachable, nextWeek, "unknown authority"},
-			"by a stranger who is shown": {stranger.issue(nextWeek, "127.0.0.1", stranger), appfigures.Unreachable, nextWeek, "unknown authority"},
-			"a link is missing":          {ending.issue(nextYear, "127.0.0.1"), appfigures.Unreachable, nextYear, "unknown authority"},
+			"good":                       {trusted.issue(nextWeek, "127.0.0.1"), probe.Valid, nextWeek, ""},
+			"good, by one that ends":     {ending.issue(nextYear, "127.0.0.1", ending), probe.Valid, nextWeek, ""},
+			"expired":                    {trusted.issue(yesterday, "127.0.0.1"), probe.Unreachable, yesterday, "expired"},
+			"for another name":           {trusted.issue(nextWeek, "api.example.test"), probe.Unreachable, nextWeek, "127.0.0.1"},
+			"for another address":        {trusted.issue(nextWeek, "127.0.0.9"), probe.Unreachable, nextWeek, "127.0.0.1"},
+			"not valid yet":              {trusted.issueFrom(nextWeek, nextYear, "127.0.0.1"), probe.Unreachable, nextYear, "not yet valid"},
+			"self-signed":                {nobody.issue(nextWeek, "127.0.0.1"), probe.Unreachable, nextWeek, "unknown authority"},
+			"by a stranger":              {stranger.issue(nextWeek, "127.0.0.1"), probe.Unreachable, nextWeek, "unknown authority"},
+			"by a stranger who is shown": {stranger.issue(nextWeek, "127.0.0.1", stranger), probe.Unreachable, nextWeek, "unknown authority"},
+			"a link is missing":          {ending.issue(nextYear, "127.0.0.1"), probe.Unreachable, nextYear, "unknown authority"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -348,7 +348,7 @@ func TestCertificates(t *testing.T) {
 				if !outcome.CertificateExpiry.Equal(test.expiry) {
 					t.Errorf("the certificate expires %s, want %s", outcome.CertificateExpiry, test.expiry)
 				}
-				if sent := requests.Load() == 1; sent != (test.want == appfigures.Valid) || outcome.Sent != sent {
+				if sent := requests.Load() == 1; sent != (test.want == probe.Valid) || outcome.Sent != sent {
 					t.Errorf("%d requests, sent %t", requests.Load(), outcome.Sent)
 				}
 			})
@@ -385,7 +385,7 @@ func TestHTTP2IsNotOffered(t *testing.T) {
 				awaitClose(secure)
 			})
 			session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
-			checkOutcome(t, probeWithin(t, session, victimToken, appfigures.Valid), appfigures.Valid, 200)
+			checkOutcome(t, probeWithin(t, session, victimToken, probe.Valid), probe.Valid, 200)
 			if got := offered.Load().(string); strings.Contains(got, "h2") {
 				t.Errorf("the client offers %q", got)
 			}

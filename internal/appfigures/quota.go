@@ -35,12 +35,12 @@ func parseNumber(s string) number {
 func (n number) isError() bool { return n >= 400 && n <= 599 }
 
 // readQuotaHeaders takes the account's quota from the headers that the API sends with each response.
-func readQuotaHeaders(quota *Quota, header http.Header) {
+func readQuotaHeaders(quota *probe.Quota, header http.Header) {
 	quota.set(parseNumber(header.Get("X-Request-Limit")), parseNumber(header.Get("X-Request-Usage")))
 }
 
 // readQuotaBody takes the account's quota from the usage object in the root's answer.
-func readQuotaBody(quota *Quota, doc document) {
+func readQuotaBody(quota *probe.Quota, doc document) {
 	usage := struct {
 		Limit number `json:"daily_limit"`
 		Used  number `json:"daily_used"`
@@ -51,7 +51,7 @@ func readQuotaBody(quota *Quota, doc document) {
 }
 
 // set takes over what is believable. A limit of zero is not: it would say that the account may do nothing at all.
-func (q *Quota) set(limit, used number) {
+func (q *probe.Quota) set(limit, used number) {
 	if limit > 0 {
 		q.Limit, q.LimitOK = int64(limit), true
 	}
@@ -61,7 +61,7 @@ func (q *Quota) set(limit, used number) {
 }
 
 // readThrottle notes the API's demand for fewer requests, whatever body comes with it.
-func readThrottle(throttle *Throttle, status int, header http.Header) {
+func readThrottle(throttle *probe.Throttle, status int, header http.Header) {
 	switch status {
 	case statusChillOut:
 		throttle.Kind = DailyLimit

@@ -136,7 +136,7 @@ func (w *stopwatch) activity() string {
 }
 
 // stop ends the probe and writes its times into outcome. A phase that the probe ended in lasts until now.
-func (w *stopwatch) stop(outcome *Outcome) {
+func (w *stopwatch) stop(outcome *probe.Outcome) {
 	end := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -154,7 +154,7 @@ func TestEveryResultIsReached(t *testing.T) {
 			reached[strings.TrimSpace(readFile(t, path))] = true
 		}
 	}
-	for _, result := range appfigures.Results() {
+	for _, result := range probe.Results() {
 		if !reached[result.String()] {
 			t.Errorf("no case ends as %s", result)
 		}
@@ -167,7 +167,7 @@ func TestEveryResultIsReached(t *testing.T) {
 
 // found is what one scrape of a monitor with one token brought.
 type found struct {
-	result     appfigures.Result
+	result     probe.Result
 	exposition string
 	logs       string
 }

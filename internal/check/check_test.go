@@ -22,24 +22,24 @@ import (
 // session answers the n-th probe of a check (counted from 0) with what answer returns, after as long as that says.
 type session struct {
 	probes atomic.Int64
-	answer func(n int) (appfigures.Outcome, time.Duration)
+	answer func(n int) (probe.Outcome, time.Duration)
 }
 
-func (s *session) Probe(ctx context.Context, _ config.Secret) (appfigures.Outcome, error) {
+func (s *session) Probe(ctx context.Context, _ config.Secret) (probe.Outcome, error) {
 	outcome, after := s.answer(int(s.probes.Add(1)) - 1)
 	outcome.Sent, outcome.Start, outcome.Duration = true, time.Now(), after
 	select {
 	case <-time.After(after):
 		return outcome, nil
 	case <-ctx.Done():
-		return appfigures.Outcome{}, context.Cause(ctx)
+		return probe.Outcome{}, context.Cause(ctx)
 	}
 }
 
 func (*session) Close() {}
 
 // checkWith runs a check, by a real monitor, of tokens that have the accounts named.
-func checkWith(ctx context.Context, cfg *config.Config, accounts []string, answer func(n int) (appfigures.Outcome, time.Duration)) (int, jsonReport) {
+func checkWith(ctx context.Context, cfg *config.Config, accounts []string, answer func(n int) (probe.Outcome, time.Duration)) (int, jsonReport) {
 	for i, account := range accounts {
 		cfg.Tokens = append(cfg.Tokens, config.Token{
 			Name: fmt.Sprintf("t%d", i), Account: account, Source: config.InlineSource(config.NewSecret("secret")),
@@ -80,8 +80,8 @@ func TestThereIsTimeForEveryTokenWhenAllHang(t *testing.T) {
 			for i := range accounts {
 				accounts[i] = fmt.Sprintf("account%d", i%test.accounts)
 			}
-			code, report := checkWith(t.Context(), cfg, accounts, func(int) (appfigures.Outcome, time.Duration) {
-				return appfigures.Outcome{Result: appfigures.Timeout}, cfg.Timeout
+			code, report := checkWith(t.Context(), cfg, accounts, func(int) (probe.Outcome, time.Duration) {
+				return probe.Outcome{Result: probe.Timeout}, cfg.Timeout
 			})
 			for _, token := range report.Tokens {
 				if got := resultOf(token); got != "timeout" {
@@ -115,10 +115,10 @@ func TestPatience(t *testing.T) {
 }
 
 func TestTokensThatTheRoundDidNotProbe(t *testing.T) {
-	quota := appfigures.Quota{Limit: 8, LimitOK: true, Used: 1, UsedOK: true}
+	quota := probe.Quota{Limit: 8, LimitOK: true, Used: 1, UsedOK: true}
 	for _, test := range []struct {
 		name    string
-		answer  func(n int) (appfigures.Outcome, time.Duration)
+		answer  func(n int) (probe.Outcome, time.Duration)
 		cancel  time.Duration
 		results string
 		message string // of the last token
@@ -126,12 +126,12 @@ func TestTokensThatTheRoundDidNotProbe(t *testing.T) {
 	}{
 		{
 			name: "the account is held",
-			answer: func(n int) (appfigures.Outcome, time.Duration) {
+			answer: func(n int) (probe.Outcome, time.Duration) {
 				if n == 0 {
-					return appfigures.Outcome{Result: appfigures.Valid, HTTPStatus: 200}, 0
+					return probe.Outcome{Result: probe.Valid, HTTPStatus: 200}, 0
 				}
-				return appfigures.Outcome{
-					Result: appfigures.RateLimited, HTTPStatus: 429, Throttle: appfigures.Throttle{Kind: appfigures.SlowDown},
+				return probe.Outcome{
+					Result: probe.RateLimited, HTTPStatus: 429, Throttle: probe.Throttle{Kind: probe.SlowDown},
 				}, 0
 			},
 			results: "[valid rate_limited rate_limited]",
@@ -140,8 +140,8 @@ func TestTokensThatTheRoundDidNotProbe(t *testing.T) {
 		},
 		{
 			name: "the budget is used up",
-			answer: func(int) (appfigures.Outcome, time.Duration) {
-				return appfigures.Outcome{Result: appfigures.Valid, HTTPStatus: 200, Quota: quota}, 0
+			answer: func(int) (probe.Outcome, time.Duration) {
+				return probe.Outcome{Result: probe.Valid, HTTPStatus: 200, Quota: quota}, 0
 			},
 			results: "[valid valid null]",
 			message: `not asked: probes may make 2 requests a day with the account "acme", and those before this one took them`,
@@ -149,8 +149,8 @@ func TestTokensThatTheRoundDidNotProbe(t *testing.T) {
 		},
 		{
 			name: "interrupted",
-			answer: func(n int) (appfigures.Outcome, time.Duration) {
-				return appfigures.Outcome{Result: appfigures.Rejected, HTTPStatus: 401}, time.Duration(n) * time.Second
+			answer: func(n int) (probe.Outcome, time.Duration) {
+				return probe.Outcome{Result: probe.Rejected, HTTPStatus: 401}, time.Duration(n) * time.Second
 			},
 			cancel:  500 * time.Millisecond,
 			results: "[rejected null null]",
@@ -239,7 +239,7 @@ func TestFindingsThatNobodyReadAreNoVerdict(t *testing.T) {
 		want  int
 	}{
 		{valid("t"), Unknown},
-		{probed("t", appfigures.Rejected, 401, ""), Critical},
+		{probed("t", probe.Rejected, 401, ""), Critical},
 	} {
 		var stderr bytes.Buffer
 		got := Run(t.Context(), Options{

@@ -36,7 +36,7 @@ func (s severity) exitCode() int {
 // finding is what the check found out about one token.
 type finding struct {
 	monitor.TokenState
-	result   appfigures.Result
+	result   probe.Result
 	ended    bool     // whether there is a result
 	message  string   // what the API or the network said, or why there is no result
 	warnings []string // what will be wrong soon, each in a sentence
@@ -44,7 +44,7 @@ type finding struct {
 }
 
 // asked reports whether the check tried to ask the API about the token.
-func (f finding) asked() bool { return f.Probed && f.Last.Result != appfigures.NoToken }
+func (f finding) asked() bool { return f.Probed && f.Last.Result != probe.NoToken }
 
 // examine judges the tokens of a check's only round, in their order.
 func examine(snapshot monitor.Snapshot) []finding {
@@ -61,7 +61,7 @@ func examine(snapshot monitor.Snapshot) []finding {
 		} else if account := accounts[token.Account]; !account.HeldUntil.IsZero() {
 			// A pause that the API asked for in answer to another token of the account would have been this one's
 			// answer too.
-			f.result, f.ended, f.message = appfigures.RateLimited, true, explainPause(account)
+			f.result, f.ended, f.message = probe.RateLimited, true, explainPause(account)
 		} else {
 			f.message = explainMissing(token, account)
 		}
@@ -74,11 +74,11 @@ func examine(snapshot monitor.Snapshot) []finding {
 	return findings
 }
 
-func severityOf(result appfigures.Result) severity {
+func severityOf(result probe.Result) severity {
 	switch result.Verdict() {
-	case appfigures.Works:
+	case probe.VerdictValid:
 		return fine
-	case appfigures.Denied:
+	case probe.VerdictDenied:
 		return denied
 	default:
 		return undecided
@@ -133,7 +133,7 @@ func explainExpiry(token monitor.TokenState, left time.Duration) string {
 	switch {
 	case left > 0:
 		return fmt.Sprintf("Expires in %s (%s): create its successor now.", roughly(left), date)
-	case token.Probed && token.Last.Result == appfigures.Valid:
+	case token.Probed && token.Last.Result == probe.Valid:
 		return fmt.Sprintf("Its expires_at was %s ago (%s), yet the API accepts it: correct expires_at.", roughly(-left), date)
 	default:
 		return fmt.Sprintf("Its expires_at was %s ago (%s).", roughly(-left), date)

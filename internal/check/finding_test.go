@@ -9,19 +9,19 @@ import (
 )
 
 func TestExitCodeOfEachResult(t *testing.T) {
-	want := map[appfigures.Result]int{
-		appfigures.Valid:       OK,
-		appfigures.Rejected:    Critical,
-		appfigures.Locked:      Critical,
-		appfigures.Forbidden:   Critical,
-		appfigures.RateLimited: Unknown,
-		appfigures.ServerError: Unknown,
-		appfigures.Unexpected:  Unknown,
-		appfigures.Timeout:     Unknown,
-		appfigures.Unreachable: Unknown,
-		appfigures.NoToken:     Unknown,
+	want := map[probe.Result]int{
+		probe.Valid:       OK,
+		probe.Rejected:    Critical,
+		probe.Locked:      Critical,
+		probe.Forbidden:   Critical,
+		probe.RateLimited: Unknown,
+		probe.ServerError: Unknown,
+		probe.Unexpected:  Unknown,
+		probe.Timeout:     Unknown,
+		probe.Unreachable: Unknown,
+		probe.NoToken:     Unknown,
 	}
-	for _, result := range appfigures.Results() {
+	for _, result := range probe.Results() {
 		code, listed := want[result]
 		if !listed {
 			t.Errorf("no exit code is expected of %v; list it", result)
@@ -35,8 +35,8 @@ func TestExitCodeOfEachResult(t *testing.T) {
 func TestTheWorstExitCodeWins(t *testing.T) {
 	var (
 		soon   = expiring(valid("soon"), time.Hour)
-		denied = probed("denied", appfigures.Rejected, 401, "")
-		down   = probed("down", appfigures.Timeout, 0, "")
+		denied = probed("denied", probe.Rejected, 401, "")
+		down   = probed("down", probe.Timeout, 0, "")
 	)
 	for _, test := range []struct {
 		name   string
@@ -64,7 +64,7 @@ func TestTheWorstExitCodeWins(t *testing.T) {
 
 func TestWarningsBeginAndEndWhereTheyShould(t *testing.T) {
 	const day = 24 * time.Hour
-	half := func(token monitor.TokenState, q appfigures.Quota) monitor.TokenState { token.Quota = q; return token }
+	half := func(token monitor.TokenState, q probe.Quota) monitor.TokenState { token.Quota = q; return token }
 	for _, test := range []struct {
 		name  string
 		token monitor.TokenState
@@ -81,8 +81,8 @@ func TestWarningsBeginAndEndWhereTheyShould(t *testing.T) {
 		{"90 % of a limit that ten does not divide", withQuota(valid("t"), 2, 3), OK},
 		{"all used", withQuota(valid("t"), 1000, 1000), Warning},
 		{"over the limit", withQuota(valid("t"), 1_000_000_000, 1), Warning},
-		{"only the usage is known", half(valid("t"), appfigures.Quota{Used: 5, UsedOK: true}), OK},
-		{"only the limit is known", half(valid("t"), appfigures.Quota{Limit: 5, LimitOK: true, Used: 5}), OK},
+		{"only the usage is known", half(valid("t"), probe.Quota{Used: 5, UsedOK: true}), OK},
+		{"only the limit is known", half(valid("t"), probe.Quota{Limit: 5, LimitOK: true, Used: 5}), OK},
 	} {
 		if got := exitCodeOf(test.token); got != test.want {
 			t.Errorf("%s: exit code %d, want %d", test.name, got, test.want)

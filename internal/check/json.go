@@ -74,7 +74,7 @@ func (f finding) toJSON() jsonToken {
 	return token
 }
 
-func newJSONQuota(quota appfigures.Quota) *jsonQuota {
+func newJSONQuota(quota probe.Quota) *jsonQuota {
 	q := &jsonQuota{}
 	if quota.UsedOK {
 		q.Used = &quota.Used

@@ -16,7 +16,7 @@ func TestJSON(t *testing.T) {
 func TestJSONHasAllKeysOfTheContractAndNoOther(t *testing.T) {
 	const want = `{"tokens":[{"name":"<a> & b","account":"acme","result":"rejected","valid":false,"http_status":401,` +
 		`"duration_seconds":0.012,"message":"no","quota":{"used":125,"limit":1000},"expires_at":null}]}`
-	got := renderJSON(examine(at(noon, probed("<a> & b", appfigures.Rejected, 401, "no"))))
+	got := renderJSON(examine(at(noon, probed("<a> & b", probe.Rejected, 401, "no"))))
 	var compact strings.Builder
 	for line := range strings.Lines(got) {
 		compact.WriteString(strings.Replace(strings.TrimSpace(line), `": `, `":`, 1))
@@ -31,7 +31,7 @@ func TestJSONHasAllKeysOfTheContractAndNoOther(t *testing.T) {
 
 func TestJSONEscapesWhatTerminalsObey(t *testing.T) {
 	const hostile = "\x1b[31m\u009b31m\u202e\x7f\u2028\U000E0001é漢😀"
-	document := renderJSON(examine(at(noon, probed(hostile, appfigures.Rejected, 401, hostile))))
+	document := renderJSON(examine(at(noon, probed(hostile, probe.Rejected, 401, hostile))))
 	for _, r := range document {
 		if r != '\n' && !unicode.IsPrint(r) {
 			t.Errorf("the document holds %U", r)

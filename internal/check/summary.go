@@ -12,14 +12,14 @@ import (
 // advice writes what each result that needs attention means and what to do about it: once, however many tokens have
 // it, for in an outage all of them end the same way.
 func (t *table) advice(findings []finding) {
-	const label = appfigures.RateLimited // one of the longest names
+	const label = probe.RateLimited // one of the longest names
 	hanging := strings.Repeat(" ", len(label.String())+len(gap))
-	for _, result := range appfigures.Results() {
+	for _, result := range probe.Results() {
 		i := slices.IndexFunc(findings, func(f finding) bool { return f.ended && f.result == result && f.severity >= undecided })
 		if i < 0 {
 			continue
 		}
-		text := advice.Describe(result) + " " + advice.For(result)
+		text := result.Meaning() + " " + result.Advice()
 		fmt.Fprintln(&t.out)
 		for n, line := range wrap(text, t.width-len(hanging)) {
 			lead := hanging

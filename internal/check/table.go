@@ -131,7 +131,7 @@ func (f finding) speaker() string {
 	switch {
 	case f.asked() && f.Last.Result.Answered():
 		return "The API says: "
-	case f.asked() && f.Last.Result == appfigures.ServerError:
+	case f.asked() && f.Last.Result == probe.ServerError:
 		return "The answer says: "
 	default:
 		return ""
@@ -147,7 +147,7 @@ func latency(d time.Duration) string {
 }
 
 // quota says how much of its account's quota was used, as far as the API reported it.
-func quota(q appfigures.Quota) string {
+func quota(q probe.Quota) string {
 	if !q.UsedOK && !q.LimitOK {
 		return "-"
 	}
@@ -172,7 +172,7 @@ func (f finding) resultName() string {
 // rank orders the rows of one severity: by the order of the results, those without one last.
 func (f finding) rank() int {
 	if !f.ended {
-		return appfigures.NumResults
+		return probe.NumResults
 	}
 	return int(f.result)
 }

@@ -24,7 +24,7 @@ func TestTable(t *testing.T) {
 		{"wide.txt", everything(), 120, false},
 		{"colours.txt", everything(), 80, true},
 		{"fine.txt", at(noon, valid("reporting"), valid("etl")), 80, false},
-		{"one.txt", at(noon, probed("default", appfigures.Rejected, 401, "AccessToken invalid")), 80, false},
+		{"one.txt", at(noon, probed("default", probe.Rejected, 401, "AccessToken invalid")), 80, false},
 	} {
 		golden(t, test.file, renderTable(examine(test.snapshot), test.width, test.colours))
 	}
@@ -53,7 +53,7 @@ func TestNoLineIsWiderThanTheTable(t *testing.T) {
 
 func TestTableShowsNoHostileCharacter(t *testing.T) {
 	const hostile = "a\x1b[2J\x1b]0;title\x07\u009b31m\u202eb\r\nc\x00\x7f\u200b\u2028\U000E0001d\xff"
-	token := probed(hostile, appfigures.Rejected, 401, hostile)
+	token := probed(hostile, probe.Rejected, 401, hostile)
 	token.Account = hostile
 	token = withQuota(expiring(token, time.Hour), 99, 100)
 	held := at(noon, token, unasked("held", hostile))
@@ -71,14 +71,14 @@ func TestTableShowsNoHostileCharacter(t *testing.T) {
 }
 
 func TestTableAdvisesOnceOnEachResult(t *testing.T) {
-	for _, result := range appfigures.Results() {
+	for _, result := range probe.Results() {
 		snapshot := at(noon, valid("fine"), probed("first", result, 0, ""), probed("second", result, 0, ""))
 		table := strings.Join(strings.Fields(renderTable(examine(snapshot), 80, false)), " ")
 		want := 1
-		if result == appfigures.Valid {
+		if result == probe.Valid {
 			want = 0
 		}
-		for _, sentence := range []string{advice.Describe(result), advice.For(result)} {
+		for _, sentence := range []string{result.Meaning(), result.Advice()} {
 			if got := strings.Count(table, sentence); got != want {
 				t.Errorf("%v: the table says %q %d times, want %d:\n%s", result, sentence, got, want, table)
 			}
@@ -88,8 +88,8 @@ func TestTableAdvisesOnceOnEachResult(t *testing.T) {
 
 func TestTableShowsTroubleFirst(t *testing.T) {
 	snapshot := at(noon,
-		valid("v1"), expiring(valid("w1"), time.Hour), probed("u1", appfigures.Timeout, 0, ""),
-		probed("d1", appfigures.Rejected, 401, ""), valid("v2"), probed("d2", appfigures.Rejected, 401, ""))
+		valid("v1"), expiring(valid("w1"), time.Hour), probed("u1", probe.Timeout, 0, ""),
+		probed("d1", probe.Rejected, 401, ""), valid("v2"), probed("d2", probe.Rejected, 401, ""))
 	var names []string
 	for _, match := range regexp.MustCompile(`(?m)^[✓!?✗] (\S+)`).FindAllStringSubmatch(renderTable(examine(snapshot), 80, false), -1) {
 		names = append(names, match[1])
@@ -102,8 +102,8 @@ func TestTableShowsTroubleFirst(t *testing.T) {
 func TestSummary(t *testing.T) {
 	var (
 		soon   = expiring(valid("soon"), time.Hour)
-		denied = probed("denied", appfigures.Locked, 403, "")
-		down   = probed("down", appfigures.Unreachable, 0, "")
+		denied = probed("denied", probe.Locked, 403, "")
+		down   = probed("down", probe.Unreachable, 0, "")
 	)
 	for _, test := range []struct {
 		tokens []monitor.TokenState

@@ -32,8 +32,10 @@ func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // Pacing bounds how much of an account's quota probes use.
 type Pacing struct {
-	QuotaShare  float64       // 0 < share <= 1, of the account's daily limit
-	MinInterval time.Duration // between two probes of one token
+	QuotaShare        float64       // 0 < share <= 1: part of an account's daily limit that its probes may use
+	AssumedDailyLimit int64         // requests per UTC day, until the API has reported an account's limit
+	Reserve           float64       // 0 <= reserve < 1: part of the daily limit that probes leave to other programs
+	MinInterval       time.Duration // between two routine probes of one token
 }
 
 // Token is one configured token. Its secret is not here: Source gives it anew for each probe.

@@ -20,7 +20,10 @@ const (
 	defaultTimeout        = 10 * time.Second
 	defaultMaxConcurrency = 50
 	defaultQuotaShare     = 0.25
-	defaultAccount        = "default"
+	// defaultAssumedDailyLimit is the limit that the vendor's documentation gives.
+	defaultAssumedDailyLimit = 1000
+	defaultReserve           = 0.05
+	defaultAccount           = "default"
 )
 
 // maxMaxConcurrency bounds max_concurrency: each probe under way takes a file descriptor.
@@ -75,7 +78,7 @@ func newDraft(dir string) *draft {
 			APIURL:         apiURL,
 			Timeout:        defaultTimeout,
 			MaxConcurrency: defaultMaxConcurrency,
-			Pacing:         Pacing{QuotaShare: defaultQuotaShare},
+			Pacing:         Pacing{QuotaShare: defaultQuotaShare, AssumedDailyLimit: defaultAssumedDailyLimit, Reserve: defaultReserve},
 		},
 		dir:   dir,
 		names: make(map[string]int),

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -44,3 +47,11 @@ func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
 
 // MarshalYAML implements yaml.Marshaler.
 func (s Secret) MarshalYAML() (any, error) { return redacted, nil }
+
+// Digest returns a short salted digest: enough to notice that a secret has changed, too little to identify it.
+func (s Secret) Digest(salt []byte) string {
+	const size = 4 // bytes
+	mac := hmac.New(sha256.New, salt)
+	mac.Write([]byte(s.Reveal()))
+	return hex.EncodeToString(mac.Sum(nil)[:size])
+}

@@ -52,6 +52,9 @@ func InlineSource(secret Secret) Source { return Source{kind: inline, held: secr
 // Equal reports whether both name the same place (for an inline secret: hold the same one).
 func (s Source) Equal(other Source) bool { return s.kind == other.kind && s.held.Equal(other.held) }
 
+// Digest returns a short salted digest that is equal for equal sources. See [Secret.Digest].
+func (s Source) Digest(salt []byte) string { return s.String() + ":" + s.held.Digest(salt) }
+
 // Format implements [fmt.Formatter]: for every verb, only the kind of source.
 func (s Source) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 

@@ -47,16 +47,16 @@ func (f *fakeScraper) Has(name string) bool {
 }
 
 // probed returns a token whose last probe, two minutes ago, ended so and said so, for three hours now.
-func probed(name string, result appfigures.Result, status int, message string) monitor.TokenState {
+func probed(name string, result probe.Result, status int, message string) monitor.TokenState {
 	since := threeAtNight.Add(-3 * time.Hour)
 	last := threeAtNight.Add(-2 * time.Minute)
 	token := unprobed(name)
 	token.Probed = true
-	token.Last = appfigures.Outcome{Result: result, HTTPStatus: status, Message: message, Start: last, Duration: 83 * time.Millisecond}
+	token.Last = probe.Outcome{Result: result, HTTPStatus: status, Message: message, Start: last, Duration: 83 * time.Millisecond}
 	token.ResultSince = since
-	token.Quota = appfigures.Quota{Limit: 1000, Used: 125, LimitOK: true, UsedOK: true}
+	token.Quota = probe.Quota{Limit: 1000, Used: 125, LimitOK: true, UsedOK: true}
 	token.NextDue = threeAtNight.Add(4 * time.Minute)
-	if verdict := result.Verdict(); verdict != appfigures.Undecided {
+	if verdict := result.Verdict(); verdict != probe.VerdictUnknown {
 		token.Verdict, token.VerdictTime, token.Since = verdict, last, since
 		token.Ground = monitor.Ground{Result: result, Message: message}
 	}
@@ -71,54 +71,54 @@ func unprobed(name string) monitor.TokenState {
 }
 
 // judged returns the token with an older verdict than its last result.
-func judged(token monitor.TokenState, verdict appfigures.Verdict) monitor.TokenState {
+func judged(token monitor.TokenState, verdict probe.Verdict) monitor.TokenState {
 	token.Verdict = verdict
 	token.VerdictTime = threeAtNight.Add(-4 * time.Hour)
 	token.Since = threeAtNight.Add(-40 * 24 * time.Hour)
-	token.Ground = monitor.Ground{Result: appfigures.Valid}
-	if verdict == appfigures.Denied {
-		token.Ground = monitor.Ground{Result: appfigures.Locked, Message: "No API Access: it says so"}
+	token.Ground = monitor.Ground{Result: probe.Valid}
+	if verdict == probe.VerdictDenied {
+		token.Ground = monitor.Ground{Result: probe.Locked, Message: "No API Access: it says so"}
 	}
 	return token
 }
 
 // everyState is a snapshot with a token in each state there is, in no particular order.
 func everyState() monitor.Snapshot {
-	expiring := probed("billing", appfigures.Valid, 200, "OK")
+	expiring := probed("billing", probe.Valid, 200, "OK")
 	expiring.ExpiresAt = threeAtNight.Add(5 * 24 * time.Hour)
-	expired := probed("backup", appfigures.Valid, 200, "OK")
+	expired := probed("backup", probe.Valid, 200, "OK")
 	expired.ExpiresAt = threeAtNight.Add(-26 * time.Hour)
-	lasting := probed("reporting", appfigures.Valid, 200, "OK")
+	lasting := probed("reporting", probe.Valid, 200, "OK")
 	lasting.ExpiresAt = threeAtNight.Add(270 * 24 * time.Hour)
 	lasting.Labels = []config.Label{{Name: "env", Value: "prod"}, {Name: "team", Value: "growth"}}
-	noQuota := probed("partner", appfigures.Valid, 200, "OK")
-	noQuota.Quota, noQuota.NextDue = appfigures.Quota{}, time.Time{}
-	greedy := judged(probed("etl", appfigures.RateLimited, 420, "Chill Out!"), appfigures.Works)
+	noQuota := probed("partner", probe.Valid, 200, "OK")
+	noQuota.Quota, noQuota.NextDue = probe.Quota{}, time.Time{}
+	greedy := judged(probed("etl", probe.RateLimited, 420, "Chill Out!"), probe.VerdictValid)
 	greedy.Account, greedy.Quota.Used = "globex", 1000
 	noQuota.FirstSeen.Verdict = true
-	busy := probed("sync", appfigures.Valid, 200, "OK")
+	busy := probed("sync", probe.Valid, 200, "OK")
 	busy.Account, busy.Quota.Used = "initech", 901
-	markup := probed(`<script>alert("x")</script>`, appfigures.Rejected, 403, `<b>AccessToken</b> invalid & "gone"`)
+	markup := probed(`<script>alert("x")</script>`, probe.Rejected, 403, `<b>AccessToken</b> invalid & "gone"`)
 	return monitor.Snapshot{
 		Time: threeAtNight,
 		Tokens: []monitor.TokenState{
 			lasting,
 			unprobed("newcomer"),
-			probed("mobile", appfigures.Rejected, 401, "Invalid access token"),
-			probed("dashboard", appfigures.Locked, 403, "No API Access: this account is locked due to an unpaid balance."),
-			probed("export", appfigures.Forbidden, 403, "You may not do that"),
+			probed("mobile", probe.Rejected, 401, "Invalid access token"),
+			probed("dashboard", probe.Locked, 403, "No API Access: this account is locked due to an unpaid balance."),
+			probed("export", probe.Forbidden, 403, "You may not do that"),
 			greedy,
-			judged(probed("ci", appfigures.ServerError, 503, "Service Unavailable"), appfigures.Denied),
-			judged(probed("slow", appfigures.Timeout, 0, "context deadline exceeded"), appfigures.Works),
-			probed("mirror", appfigures.Unreachable, 0, "dial tcp 192.0.2.1:443: connect: connection refused"),
-			probed("staging", appfigures.Unexpected, 302, ""),
-			probed("lost", appfigures.NoToken, 0, "reading token file /run/secrets/lost: no such file or directory"),
+			judged(probed("ci", probe.ServerError, 503, "Service Unavailable"), probe.VerdictDenied),
+			judged(probed("slow", probe.Timeout, 0, "context deadline exceeded"), probe.VerdictValid),
+			probed("mirror", probe.Unreachable, 0, "dial tcp 192.0.2.1:443: connect: connection refused"),
+			probed("staging", probe.Unexpected, 302, ""),
+			probed("lost", probe.NoToken, 0, "reading token file /run/secrets/lost: no such file or directory"),
 			expiring, expired, noQuota, markup, busy,
 		},
 		Accounts: []monitor.AccountState{
 			{Name: "acme", Budget: 250, BudgetKnown: true, Used: 31},
 			{Name: "globex", Budget: 250, BudgetKnown: true, Used: 250,
-				HeldUntil: time.Date(2026, 5, 5, 0, 0, 0, 0, time.UTC), HeldFor: appfigures.DailyLimit},
+				HeldUntil: time.Date(2026, 5, 5, 0, 0, 0, 0, time.UTC), HeldFor: probe.DailyLimit},
 			{Name: "initech"},
 		},
 	}

@@ -75,7 +75,7 @@ func TestDiscovery(t *testing.T) {
 }
 
 func TestStandings(t *testing.T) {
-	dated := func(result appfigures.Result, left time.Duration) monitor.TokenState {
+	dated := func(result probe.Result, left time.Duration) monitor.TokenState {
 		token := probed("t", result, 0, "")
 		token.ExpiresAt = threeAtNight.Add(left)
 		return token
@@ -87,20 +87,20 @@ func TestStandings(t *testing.T) {
 		want  standing
 	}{
 		{"never probed", unprobed("t"), waiting},
-		{"accepted", probed("t", appfigures.Valid, 200, ""), valid},
-		{"rejected", probed("t", appfigures.Rejected, 401, ""), denied},
-		{"locked", probed("t", appfigures.Locked, 403, ""), denied},
-		{"forbidden", probed("t", appfigures.Forbidden, 403, ""), denied},
-		{"no verdict ever", probed("t", appfigures.Timeout, 0, ""), unknown},
-		{"no secret", probed("t", appfigures.NoToken, 0, ""), unknown},
-		{"accepted, then an outage", judged(probed("t", appfigures.ServerError, 500, ""), appfigures.Works), unconfirmed},
-		{"accepted, then a limit", judged(probed("t", appfigures.RateLimited, 420, ""), appfigures.Works), unconfirmed},
-		{"rejected, then an outage", judged(probed("t", appfigures.Timeout, 0, ""), appfigures.Denied), denied},
-		{"expires in 14 days", dated(appfigures.Valid, 14*day), valid},
-		{"expires before", dated(appfigures.Valid, 14*day-1), expiring},
-		{"expired", dated(appfigures.Valid, -day), expiring},
-		{"rejected and expired", dated(appfigures.Rejected, -day), denied},
-		{"no verdict and expired", dated(appfigures.Timeout, -day), unknown},
+		{"accepted", probed("t", probe.Valid, 200, ""), valid},
+		{"rejected", probed("t", probe.Rejected, 401, ""), denied},
+		{"locked", probed("t", probe.Locked, 403, ""), denied},
+		{"forbidden", probed("t", probe.Forbidden, 403, ""), denied},
+		{"no verdict ever", probed("t", probe.Timeout, 0, ""), unknown},
+		{"no secret", probed("t", probe.NoToken, 0, ""), unknown},
+		{"accepted, then an outage", judged(probed("t", probe.ServerError, 500, ""), probe.VerdictValid), unconfirmed},
+		{"accepted, then a limit", judged(probed("t", probe.RateLimited, 420, ""), probe.VerdictValid), unconfirmed},
+		{"rejected, then an outage", judged(probed("t", probe.Timeout, 0, ""), probe.VerdictDenied), denied},
+		{"expires in 14 days", dated(probe.Valid, 14*day), valid},
+		{"expires before", dated(probe.Valid, 14*day-1), expiring},
+		{"expired", dated(probe.Valid, -day), expiring},
+		{"rejected and expired", dated(probe.Rejected, -day), denied},
+		{"no verdict and expired", dated(probe.Timeout, -day), unknown},
 	} {
 		if got := standingOf(test.token, threeAtNight); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, standings[got].word, standings[test.want].word)
@@ -109,12 +109,12 @@ func TestStandings(t *testing.T) {
 }
 
 func TestADenialKeepsItsReason(t *testing.T) {
-	token := judged(probed("t", appfigures.ServerError, 503, "Service Unavailable"), appfigures.Denied)
+	token := judged(probed("t", probe.ServerError, 503, "Service Unavailable"), probe.VerdictDenied)
 	got := newRow(token, threeAtNight)
-	if got.Why != advice.Describe(appfigures.Locked) || got.Action != advice.For(appfigures.Locked) || got.Message != token.Ground.Message {
+	if got.Why != probe.Locked.Meaning() || got.Action != probe.Locked.Advice() || got.Message != token.Ground.Message {
 		t.Errorf("the reason is lost: %q, %q, %q", got.Why, got.Message, got.Action)
 	}
-	for _, want := range []string{"4 h ago", "no verdict", advice.Describe(appfigures.ServerError), "Service Unavailable"} {
+	for _, want := range []string{"4 h ago", "no verdict", probe.ServerError.Meaning(), "Service Unavailable"} {
 		if !strings.Contains(got.Note, want) {
 			t.Errorf("the note %q lacks %q", got.Note, want)
 		}
@@ -150,15 +150,15 @@ func TestNotices(t *testing.T) {
 		token.NextDue = threeAtNight.Add(due)
 		return token
 	}
-	good, slow := probed("a", appfigures.Valid, 200, ""), probed("b", appfigures.Timeout, 0, "")
-	lost := probed("c", appfigures.NoToken, 0, "")
+	good, slow := probed("a", probe.Valid, 200, ""), probed("b", probe.Timeout, 0, "")
+	lost := probed("c", probe.NoToken, 0, "")
 	busy := func(account string, used int64) monitor.TokenState {
 		token := good
 		token.Account, token.Quota.Used = account, used
 		return token
 	}
 	held := func(name string) monitor.AccountState {
-		return monitor.AccountState{Name: name, HeldUntil: threeAtNight.Add(15 * time.Minute), HeldFor: appfigures.SlowDown}
+		return monitor.AccountState{Name: name, HeldUntil: threeAtNight.Add(15 * time.Minute), HeldFor: probe.SlowDown}
 	}
 	for _, test := range []struct {
 		name     string
@@ -192,9 +192,9 @@ func TestNotices(t *testing.T) {
 func TestAPageOfManyTokensShowsTheWorst(t *testing.T) {
 	snapshot := monitor.Snapshot{Time: threeAtNight}
 	for i := range 2 * usualRows {
-		snapshot.Tokens = append(snapshot.Tokens, probed(fmt.Sprintf("token-%04d", i), appfigures.Valid, 200, ""))
+		snapshot.Tokens = append(snapshot.Tokens, probed(fmt.Sprintf("token-%04d", i), probe.Valid, 200, ""))
 	}
-	snapshot.Tokens = append(snapshot.Tokens, probed("zz-last", appfigures.Rejected, 401, ""))
+	snapshot.Tokens = append(snapshot.Tokens, probed("zz-last", probe.Rejected, 401, ""))
 	handler := newHandler(t, testOptions(&fakeScraper{snapshot: snapshot}))
 
 	page := ask(handler, "GET", "/").Body.String()

@@ -40,13 +40,13 @@ func (s standing) needsAttention() bool { return s < waiting }
 // standingOf judges a token as the snapshot shows it.
 func standingOf(token monitor.TokenState, now time.Time) standing {
 	switch {
-	case token.Verdict == appfigures.Denied:
+	case token.Verdict == probe.VerdictDenied:
 		return denied
 	case !token.Probed:
 		return waiting
-	case token.Verdict == appfigures.Undecided:
+	case token.Verdict == probe.VerdictUnknown:
 		return unknown
-	case token.Last.Result.Verdict() == appfigures.Undecided:
+	case token.Last.Result.Verdict() == probe.VerdictUnknown:
 		return unconfirmed
 	case !token.ExpiresAt.IsZero() && token.ExpiresAt.Sub(now) < expiryWarning:
 		return expiring

@@ -155,16 +155,16 @@ func newRow(token monitor.TokenState, now time.Time) row {
 	if s == denied {
 		ground = token.Ground
 	}
-	r.Why = advice.Describe(ground.Result)
-	if ground.Result != appfigures.Valid {
+	r.Why = ground.Result.Meaning()
+	if ground.Result != probe.Valid {
 		r.Message = ground.Message
-		r.Quoted = ground.Result.Answered() || ground.Result == appfigures.ServerError
-		r.Action = advice.For(ground.Result)
+		r.Quoted = ground.Result.Answered() || ground.Result == probe.ServerError
+		r.Action = ground.Result.Advice()
 	}
 	if token.Last.HTTPStatus != 0 {
 		r.HTTPStatus = strconv.Itoa(token.Last.HTTPStatus)
 	}
-	if token.Last.Result != appfigures.NoToken { // which made no request
+	if token.Last.Result != probe.NoToken { // which made no request
 		r.Latency = latency(token.Last.Duration)
 		r.Last = momentAt(token.Last.Start, now)
 	}
@@ -185,8 +185,8 @@ func note(s standing, token monitor.TokenState, now time.Time) string {
 	switch {
 	case s == unconfirmed:
 		return fmt.Sprintf("It was valid when the API last judged it, %s, and counts as valid until the API says otherwise.", given)
-	case s == denied && token.Last.Result.Verdict() == appfigures.Undecided:
-		last := advice.Describe(token.Last.Result)
+	case s == denied && token.Last.Result.Verdict() == probe.VerdictUnknown:
+		last := token.Last.Result.Meaning()
 		if token.Last.Message != "" {
 			last += " (" + token.Last.Message + ")"
 		}
@@ -201,7 +201,7 @@ func note(s standing, token monitor.TokenState, now time.Time) string {
 }
 
 // usage says how much of a quota is used, and whether that is more than nine tenths: then rules warn of it too.
-func usage(quota appfigures.Quota) (text string, high bool) {
+func usage(quota probe.Quota) (text string, high bool) {
 	switch {
 	case quota.UsedOK && quota.LimitOK:
 		return number(quota.Used) + " of " + number(quota.Limit), float64(quota.Used) > 0.9*float64(quota.Limit)
@@ -215,7 +215,7 @@ func usage(quota appfigures.Quota) (text string, high bool) {
 // accountRows returns a row for each account. Its tokens may have heard of its quota at different times: the most that
 // was used is the latest.
 func accountRows(snapshot monitor.Snapshot) []accountRow {
-	quotas := make(map[string]appfigures.Quota)
+	quotas := make(map[string]probe.Quota)
 	for _, token := range snapshot.Tokens {
 		if known, ok := quotas[token.Account]; token.Quota.UsedOK && (!ok || token.Quota.Used > known.Used) {
 			quotas[token.Account] = token.Quota
@@ -237,7 +237,7 @@ func newAccountRow(account monitor.AccountState, now time.Time) accountRow {
 	if account.HeldUntil.After(now) {
 		a.Until = momentAt(account.HeldUntil, now)
 		a.Held = "The API asked to slow down."
-		if account.HeldFor == appfigures.DailyLimit {
+		if account.HeldFor == probe.DailyLimit {
 			a.Held = "All of the account's requests of the day are used up."
 		}
 	}
@@ -304,7 +304,7 @@ func nobodyAnswered(tokens []monitor.TokenState) bool {
 	asked := 0
 	for _, token := range tokens {
 		switch {
-		case !token.Probed || token.Last.Result == appfigures.NoToken:
+		case !token.Probed || token.Last.Result == probe.NoToken:
 		case token.Last.Result.Answered():
 			return false
 		default:

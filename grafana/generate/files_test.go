@@ -186,7 +186,7 @@ func TestNamesExist(t *testing.T) {
 		known[m.Name] = true
 	}
 	var results []string
-	for _, r := range appfigures.Results() {
+	for _, r := range probe.Results() {
 		results = append(results, r.String())
 	}
 	metricRE := regexp.MustCompile(`[a-z_:]*appfigures_[a-z_:]+[a-z]`)

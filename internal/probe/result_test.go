@@ -1,4 +1,4 @@
-package advice_test
+package probe_test
 
 import (
 	"strings"
@@ -6,19 +6,18 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/advice"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // maxRunes keeps a sentence within two lines of an 80 column terminal.
 const maxRunes = 120
 
-func TestEveryResultHasOneSentenceOfEach(t *testing.T) {
-	seen := make(map[string]appfigures.Result)
-	for _, result := range appfigures.Results() {
+func TestResultSentences(t *testing.T) {
+	seen := make(map[string]probe.Result)
+	for _, result := range probe.Results() {
 		for kind, sentence := range map[string]string{
-			"Describe": advice.Describe(result),
-			"For":      advice.For(result),
+			"Meaning": result.Meaning(),
+			"Advice":  result.Advice(),
 		} {
 			if first, _ := utf8.DecodeRuneInString(sentence); !unicode.IsUpper(first) || !strings.HasSuffix(sentence, ".") {
 				t.Errorf("%s(%v) = %q, want a sentence", kind, result, sentence)

@@ -1,0 +1,62 @@
+// Package state keeps what cost requests to learn in one file, so that it survives restarts: verdicts, last results,
+// budgets and holds. It knows nothing of what the values mean; internal/monitor does.
+package state
+
+import "time"
+
+// State is the content of the state file. It holds no token: Source and Secret are short salted digests.
+type State struct {
+	Version  int       `json:"version"`
+	Saved    time.Time `json:"saved"`
+	Salt     []byte    `json:"salt"` // of the digests
+	Tokens   []Token   `json:"tokens"`
+	Accounts []Account `json:"accounts"`
+}
+
+// Token is what is kept of one token.
+type Token struct {
+	Name   string `json:"name"`
+	Source string `json:"source"`           // digest of where the secret comes from
+	Secret string `json:"secret,omitempty"` // digest of the secret last probed
+
+	Verdict      string    `json:"verdict,omitempty"` // "valid" or "denied"; empty if unknown
+	Reason       string    `json:"reason,omitempty"`  // name of the result that the verdict rests on
+	Message      string    `json:"message,omitempty"`
+	VerdictTime  time.Time `json:"verdict_time,omitzero"`
+	VerdictSince time.Time `json:"verdict_since,omitzero"`
+	SinceStart   bool      `json:"since_start,omitempty"`
+	Unconfirmed  string    `json:"unconfirmed,omitempty"` // name of the denial that awaits confirmation
+
+	Last        *Probe      `json:"last,omitempty"`
+	ResultSince time.Time   `json:"result_since,omitzero"`
+	Begun       time.Time   `json:"begun,omitzero"`   // when the last request was permitted
+	Urgent      []time.Time `json:"urgent,omitempty"` // recent urgent probes, oldest first
+}
+
+// Probe is the outcome of a probe.
+type Probe struct {
+	Result     string          `json:"result"`
+	HTTPStatus int             `json:"http_status,omitempty"`
+	Message    string          `json:"message,omitempty"`
+	Start      time.Time       `json:"start"`
+	Duration   time.Duration   `json:"duration"` // nanoseconds
+	Phases     []time.Duration `json:"phases,omitempty"`
+}
+
+// Account is what is kept of one account.
+type Account struct {
+	Name       string    `json:"name"`
+	Limit      int64     `json:"limit,omitempty"` // as last reported; 0 if never
+	Used       int64     `json:"used"`            // as last reported; -1 if never
+	QuotaTime  time.Time `json:"quota_time,omitzero"`
+	Bins       []Bin     `json:"bins,omitempty"` // requests of the last 24 hours
+	Pace       time.Time `json:"pace,omitzero"`  // GCRA's theoretical arrival time
+	HoldReason string    `json:"hold_reason,omitempty"`
+	HoldUntil  time.Time `json:"hold_until,omitzero"`
+}
+
+// Bin counts the requests of a short span of time.
+type Bin struct {
+	Start time.Time `json:"start"`
+	Count int64     `json:"count"`
+}
