@@ -1,16 +1,22 @@
-// Package status judges how tokens stand, for the page, the JSON and the check command alike: its states, thresholds
-// and words are the only ones.
+// Package status judges the state of tokens, for the page, the JSON and the check command alike: it has the only
+// states, thresholds and words.
 package status
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
 
 // Report is the state of all tokens and accounts as /api/v1/status and `check --output=json` give it. Its keys and
 // types are a contract: keys are never missing, absent facts are null.
 type Report struct {
 	State    string    `json:"state"` // the worst of the tokens': denied, unknown, warning or valid
 	Time     time.Time `json:"time"`  // when the report was made
-	Tokens   []Token   `json:"tokens"`
-	Accounts []Account `json:"accounts"`
+	Tokens   []Token   `json:"tokens"`   // in the order of the configuration
+	Accounts []Account `json:"accounts"` // by name
 }
 
 // Token is one token of a [Report].
@@ -19,6 +25,7 @@ type Token struct {
 	Account         string            `json:"account"`
 	Labels          map[string]string `json:"labels"`
 	State           string            `json:"state"`        // denied, unknown, warning or valid
+	Cause           string            `json:"cause"`        // of the state: a result, or the name of another [Cause]
 	Verdict         *string           `json:"verdict"`      // valid or denied
 	Reason          *string           `json:"reason"`       // of a denial: rejected, locked or forbidden
 	Since           *time.Time        `json:"since"`        // since when the verdict has been so
@@ -27,18 +34,23 @@ type Token struct {
 	ResultTime      *time.Time        `json:"result_time"`
 	HTTPStatus      *int              `json:"http_status"`
 	DurationSeconds *float64          `json:"duration_seconds"`
-	Message         *string           `json:"message"` // the API's or the network's, or why there is no result
+	Message         *string           `json:"message"` // what the API or the network reported with the cause
+	Why             string            `json:"why"`     // the cause in one sentence
+	Notes           []string          `json:"notes"`   // facts about this token, one sentence each
 	Advice          *string           `json:"advice"`  // what to do; null if nothing
 	ExpiresAt       *time.Time        `json:"expires_at"`
-	NextProbe       *time.Time        `json:"next_probe"` // null if the next scrape probes it
+	NextProbe       *time.Time        `json:"next_probe"`             // null if the next scrape probes it
+	IntervalSeconds float64           `json:"probe_interval_seconds"` // at most, between two routine probes
 }
 
 // Account is one account of a [Report].
 type Account struct {
-	Name   string `json:"name"`
-	Quota  Quota  `json:"quota"`
-	Budget Budget `json:"budget"`
-	Held   *Held  `json:"held"` // null if its tokens are probed
+	Name       string   `json:"name"`
+	Quota      Quota    `json:"quota"`
+	Budget     Budget   `json:"budget"`
+	Held       *Held    `json:"held"`         // null if its tokens are probed
+	SameUserAs []string `json:"same_user_as"` // other accounts that share its quota, to judge by the API's user
+	Notes      []string `json:"notes"`        // what paces its probes, and what would make them more frequent
 }
 
 // Quota is an account's daily quota as the API last reported it today (UTC).
@@ -50,12 +62,117 @@ type Quota struct {
 
 // Budget is what probes may use of the quota, in requests in any 24 hours.
 type Budget struct {
-	Limit int64 `json:"limit"`
-	Used  int64 `json:"used"`
+	Limit   int64 `json:"limit"`
+	Used    int64 `json:"used"`
+	Assumed bool  `json:"assumed"` // the limit is a share of assumed_daily_limit: the API has reported none yet
 }
 
 // Held tells why an account is not probed, and until when.
 type Held struct {
 	Reason string    `json:"reason"` // daily_limit, slow_down or reserve
 	Until  time.Time `json:"until"`
+}
+
+// NewReport judges all tokens of a snapshot.
+func NewReport(snapshot monitor.Snapshot, thresholds Thresholds) Report {
+	report := Report{
+		Time:     snapshot.Time.UTC(),
+		Tokens:   make([]Token, len(snapshot.Tokens)),
+		Accounts: make([]Account, len(snapshot.Accounts)),
+	}
+	accounts := make(map[string]monitor.AccountState, len(snapshot.Accounts))
+	longestWait := make(map[string]time.Duration, len(snapshot.Accounts))
+	for _, account := range snapshot.Accounts {
+		accounts[account.Name] = account
+	}
+	worst := Valid
+	for i, token := range snapshot.Tokens {
+		j := Judge(token, accounts[token.Account], snapshot.Time, thresholds)
+		worst = min(worst, j.State)
+		longestWait[token.Account] = max(longestWait[token.Account], token.Interval)
+		report.Tokens[i] = newToken(token, j, snapshot.Time)
+	}
+	report.State = worst.String()
+	for i, account := range snapshot.Accounts {
+		report.Accounts[i] = newAccount(account, longestWait[account.Name], snapshot.Time)
+	}
+	slices.SortStableFunc(report.Accounts, func(a, b Account) int { return CompareNames(a.Name, b.Name) })
+	return report
+}
+
+func newToken(token monitor.TokenState, j Judgement, now time.Time) Token {
+	t := Token{
+		Name:            token.Name,
+		Account:         token.Account,
+		Labels:          make(map[string]string, len(token.Labels)),
+		State:           j.State.String(),
+		Cause:           j.Cause.String(),
+		Since:           known(token.VerdictSince),
+		VerdictTime:     known(token.VerdictTime),
+		Message:         nonEmpty(j.Message),
+		Why:             j.Cause.Meaning(),
+		Notes:           append([]string{}, j.Notes...),
+		Advice:          nonEmpty(j.Cause.Advice()),
+		ExpiresAt:       known(token.ExpiresAt),
+		IntervalSeconds: token.Interval.Seconds(),
+	}
+	for _, label := range token.Labels {
+		t.Labels[label.Name] = label.Value
+	}
+	if token.Verdict != probe.VerdictUnknown {
+		t.Verdict = new(token.Verdict.String())
+	}
+	if token.Verdict == probe.VerdictDenied {
+		t.Reason = new(token.Reason.String())
+	}
+	if token.Probed {
+		t.Result = new(token.Last.Result.String())
+		t.ResultTime = known(token.Last.Start)
+		if token.Last.Result != probe.NoToken { // which made no request
+			t.DurationSeconds = new(token.Last.Duration.Seconds())
+		}
+		if token.Last.HTTPStatus != 0 {
+			t.HTTPStatus = &token.Last.HTTPStatus
+		}
+	}
+	if token.NextProbe.After(now) {
+		t.NextProbe = known(token.NextProbe)
+	}
+	return t
+}
+
+func newAccount(account monitor.AccountState, longestWait time.Duration, now time.Time) Account {
+	a := Account{
+		Name:       account.Name,
+		Quota:      Quota{Reset: known(account.QuotaReset)},
+		Budget:     Budget{Limit: account.Budget, Used: account.BudgetUsed, Assumed: account.LimitAssumed},
+		SameUserAs: append([]string{}, account.SameUserAs...),
+		Notes:      append([]string{}, AccountNotes(account, longestWait, now)...),
+	}
+	if account.Quota.LimitOK {
+		a.Quota.Limit = &account.Quota.Limit
+	}
+	if account.Quota.UsedOK {
+		a.Quota.Used = &account.Quota.Used
+	}
+	if account.Held != monitor.NotHeld {
+		a.Held = &Held{Reason: account.Held.String(), Until: account.HeldUntil.UTC()}
+	}
+	return a
+}
+
+// known returns t in UTC, or nil for the zero time.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UTC())
+}
+
+// nonEmpty returns text, or nil if it is empty.
+func nonEmpty(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }

@@ -1,0 +1,104 @@
+package status
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// notes returns what a reader should know about a token besides its state, one sentence each.
+func notes(token monitor.TokenState, account monitor.AccountState, now time.Time, thresholds Thresholds) []string {
+	var all []string
+	if last := lastProbe(token, now); last != "" {
+		all = append(all, last)
+	}
+	if !token.ExpiresAt.IsZero() {
+		left, date := token.ExpiresAt.Sub(now), Minute(token.ExpiresAt)
+		switch {
+		case left <= 0:
+			all = append(all, fmt.Sprintf("Its expires_at was %s (%s).", Ago(token.ExpiresAt, now), date))
+		case left < thresholds.Expiry:
+			all = append(all, fmt.Sprintf("It expires in %s (%s).", Duration(left), date))
+		}
+	}
+	if quotaNearing(account.Quota, thresholds) {
+		all = append(all, fmt.Sprintf("Account %s has used %s today (UTC).", account.Name, Usage(account.Quota)))
+	}
+	if !token.Probed && account.Held != monitor.NotHeld {
+		all = append(all, held(account, now))
+	}
+	return all
+}
+
+// lastProbe describes a last probe that does not confirm the verdict. It is empty if there is none.
+func lastProbe(token monitor.TokenState, now time.Time) string {
+	if !token.Probed || token.Last.Result.Verdict() == token.Verdict && !token.Unconfirmed {
+		return ""
+	}
+	text := "Last probe: " + token.Last.Result.String()
+	if ago := Ago(token.Last.Start, now); ago != "" {
+		text += ", " + ago
+	}
+	if message := token.Last.Message; message != "" && token.Verdict == probe.VerdictDenied {
+		text += " (" + message + ")"
+	}
+	if token.Verdict != probe.VerdictUnknown {
+		text += fmt.Sprintf("; %s as of %s", token.Verdict, Ago(token.VerdictTime, now))
+	}
+	if token.Unconfirmed {
+		text += "; a second denial must confirm it"
+	}
+	return text + "."
+}
+
+// held explains why the account is not probed, and until when.
+func held(account monitor.AccountState, now time.Time) string {
+	until := fmt.Sprintf("until %s (%s)", Minute(account.HeldUntil), Ago(account.HeldUntil, now))
+	switch account.Held {
+	case monitor.DailyLimit:
+		return fmt.Sprintf("Not probed %s: the account's requests of today (UTC) are used up.", until)
+	case monitor.SlowDown:
+		return fmt.Sprintf("Not probed %s: the API asked for fewer requests.", until)
+	default:
+		return fmt.Sprintf("One probe per hour %s: the last requests of today (UTC) are left to your programs.", until)
+	}
+}
+
+// Usage returns how much of a quota is used, as far as the API reported it: "125 of 1,000 requests". It is empty if the
+// API did not report the use.
+func Usage(quota probe.Quota) string {
+	switch {
+	case !quota.UsedOK:
+		return ""
+	case !quota.LimitOK:
+		return Number(quota.Used) + " requests"
+	default:
+		return Number(quota.Used) + " of " + Number(quota.Limit) + " requests"
+	}
+}
+
+// AccountNotes explains how often the account's tokens are probed and what would make that more often, one sentence
+// each. longestWait is the longest interval between two routine probes of one of its tokens.
+func AccountNotes(account monitor.AccountState, longestWait time.Duration, now time.Time) []string {
+	var all []string
+	if account.Held != monitor.NotHeld {
+		all = append(all, held(account, now))
+	}
+	if account.LimitAssumed {
+		all = append(all, fmt.Sprintf("The API has not reported the account's limit yet: %s requests per day are assumed.",
+			Number(account.Limit)))
+	}
+	if longestWait >= time.Minute {
+		all = append(all, fmt.Sprintf("%s: each is probed every %s or sooner.",
+			Plural(account.Tokens, "token"), Duration(longestWait)),
+			"To probe more often, raise pacing.quota_share or watch fewer tokens of this account.")
+	}
+	if len(account.SameUserAs) > 0 {
+		all = append(all, fmt.Sprintf("Its tokens belong to the same API user as those of %s: "+
+			"these accounts share one quota, so configure them as one.", strings.Join(account.SameUserAs, ", ")))
+	}
+	return all
+}
