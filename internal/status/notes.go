@@ -24,7 +24,7 @@ func notes(token monitor.TokenState, account monitor.AccountState, now time.Time
 			all = append(all, fmt.Sprintf("It expires in %s (%s).", Duration(left), date))
 		}
 	}
-	if quotaNearing(account.Quota, thresholds) {
+	if QuotaNearlyUsed(account.Quota, thresholds) {
 		all = append(all, fmt.Sprintf("Account %s has used %s today (UTC).", account.Name, Usage(account.Quota)))
 	}
 	if !token.Probed && account.Held != monitor.NotHeld {
@@ -80,9 +80,11 @@ func Usage(quota probe.Quota) string {
 	}
 }
 
-// AccountNotes explains how often the account's tokens are probed and what would make that more often, one sentence
-// each. longestWait is the longest interval between two routine probes of one of its tokens.
-func AccountNotes(account monitor.AccountState, longestWait time.Duration, now time.Time) []string {
+// PaceAdvice is how to have an account's tokens probed more often.
+const PaceAdvice = "To probe more often, raise pacing.quota_share or watch fewer tokens of the account."
+
+// AccountNotes returns what a reader should know about an account besides its numbers, one sentence each.
+func AccountNotes(account monitor.AccountState, now time.Time) []string {
 	var all []string
 	if account.Held != monitor.NotHeld {
 		all = append(all, held(account, now))
@@ -91,14 +93,18 @@ func AccountNotes(account monitor.AccountState, longestWait time.Duration, now t
 		all = append(all, fmt.Sprintf("The API has not reported the account's limit yet: %s requests per day are assumed.",
 			Number(account.Limit)))
 	}
-	if longestWait >= time.Minute {
-		all = append(all, fmt.Sprintf("%s: each is probed every %s or sooner.",
-			Plural(account.Tokens, "token"), Duration(longestWait)),
-			"To probe more often, raise pacing.quota_share or watch fewer tokens of this account.")
-	}
 	if len(account.SameUserAs) > 0 {
 		all = append(all, fmt.Sprintf("Its tokens belong to the same API user as those of %s: "+
 			"these accounts share one quota, so configure them as one.", strings.Join(account.SameUserAs, ", ")))
 	}
 	return all
+}
+
+// LongestWaits returns for each account the longest interval between two routine probes of one of its tokens.
+func LongestWaits(tokens []monitor.TokenState) map[string]time.Duration {
+	waits := make(map[string]time.Duration)
+	for _, token := range tokens {
+		waits[token.Account] = max(waits[token.Account], token.Interval)
+	}
+	return waits
 }

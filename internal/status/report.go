@@ -13,8 +13,8 @@ import (
 // Report is the state of all tokens and accounts as /api/v1/status and `check --output=json` give it. Its keys and
 // types are a contract: keys are never missing, absent facts are null.
 type Report struct {
-	State    string    `json:"state"` // the worst of the tokens': denied, unknown, warning or valid
-	Time     time.Time `json:"time"`  // when the report was made
+	State    string    `json:"state"`    // the worst of the tokens': denied, unknown, warning or valid
+	Time     time.Time `json:"time"`     // when the report was made
 	Tokens   []Token   `json:"tokens"`   // in the order of the configuration
 	Accounts []Account `json:"accounts"` // by name
 }
@@ -45,12 +45,13 @@ type Token struct {
 
 // Account is one account of a [Report].
 type Account struct {
-	Name       string   `json:"name"`
-	Quota      Quota    `json:"quota"`
-	Budget     Budget   `json:"budget"`
-	Held       *Held    `json:"held"`         // null if its tokens are probed
-	SameUserAs []string `json:"same_user_as"` // other accounts that share its quota, to judge by the API's user
-	Notes      []string `json:"notes"`        // what paces its probes, and what would make them more frequent
+	Name               string   `json:"name"`
+	Quota              Quota    `json:"quota"`
+	Budget             Budget   `json:"budget"`
+	Held               *Held    `json:"held"`                 // null if its tokens are probed
+	LongestWaitSeconds float64  `json:"longest_wait_seconds"` // the longest of its tokens' probe intervals
+	SameUserAs         []string `json:"same_user_as"`         // accounts whose tokens belong to the same user of the API
+	Notes              []string `json:"notes"`                // facts about this account, one sentence each
 }
 
 // Quota is an account's daily quota as the API last reported it today (UTC).
@@ -81,7 +82,7 @@ func NewReport(snapshot monitor.Snapshot, thresholds Thresholds) Report {
 		Accounts: make([]Account, len(snapshot.Accounts)),
 	}
 	accounts := make(map[string]monitor.AccountState, len(snapshot.Accounts))
-	longestWait := make(map[string]time.Duration, len(snapshot.Accounts))
+	longestWaits := LongestWaits(snapshot.Tokens)
 	for _, account := range snapshot.Accounts {
 		accounts[account.Name] = account
 	}
@@ -89,12 +90,11 @@ func NewReport(snapshot monitor.Snapshot, thresholds Thresholds) Report {
 	for i, token := range snapshot.Tokens {
 		j := Judge(token, accounts[token.Account], snapshot.Time, thresholds)
 		worst = min(worst, j.State)
-		longestWait[token.Account] = max(longestWait[token.Account], token.Interval)
 		report.Tokens[i] = newToken(token, j, snapshot.Time)
 	}
 	report.State = worst.String()
 	for i, account := range snapshot.Accounts {
-		report.Accounts[i] = newAccount(account, longestWait[account.Name], snapshot.Time)
+		report.Accounts[i] = newAccount(account, longestWaits[account.Name], snapshot.Time)
 	}
 	slices.SortStableFunc(report.Accounts, func(a, b Account) int { return CompareNames(a.Name, b.Name) })
 	return report
@@ -143,11 +143,12 @@ func newToken(token monitor.TokenState, j Judgement, now time.Time) Token {
 
 func newAccount(account monitor.AccountState, longestWait time.Duration, now time.Time) Account {
 	a := Account{
-		Name:       account.Name,
-		Quota:      Quota{Reset: known(account.QuotaReset)},
-		Budget:     Budget{Limit: account.Budget, Used: account.BudgetUsed, Assumed: account.LimitAssumed},
-		SameUserAs: append([]string{}, account.SameUserAs...),
-		Notes:      append([]string{}, AccountNotes(account, longestWait, now)...),
+		Name:               account.Name,
+		Quota:              Quota{Reset: known(account.QuotaReset)},
+		Budget:             Budget{Limit: account.Budget, Used: account.BudgetUsed, Assumed: account.LimitAssumed},
+		LongestWaitSeconds: longestWait.Seconds(),
+		SameUserAs:         append([]string{}, account.SameUserAs...),
+		Notes:              append([]string{}, AccountNotes(account, now)...),
 	}
 	if account.Quota.LimitOK {
 		a.Quota.Limit = &account.Quota.Limit

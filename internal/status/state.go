@@ -60,11 +60,12 @@ type Cause uint8
 
 // The causes that are not results.
 const (
-	NotProbed    = Cause(iota + probe.NumResults) // no probe has ended yet
-	Stale                                         // the verdict was not confirmed for too long, and no probe failed
-	Expired                                       // expires_at is past
-	ExpiresSoon                                   // expires_at is within the threshold
-	QuotaNearing                                  // the account has used more of its quota than the threshold
+	NotProbed   = Cause(iota + probe.NumResults) // no probe has ended yet
+	Unconfirmed                                  // one denial, which a second answer has not confirmed yet
+	Stale                                        // the verdict was not confirmed for too long, and no probe failed
+	Expired                                      // expires_at is past
+	ExpiresSoon                                  // expires_at is within the threshold
+	QuotaLow                                     // the account has used more of its quota than the threshold
 )
 
 // causes holds the words of the causes that are not results; the results have their own.
@@ -73,6 +74,11 @@ var causes = map[Cause]struct{ name, meaning, advice string }{
 		"not_probed",
 		"The token has not been probed yet.",
 		"Let Prometheus scrape the exporter, or open /metrics: the exporter probes when it is scraped.",
+	},
+	Unconfirmed: {
+		"unconfirmed",
+		"The API denied the token once; only a second denial in a row counts.",
+		"Wait for the next probe, which confirms the denial or shows that it was a single odd answer.",
 	},
 	Stale: {
 		"stale",
@@ -89,7 +95,7 @@ var causes = map[Cause]struct{ name, meaning, advice string }{
 		"The token expires soon.",
 		"Replace the token before it expires, then update its expires_at.",
 	},
-	QuotaNearing: {
+	QuotaLow: {
 		"quota_nearly_used",
 		"The account has used nearly all of its requests of today (UTC).",
 		"Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC.",
@@ -132,61 +138,69 @@ type Judgement struct {
 
 	// Since is when what SinceWhat names began; zero if that is not known. With OrEarlier it may have begun earlier.
 	Since     time.Time
-	SinceWhat string // "denied", "valid", the name of a result, or "unconfirmed"
+	SinceWhat string // "denied", "valid", "not confirmed", or the name of Cause
 	OrEarlier bool
 }
 
 // Judge returns the state of a token at a time. account is the token's.
 func Judge(token monitor.TokenState, account monitor.AccountState, now time.Time, thresholds Thresholds) Judgement {
 	j := Judgement{Notes: notes(token, account, now, thresholds)}
-	undecided := token.Probed && token.Last.Result.Verdict() == probe.VerdictUnknown
+	last, failed := lastCause(token)
 	stale := token.VerdictTime.Before(now.Add(-token.Interval - staleAfter))
 	left := token.ExpiresAt.Sub(now)
 	switch {
 	case token.Verdict == probe.VerdictDenied:
 		j.State, j.Cause = Denied, Cause(token.Reason)
-	case !token.Probed && token.Verdict == probe.VerdictUnknown:
-		j.State, j.Cause = Unknown, NotProbed
-	case token.Verdict == probe.VerdictUnknown,
-		token.Probed && token.Last.Result == probe.NoToken,
-		stale && (undecided || token.Unconfirmed):
-		j.State, j.Cause = Unknown, Cause(token.Last.Result)
+	case token.Verdict == probe.VerdictUnknown, last == Cause(probe.NoToken), stale && failed:
+		j.State, j.Cause = Unknown, last
 	case stale:
 		j.State, j.Cause = Unknown, Stale
 	case !token.ExpiresAt.IsZero() && left <= 0:
 		j.State, j.Cause = Warning, Expired
 	case !token.ExpiresAt.IsZero() && left < thresholds.Expiry:
 		j.State, j.Cause = Warning, ExpiresSoon
-	case quotaNearing(account.Quota, thresholds):
-		j.State, j.Cause = Warning, QuotaNearing
-	case undecided || token.Unconfirmed:
-		j.State, j.Cause = Valid, Cause(token.Last.Result)
+	case QuotaNearlyUsed(account.Quota, thresholds):
+		j.State, j.Cause = Warning, QuotaLow
 	default:
 		j.State, j.Cause = Valid, Cause(probe.Valid)
+		if failed {
+			j.Cause = last
+		}
 	}
 
 	switch {
 	case j.State == Denied:
 		j.Message = token.Message
+	case failed && j.Cause == last:
+		j.Message = token.Last.Message
+	}
+	switch {
+	case j.State == Denied:
 		j.Since, j.SinceWhat, j.OrEarlier = token.VerdictSince, "denied", token.SinceStart
-	case j.State == Unknown && j.Cause == Stale:
-		j.Since, j.SinceWhat = token.VerdictTime, "unconfirmed"
+	case j.Cause == Stale:
+		j.Since, j.SinceWhat = token.VerdictTime, "not confirmed"
 	case j.State == Unknown:
-		if token.Probed {
-			j.Message = token.Last.Message
-		}
 		j.Since, j.SinceWhat = token.ResultSince, j.Cause.String()
 	default:
-		if int(j.Cause) < probe.NumResults && j.Cause != Cause(probe.Valid) {
-			j.Message = token.Last.Message
-		}
 		j.Since, j.SinceWhat, j.OrEarlier = token.VerdictSince, "valid", token.SinceStart
 	}
 	return j
 }
 
-// quotaNearing reports whether more of the quota is used than the threshold. It is false until the API has reported both
-// numbers.
-func quotaNearing(quota probe.Quota, thresholds Thresholds) bool {
+// lastCause returns what the last probe shows, and whether that leaves the verdict in doubt.
+func lastCause(token monitor.TokenState) (cause Cause, failed bool) {
+	switch {
+	case !token.Probed:
+		return NotProbed, false
+	case token.Unconfirmed:
+		return Unconfirmed, true
+	default:
+		return Cause(token.Last.Result), token.Last.Result.Verdict() == probe.VerdictUnknown
+	}
+}
+
+// QuotaNearlyUsed reports whether more of the quota is used than the threshold. It is false until the API has reported
+// both numbers.
+func QuotaNearlyUsed(quota probe.Quota, thresholds Thresholds) bool {
 	return quota.LimitOK && quota.UsedOK && float64(quota.Used) > thresholds.Quota*float64(quota.Limit)
 }
