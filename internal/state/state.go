@@ -31,6 +31,7 @@ type Token struct {
 	ResultSince time.Time   `json:"result_since,omitzero"`
 	Begun       time.Time   `json:"begun,omitzero"`   // when the last request was permitted
 	Urgent      []time.Time `json:"urgent,omitempty"` // recent urgent probes, oldest first
+	Spread      bool        `json:"spread,omitempty"` // to be probed next, because of another token's denial
 }
 
 // Probe is the outcome of a probe.
@@ -45,14 +46,16 @@ type Probe struct {
 
 // Account is what is kept of one account.
 type Account struct {
-	Name       string    `json:"name"`
-	Limit      int64     `json:"limit,omitempty"` // as last reported; 0 if never
-	Used       int64     `json:"used"`            // as last reported; -1 if never
-	QuotaTime  time.Time `json:"quota_time,omitzero"`
-	Bins       []Bin     `json:"bins,omitempty"` // requests of the last 24 hours
-	Pace       time.Time `json:"pace,omitzero"`  // GCRA's theoretical arrival time
-	HoldReason string    `json:"hold_reason,omitempty"`
-	HoldUntil  time.Time `json:"hold_until,omitzero"`
+	Name       string        `json:"name"`
+	Limit      int64         `json:"limit,omitempty"` // requests per UTC day, as last reported; 0 if never
+	Used       int64         `json:"used"`            // requests of Day, as last reported; -1 if never
+	Day        int64         `json:"day,omitempty"`   // UTC day by the API's clock, as days since 1970
+	Skew       time.Duration `json:"skew,omitempty"`  // the API's clock less ours
+	Bins       []Bin         `json:"bins,omitempty"`  // requests of the last 24 hours
+	Full       time.Time     `json:"full,omitzero"`   // when the bucket of permits will be full
+	Last       time.Time     `json:"last,omitzero"`   // last permit
+	HoldReason string        `json:"hold_reason,omitempty"`
+	HoldUntil  time.Time     `json:"hold_until,omitzero"`
 }
 
 // Bin counts the requests of a short span of time.

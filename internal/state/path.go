@@ -1,0 +1,57 @@
+package state
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// systemDir is where the packages and the image keep state.
+const systemDir = "/var/lib/appfigures_exporter"
+
+// DefaultPath returns where the state of a configuration is kept: in the first directory of $STATE_DIRECTORY, which
+// systemd sets; else in /var/lib/appfigures_exporter if that can be written; else in appfigures_exporter under
+// $XDG_STATE_HOME or ~/.local/state, which it creates. The file's name depends on identity, the path of the
+// configuration file, so that two configurations share no file, while check and serve of one configuration do.
+func DefaultPath(identity string, getenv func(string) string) (string, error) {
+	return defaultPath(identity, getenv, systemDir)
+}
+
+func defaultPath(identity string, getenv func(string) string, system string) (string, error) {
+	digest := sha256.Sum256([]byte(identity))
+	name := fmt.Sprintf("state-%x.json", digest[:4])
+	if dir, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return filepath.Join(dir, name), nil // whether it can be written, Open reports
+	}
+	if writable(system) == nil {
+		return filepath.Join(system, name), nil
+	}
+	home := getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(home) { // as the specification demands
+		if home = getenv("HOME"); home == "" {
+			return "", fmt.Errorf("%s cannot be written, and neither $XDG_STATE_HOME nor $HOME is set", system)
+		}
+		home = filepath.Join(home, ".local", "state")
+	}
+	dir := filepath.Join(home, "appfigures_exporter")
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = writable(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("neither %s nor %s can be written: %w", system, dir, explain(err))
+	}
+	return filepath.Join(dir, name), nil
+}
+
+// writable returns an error unless files can be created in dir.
+func writable(dir string) error {
+	file, err := os.CreateTemp(dir, ".test*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
