@@ -1,0 +1,321 @@
+package monitor
+
+import (
+	"math"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// The rules of pacing. The API allows an account a number of requests per UTC day, for all its tokens and programs
+// together; probes must leave most of them to the programs. Every probe of an account passes its pacer:
+//
+//   - Limit. The account's limit is what the API last reported, or assumed_daily_limit. No probe is made that the last
+//     report, with the requests made since, shows to be over the limit, and none during a hold (420, 429).
+//   - Reserve. When less than reserve of the limit is left, one probe is made per hour.
+//   - Budget. In any 24 hours, probes use at most quota_share of the limit: a sliding count in bins of ten minutes.
+//     The last twentieth of it is kept for urgent probes.
+//   - Pace. A routine probe takes a permit from a bucket that holds a twentieth of the budget and gains nine tenths
+//     in 24 hours (the generic cell rate algorithm, GCRA: one timestamp). An urgent probe does not wait for a
+//     permit, but takes one, so that routine probes wait for it.
+//
+// A pacer reads no clock and holds no lock. Its methods take now, which must not step: see [instant]. Holds and the
+// API's day are in wall-clock time.
+type pacer struct {
+	share, reserve float64 // of the limit
+	assumed        int64   // limit until one is reported
+
+	report   report
+	inFlight int64 // probes under way
+	uncount  int64 // probes completed since the last report, which the report may lack
+
+	heardOn int64 // the API's day on which a probe last completed, as days since 1970
+
+	window window    // requests of the last 24 hours
+	full   time.Time // when the bucket will be full; GCRA's theoretical arrival time less the bucket's size
+	last   time.Time // last permit
+
+	heldUntil  time.Time // wall clock; zero before the first hold; kept after its end
+	heldReason HoldReason
+}
+
+// report is what the API last reported about an account's quota.
+type report struct {
+	limit int64 // requests per UTC day; 0 if never reported
+	used  int64 // requests of the day, by all programs; -1 if never reported
+	day   int64 // the API's day of used, as days since 1970
+	skew  time.Duration
+}
+
+// instant is one moment on two clocks. Pacing goes by the steady one, which a step of the wall clock, in either
+// direction, does not make a day longer or shorter. People, the API's day and holds go by the wall clock.
+type instant struct{ wall, steady time.Time }
+
+const (
+	day = 24 * time.Hour
+	// defaultHold is how long a 429 without Retry-After stops an account's probes.
+	defaultHold = 15 * time.Minute
+	// reserveInterval is the time between two probes of an account whose limit is nearly used up.
+	reserveInterval = time.Hour
+	// maxSkew is how far the API's Date header may be from our clock to be believed.
+	maxSkew = time.Hour
+)
+
+// urgency orders the tokens that wait for a probe. Only routine probes wait for a permit.
+type urgency uint8
+
+const (
+	confirmation urgency = iota // of a denial
+	newSecret                   // the secret differs from the one last probed, or can be read again
+	firstProbe                  // no verdict yet; at most half the budget of them at once
+	spread                      // another token of the account has turned denied
+	routine
+)
+
+func newPacer(settings config.Pacing, now time.Time) pacer {
+	p := pacer{report: report{used: -1}}
+	p.configure(settings, now)
+	p.full = now.Add(time.Duration(p.capacity()) * p.interval()) // the bucket starts empty
+	return p
+}
+
+// configure takes over the settings of a new configuration.
+func (p *pacer) configure(settings config.Pacing, now time.Time) {
+	p.rescale(now, func() {
+		p.share, p.reserve, p.assumed = settings.QuotaShare, settings.Reserve, settings.AssumedDailyLimit
+	})
+}
+
+// rescale makes a change that may change the pace and keeps the bucket's level, in permits of its size.
+func (p *pacer) rescale(now time.Time, change func()) {
+	before := p.interval()
+	change()
+	if missing := p.full.Sub(now); missing > 0 && before > 0 {
+		p.full = now.Add(time.Duration(float64(missing) * float64(p.interval()) / float64(before)))
+	}
+}
+
+// limit returns how many requests per UTC day the account may make.
+func (p *pacer) limit() int64 {
+	if p.report.limit > 0 {
+		return p.report.limit
+	}
+	return p.assumed
+}
+
+// budget returns how many requests probes may use in any 24 hours.
+func (p *pacer) budget() int64 {
+	const rounding = 1e-9 // 0.29 × 100 is 28.999999999999996 in binary
+	return int64(math.Floor(p.share*float64(p.limit()) + rounding))
+}
+
+// capacity returns how many permits the bucket holds: a twentieth of the budget.
+func (p *pacer) capacity() int64 { return max(1, p.budget()/20) }
+
+// urgentBudget returns the part of the budget that only urgent probes may use: another twentieth.
+func (p *pacer) urgentBudget() int64 {
+	if p.budget() < 2 {
+		return 0
+	}
+	return p.capacity()
+}
+
+// refill returns how many permits the bucket gains in 24 hours. With a full bucket that is all that is left of the
+// budget.
+func (p *pacer) refill() int64 { return max(1, p.budget()-p.capacity()-p.urgentBudget()) }
+
+// interval returns the time in which the bucket gains one permit.
+func (p *pacer) interval() time.Duration { return day / time.Duration(p.refill()) }
+
+// permits returns how many permits the bucket has; negative if urgent probes have overdrawn it.
+func (p *pacer) permits(now time.Time) float64 {
+	missing := max(0, p.full.Sub(now))
+	return float64(p.capacity()) - float64(missing)/float64(p.interval())
+}
+
+// debt returns how long the bucket stays empty because urgent probes have overdrawn it.
+func (p *pacer) debt(now time.Time) time.Duration {
+	return max(0, p.full.Sub(now)-time.Duration(p.capacity())*p.interval())
+}
+
+// apiDay returns the API's day at wall, as days since 1970.
+func (p *pacer) apiDay(wall time.Time) int64 { return dayOf(wall.Add(p.report.skew)) }
+
+// reset returns when the API's day ends, on our clock.
+func (p *pacer) reset(wall time.Time) time.Time {
+	return time.Unix((p.apiDay(wall)+1)*int64(day/time.Second), 0).UTC().Add(-p.report.skew)
+}
+
+// usedToday returns how many requests the account has used on the API's day, and whether the API has reported that
+// today. Probes that the report does not include are added.
+func (p *pacer) usedToday(wall time.Time) (used int64, known bool) {
+	if p.report.used < 0 || p.report.day != p.apiDay(wall) {
+		return 0, false
+	}
+	return p.report.used + p.inFlight + p.uncount, true
+}
+
+// held returns why no probe, or one per hour, is made at now, and until when.
+func (p *pacer) held(now instant) (HoldReason, time.Time) {
+	// No hold is longer than a day: a longer one means that the wall clock was set back.
+	if now.wall.Before(p.heldUntil) && p.heldUntil.Sub(now.wall) <= day {
+		return p.heldReason, p.heldUntil
+	}
+	used, known := p.usedToday(now.wall)
+	switch limit := p.limit(); {
+	case !known:
+		return NotHeld, time.Time{}
+	case used >= limit:
+		return DailyLimit, p.reset(now.wall)
+	case float64(limit-used) < p.reserve*float64(limit):
+		return Reserve, p.reset(now.wall)
+	}
+	return NotHeld, time.Time{}
+}
+
+// alone reports whether a probe must wait until the one under way has ended: while the account's use today is not
+// known, its probes go one at a time until one has completed.
+func (p *pacer) alone(wall time.Time) bool {
+	_, known := p.usedToday(wall)
+	return !known && p.inFlight > 0 && p.heardOn != p.apiDay(wall)
+}
+
+// allow reports whether a probe may be made at now, and if not, why. reserved is the number of permits that are
+// reserved for tokens that have waited longer.
+func (p *pacer) allow(now instant, u urgency, reserved int) (SkipReason, bool) {
+	p.window.advance(now.steady)
+	switch reason, _ := p.held(now); {
+	case reason == DailyLimit || reason == SlowDown:
+		return SkipRateLimited, false
+	case reason == Reserve && now.steady.Sub(p.last) < reserveInterval:
+		return SkipReserve, false
+	}
+	used := p.window.total
+	ok := used < p.budget()
+	switch u {
+	case confirmation, newSecret:
+	case firstProbe:
+		ok = ok && used < max(1, p.budget()/2) || p.allowRoutine(now.steady, used, reserved)
+	case spread:
+		ok = used+int64(reserved) < p.budget()-p.urgentBudget() // a denial that it finds costs a confirmation
+	case routine:
+		ok = p.allowRoutine(now.steady, used, reserved)
+	}
+	return SkipBudget, ok
+}
+
+func (p *pacer) allowRoutine(now time.Time, used int64, reserved int) bool {
+	const rounding = 1e-6 // a permit that is due to the nanosecond
+	return used < p.budget()-p.urgentBudget() && p.permits(now)+rounding >= float64(1+reserved)
+}
+
+// take counts a probe that is permitted at now.
+func (p *pacer) take(now time.Time) {
+	p.window.add(now, 1)
+	if p.full.Before(now) {
+		p.full = now
+	}
+	p.full = p.full.Add(p.interval())
+	p.last = now
+	p.inFlight++
+}
+
+// complete ends, at now, a probe that was permitted at then. One that was not sent is given back.
+func (p *pacer) complete(now instant, then time.Time, sent bool) {
+	p.inFlight--
+	p.heardOn = p.apiDay(now.wall)
+	if sent {
+		p.uncount++
+		return
+	}
+	p.window.add(then, -1)
+	p.full = p.full.Add(-p.interval())
+}
+
+// learn takes over what an answer reported about the quota, after complete.
+func (p *pacer) learn(now instant, outcome probe.Outcome) {
+	if skew := outcome.ServerTime.Sub(now.wall).Round(time.Second); !outcome.ServerTime.IsZero() && skew.Abs() <= maxSkew {
+		p.report.skew = skew
+	}
+	quota := outcome.Quota
+	if quota.LimitOK && quota.Limit != p.report.limit {
+		p.rescale(now.steady, func() { p.report.limit = quota.Limit })
+	}
+	if !quota.UsedOK {
+		return
+	}
+	today := p.apiDay(now.wall)
+	if today != p.report.day || quota.Used >= p.report.used { // answers can overtake each other
+		p.report.used, p.report.day, p.uncount = quota.Used, today, 0
+	}
+}
+
+// hold stops all probes for as long as an answer demanded. It reports whether that is a new hold.
+func (p *pacer) hold(now instant, throttle probe.Throttle) bool {
+	reason, length := SlowDown, defaultHold
+	switch throttle.Kind {
+	case probe.NotThrottled:
+		return false
+	case probe.DailyLimit:
+		reason, length = DailyLimit, p.reset(now.wall).Sub(now.wall)
+	case probe.SlowDown:
+	}
+	if throttle.RetryAfterOK {
+		length = throttle.RetryAfter
+	}
+	current, _ := p.held(now)
+	until := now.wall.Add(length)
+	if !until.After(now.wall) {
+		return false
+	}
+	fresh := current != DailyLimit && current != SlowDown
+	if fresh || until.After(p.heldUntil) {
+		p.heldUntil, p.heldReason = until, reason
+	}
+	return fresh
+}
+
+// next returns when the n-th routine probe from now on (counted from 1), or an urgent one (0), can be made, as far as is
+// known at now, in wall-clock time.
+func (p *pacer) next(now instant, n int) time.Time {
+	due := p.window.fallsBelow(now.steady, p.budget())
+	if n > 0 {
+		// The n-th permit is there when the bucket lacks no more than the others.
+		due = later(now.steady, p.full.Add(-time.Duration(p.capacity()-int64(n))*p.interval()))
+		due = later(due, p.window.fallsBelow(now.steady, p.budget()-p.urgentBudget()-int64(n)+1))
+	}
+	due = now.wall.Add(due.Sub(now.steady))
+	switch reason, until := p.held(now); reason {
+	case DailyLimit, SlowDown:
+		due = later(due, until)
+	case Reserve:
+		hourly := now.wall.Add(p.last.Add(time.Duration(n) * reserveInterval).Sub(now.steady))
+		due = later(due, earlier(hourly, until))
+	case NotHeld:
+	}
+	return due
+}
+
+// idle reports whether the pacer knows nothing that a new one would not.
+func (p *pacer) idle(now instant) bool {
+	p.window.advance(now.steady)
+	reason, _ := p.held(now)
+	return reason == NotHeld && p.window.total == 0 && p.inFlight == 0
+}
+
+func dayOf(t time.Time) int64 { return int64(math.Floor(float64(t.Unix()) / day.Seconds())) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,249 @@
+package monitor
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
+)
+
+// saver writes the state on request, one write at a time. Requests that come during a write share the next one.
+type saver struct {
+	mu      sync.Mutex    // guards the fields below
+	next    chan struct{} // closed after the next write; nil if nobody waits for one
+	writing bool
+}
+
+// flush returns when write has been called after flush was, by this goroutine or another.
+func (s *saver) flush(write func()) {
+	s.mu.Lock()
+	if s.next == nil {
+		s.next = make(chan struct{})
+	}
+	next, idle := s.next, !s.writing
+	s.writing = true
+	s.mu.Unlock()
+	if idle {
+		go s.run(write)
+	}
+	<-next
+}
+
+func (s *saver) run(write func()) {
+	for {
+		s.mu.Lock()
+		next := s.next
+		s.next = nil
+		s.writing = next != nil
+		s.mu.Unlock()
+		if next == nil {
+			return
+		}
+		write()
+		close(next)
+	}
+}
+
+// persist returns when all that has changed so far is in the state file, or could not be written.
+func (m *Monitor) persist() {
+	if m.store == nil {
+		return
+	}
+	m.mu.Lock()
+	dirty := m.dirty || m.saving
+	m.mu.Unlock()
+	if dirty {
+		m.saver.flush(m.save)
+	}
+}
+
+// save writes the state once.
+func (m *Monitor) save() {
+	m.mu.Lock()
+	now := m.clock()
+	content := m.contentLocked(now)
+	m.dirty, m.saving = false, true
+	m.mu.Unlock()
+	err := m.store.Save(content)
+	m.mu.Lock()
+	defer m.unlock()
+	m.saving = false
+	switch {
+	case err == nil:
+		if m.stateFile.failing {
+			m.logLocked(slog.LevelInfo, "Saving the state works again")
+		}
+		m.stateFile.failing, m.stateFile.Saved = false, now.wall
+	default:
+		m.dirty = true
+		if !m.stateFile.failing {
+			m.logLocked(slog.LevelError, "Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+		}
+		m.stateFile.failing = true
+		m.stateFile.Errors++
+	}
+}
+
+// contentLocked returns the state as it is saved. Steady times are saved in wall-clock time.
+func (m *Monitor) contentLocked(now instant) state.State {
+	wall := func(steady time.Time) time.Time {
+		if steady.IsZero() {
+			return steady
+		}
+		return now.wall.Add(steady.Sub(now.steady))
+	}
+	s := state.State{Saved: now.wall, Salt: m.salt}
+	for _, t := range m.tokens {
+		saved := state.Token{
+			Name: t.Name, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
+			Message: t.Message, VerdictTime: t.VerdictTime, VerdictSince: t.VerdictSince, SinceStart: t.SinceStart,
+			ResultSince: t.ResultSince, Begun: wall(t.begun), Spread: t.spread,
+		}
+		if t.Verdict != probe.VerdictUnknown {
+			saved.Verdict, saved.Reason = t.Verdict.String(), t.Reason.String()
+		}
+		if t.Unconfirmed {
+			saved.Unconfirmed = t.pending.String()
+		}
+		for _, at := range t.urgent {
+			saved.Urgent = append(saved.Urgent, wall(at))
+		}
+		if t.Probed {
+			saved.Last = &state.Probe{
+				Result: t.Last.Result.String(), HTTPStatus: t.Last.HTTPStatus, Message: t.Last.Message,
+				Start: t.Last.Start, Duration: t.Last.Duration, Phases: t.Last.Phases[:],
+			}
+		}
+		s.Tokens = append(s.Tokens, saved)
+	}
+	for _, a := range m.sortedAccountsLocked() {
+		p := &a.pacer
+		p.window.advance(now.steady)
+		saved := state.Account{
+			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, Skew: p.report.skew,
+			Full: wall(p.full), Last: wall(p.last), HoldReason: p.heldReason.String(), HoldUntil: p.heldUntil,
+		}
+		if p.report.used >= 0 { // requests that the report lacks are used, too
+			saved.Used += p.uncount + p.inFlight
+		}
+		for _, b := range p.window.bins {
+			saved.Bins = append(saved.Bins, state.Bin{Start: wall(b.start), Count: b.count})
+		}
+		s.Accounts = append(s.Accounts, saved)
+	}
+	return s
+}
+
+// secretDigest returns the digest of the secret that t was last probed with; empty if it was not.
+func (t *token) secretDigest(salt []byte) string {
+	switch {
+	case t.digest != "" || !t.probed:
+		return t.digest
+	case t.digestOf != t.probedWith:
+		t.digestOf, t.cachedDigest = t.probedWith, t.probedWith.Digest(salt)
+	}
+	return t.cachedDigest
+}
+
+// steadyTimes returns a function from saved times to steady ones. A clock that was set back since, or that was ahead
+// when the state was saved, does not shorten a day.
+func (m *Monitor) steadyTimes(s state.State) func(time.Time) time.Time {
+	now := m.clock()
+	age := max(0, now.wall.Sub(s.Saved))
+	return func(saved time.Time) time.Time {
+		if saved.IsZero() {
+			return saved
+		}
+		return earlier(now.steady, now.steady.Add(saved.Sub(s.Saved)-age))
+	}
+}
+
+// restoreAccounts takes over what an earlier process saved about accounts.
+func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
+	now, steady := m.clock(), m.steadyTimes(s)
+	for _, saved := range s.Accounts {
+		if saved.Name == "" || m.accounts[saved.Name] != nil {
+			continue
+		}
+		a := newAccount(saved.Name, settings, now.steady)
+		p := &a.pacer
+		if 0 < saved.Limit && saved.Limit <= maxLimit {
+			p.rescale(now.steady, func() { p.report.limit = saved.Limit })
+		}
+		if 0 <= saved.Used && saved.Used <= maxLimit && saved.Skew.Abs() <= maxSkew {
+			p.report.used, p.report.day, p.report.skew = saved.Used, saved.Day, saved.Skew
+		}
+		for _, b := range saved.Bins {
+			if 0 < b.Count && b.Count <= maxLimit {
+				p.window.add(steady(b.Start), b.Count)
+			}
+		}
+		if !saved.Full.IsZero() {
+			left := min(max(0, saved.Full.Sub(s.Saved)-max(0, now.wall.Sub(s.Saved))), 2*day)
+			p.full = now.steady.Add(left)
+		}
+		p.last = steady(saved.Last)
+		for _, reason := range []HoldReason{DailyLimit, SlowDown} {
+			if saved.HoldReason == reason.String() {
+				p.heldReason, p.heldUntil, a.released = reason, saved.HoldUntil, false
+			}
+		}
+		m.accounts[a.name] = a
+	}
+}
+
+// restoreTokens takes over what an earlier process saved about tokens whose name and source are unchanged. The
+// verdicts of a state from the future are not believed.
+func (m *Monitor) restoreTokens(s state.State) {
+	now, steady := m.clock(), m.steadyTimes(s)
+	if s.Saved.Sub(now.wall) > maxFuture {
+		return
+	}
+	for i := range s.Tokens {
+		t := m.byName[s.Tokens[i].Name]
+		if t != nil && s.Tokens[i].Source == t.sourceDigest {
+			t.restore(&s.Tokens[i], steady, now.wall)
+		}
+	}
+}
+
+const (
+	// maxFuture is how far in the future a state may have been saved to be believed: clocks differ a little.
+	maxFuture = time.Minute
+	// maxLimit bounds counts that are believed.
+	maxLimit = 1_000_000_000
+)
+
+// restore takes over what an earlier process knew about t. What it does not understand is left out.
+func (t *token) restore(s *state.Token, steady func(time.Time) time.Time, now time.Time) {
+	past := func(at time.Time) time.Time { return earlier(at, now) }
+	if reason, ok := probe.ParseResult(s.Reason); ok && reason.Verdict().String() == s.Verdict {
+		t.Verdict, t.Reason, t.Message, t.SinceStart = reason.Verdict(), reason, s.Message, s.SinceStart
+		t.VerdictTime, t.VerdictSince = past(s.VerdictTime), past(s.VerdictSince)
+	}
+	if pending, ok := probe.ParseResult(s.Unconfirmed); ok && pending.Verdict() == probe.VerdictDenied {
+		t.Unconfirmed, t.pending = true, pending
+	}
+	if s.Last != nil {
+		if result, ok := probe.ParseResult(s.Last.Result); ok {
+			t.Probed, t.ResultSince = true, past(s.ResultSince)
+			t.Last = probe.Outcome{
+				Result: result, HTTPStatus: s.Last.HTTPStatus, Message: s.Last.Message,
+				Start: past(s.Last.Start), Duration: s.Last.Duration,
+			}
+			copy(t.Last.Phases[:], s.Last.Phases)
+		}
+	}
+	if s.Secret != "" {
+		t.probed, t.digest = true, s.Secret
+	}
+	t.begun, t.spread = steady(s.Begun), s.Spread
+	for _, at := range s.Urgent[max(0, len(s.Urgent)-urgentBurst):] {
+		t.urgent = append(t.urgent, steady(at))
+	}
+	slices.SortFunc(t.urgent, time.Time.Compare)
+}

@@ -1,0 +1,396 @@
+package monitor
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+const (
+	// confirmAfter is the time between a first denial and the probe that confirms or clears it.
+	confirmAfter = time.Second
+	// slowShare is the part of the slots, as its reciprocal, that tokens whose last probe timed out may take, so that
+	// they do not keep the others waiting.
+	slowShare = 2
+)
+
+// Scrape probes the named tokens that are due, or all if there are no names, and returns their state. It returns when
+// the probes have ended, at the deadline, or when ctx ends, whatever still hangs. Probes that it started run until
+// they end or their timeout expires; the next scrape shows their results. A zero deadline is none.
+func (m *Monitor) Scrape(ctx context.Context, deadline time.Time, names ...string) Snapshot {
+	var cancel context.CancelFunc = func() {}
+	if !deadline.IsZero() {
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+	}
+	defer cancel()
+	stop := context.AfterFunc(m.ctx, cancel) // Stop ends the scrapes
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.scrape(ctx, names)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	case <-m.ctx.Done():
+	}
+	return m.Snapshot(names...)
+}
+
+// scrape is one scrape: it starts probes until ctx ends, and waits for them as long.
+type scrape struct {
+	m       *Monitor
+	ctx     context.Context // ends when nobody waits for the scrape any more; it ends no probe
+	setup   setup
+	session Session
+	since   uint64         // number of probes started before the scrape
+	probes  sync.WaitGroup // started by this scrape, with their confirmations
+}
+
+// scrape makes the probes of one scrape. It returns when the last of them has ended, or with ctx.
+func (m *Monitor) scrape(ctx context.Context, names []string) {
+	m.mu.Lock()
+	s := &scrape{m: m, ctx: ctx, setup: m.setup, since: m.probes}
+	tokens := m.selectLocked(names)
+	accounts := make(map[*account]map[*token]bool) // the tokens that no other scrape is probing
+	var own []*token
+	for _, t := range tokens {
+		if t.call != nil {
+			continue
+		}
+		if accounts[t.account] == nil {
+			accounts[t.account] = make(map[*token]bool)
+		}
+		accounts[t.account][t] = true
+		own = append(own, t)
+	}
+	m.mu.Unlock()
+	m.readSecrets(own)
+	s.session = s.setup.connect(m.ctx)
+	var starting sync.WaitGroup // each account on its own: one whose first probe hangs does not delay the others
+	for a, wanted := range accounts {
+		starting.Go(func() { s.probeAccount(a, wanted) })
+	}
+	starting.Wait()
+	go func() {
+		s.probes.Wait()
+		s.session.Close()
+	}()
+	for _, t := range tokens { // their probes, whichever scrape started them
+		m.await(ctx, t)
+	}
+	m.persist() // the results that changed no verdict
+}
+
+// probeAccount starts the probes of an account's wanted tokens that are due.
+func (s *scrape) probeAccount(a *account, wanted map[*token]bool) {
+	for {
+		batch, blocker := s.m.plan(s, a, wanted)
+		if len(batch) > 0 {
+			s.m.persist() // a permit is on disk before its request is sent
+		}
+		for _, p := range batch {
+			s.start(p)
+		}
+		if blocker == nil {
+			return
+		}
+		select { // the account's use is not known until its first probe has ended
+		case <-blocker.done:
+		case <-s.ctx.Done(): // the next plan skips the tokens that are left
+		}
+	}
+}
+
+// permit is the right to make one request for a token.
+type permit struct {
+	token   *token
+	account *account
+	call    *call
+	secret  config.Secret
+	at      time.Time // steady
+	slow    bool      // whether the token's last probe timed out
+	changed bool      // whether the secret differs from that of the last request
+	before  history   // to go back to if the request is not sent
+}
+
+// plan decides which of the wanted tokens of an account are probed now, in the order of their urgency, and takes their
+// permits. Tokens whose last probe timed out come last. If the account's use is not known, plan permits one probe and
+// returns the call to wait for before the next plan.
+func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []permit, blocker *call) {
+	m.mu.Lock()
+	defer m.unlock()
+	now := m.clock()
+	m.endHoldLocked(a, now)
+	reserved := 0 // permits that belong to tokens of other scrapes, which have waited longer
+	expected := -1
+	var slow []permit
+	for _, t := range a.inOrder(now.steady) {
+		u := t.urgency(now.steady)
+		if !wanted[t] {
+			if u == routine && t.call == nil && now.steady.Sub(t.skippedAt) < reservationTTL {
+				reserved++
+			}
+			continue
+		}
+		switch {
+		case t.call != nil || t.order > s.since: // another scrape probes it, or has done so since this one began
+			delete(wanted, t)
+			continue
+		case s.ctx.Err() != nil || m.ctx.Err() != nil:
+			t.Skipped[SkipDeadline]++
+			delete(wanted, t)
+			continue
+		case t.secretErr != nil:
+			m.recordLocked(t, probe.Outcome{Result: probe.NoToken, Start: now.wall, Message: t.secretErr.Error()}, now)
+			delete(wanted, t)
+			continue
+		case u == routine && now.steady.Before(t.earliest(s.setup.minInterval)):
+			t.Skipped[SkipMinInterval]++
+			delete(wanted, t)
+			continue
+		}
+		waits := reserved
+		if u == spread {
+			if expected < 0 {
+				expected = a.awaitingConfirmation()
+			}
+			waits = expected
+		}
+		if reason, ok := a.pacer.allow(now, u, waits); !ok {
+			if reason == SkipBudget {
+				t.skippedAt = now.steady
+			}
+			t.Skipped[reason]++
+			delete(wanted, t)
+			continue
+		}
+		if a.pacer.alone(now.wall) {
+			if first := a.underWay(); first != nil {
+				blocker = first
+				break
+			}
+		}
+		p := m.permitLocked(t, u, now)
+		delete(wanted, t)
+		if expected >= 0 {
+			expected++
+		}
+		if p.slow {
+			slow = append(slow, p)
+		} else {
+			batch = append(batch, p)
+		}
+	}
+	return append(batch, slow...), blocker
+}
+
+// underWay returns a call of the account that is under way; nil if there is none.
+func (a *account) underWay() *call {
+	for _, t := range a.tokens {
+		if t.call != nil {
+			return t.call
+		}
+	}
+	return nil
+}
+
+// permitLocked takes a permit for a probe of t.
+func (m *Monitor) permitLocked(t *token, u urgency, now instant) permit {
+	if t.call == nil {
+		t.call = &call{done: make(chan struct{}), begun: now.steady}
+	}
+	p := permit{
+		token: t, account: t.account, call: t.call, secret: t.secret, at: now.steady,
+		slow: t.Probed && t.Last.Result == probe.Timeout, changed: t.secretChanged(), before: t.history,
+	}
+	m.probes++
+	t.order = m.probes
+	t.permit(now.steady, u)
+	t.account.pacer.take(now.steady)
+	m.dirty = true
+	return p
+}
+
+// start waits for a slot and starts the probe. If ctx ends first, the permit is given back.
+func (s *scrape) start(p permit) {
+	slots := s.setup.slots
+	if !slots.acquire(s.ctx, p.slow) {
+		s.m.mu.Lock()
+		defer s.m.unlock()
+		p.token.Skipped[SkipDeadline]++
+		s.m.giveBackLocked(p)
+		p.token.call = nil
+		close(p.call.done)
+		return
+	}
+	s.m.setStarted(p.call)
+	s.probes.Go(func() {
+		defer close(p.call.done)
+		outcome, err := s.session.Probe(s.m.ctx, p.secret)
+		slots.release(p.slow)
+		if s.m.complete(p, outcome, err) {
+			s.confirm(p)
+		}
+		s.m.mu.Lock()
+		defer s.m.mu.Unlock()
+		p.token.call = nil
+	})
+}
+
+// confirm probes again after a first denial, within the same call.
+func (s *scrape) confirm(first permit) {
+	select {
+	case <-time.After(confirmAfter):
+	case <-s.m.ctx.Done():
+		return
+	}
+	m := s.m
+	m.mu.Lock()
+	now := m.clock()
+	u := first.token.urgency(now.steady)
+	_, ok := first.account.pacer.allow(now, u, 0)
+	var second permit
+	if ok = ok && u == confirmation; ok {
+		second = m.permitLocked(first.token, u, now)
+	}
+	m.unlock()
+	if !ok {
+		return
+	}
+	m.persist()
+	if !s.setup.slots.acquire(m.ctx, false) {
+		m.mu.Lock()
+		defer m.unlock()
+		m.giveBackLocked(second)
+		return
+	}
+	m.setStarted(second.call)
+	outcome, err := s.session.Probe(m.ctx, second.secret)
+	s.setup.slots.release(false)
+	m.complete(second, outcome, err)
+}
+
+// complete takes over how a probe ended. It returns when a new verdict is on disk, and reports whether the outcome is
+// a denial that needs confirmation.
+func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm bool) {
+	m.mu.Lock()
+	now := m.clock()
+	if err == nil && !outcome.Sent {
+		m.giveBackLocked(p)
+	} else {
+		p.account.pacer.complete(now, p.at, true)
+	}
+	if err != nil { // canceled: no result
+		m.logLocked(slog.LevelDebug, "Probe canceled", "token", p.token.Name, "err", err)
+		m.unlock()
+		return false
+	}
+	t, a := p.token, p.account
+	if p.changed && outcome.Sent { // what is known is about another secret
+		t.forget()
+	}
+	a.pacer.learn(now, outcome)
+	if a.pacer.hold(now, outcome.Throttle) {
+		a.released = false
+		_, until := a.pacer.held(now)
+		m.logLocked(slog.LevelWarn, "Pausing probes of account: rate limited by the API", "account", a.name,
+			"until", until, "http_status", outcome.HTTPStatus)
+	}
+	if !outcome.CertificateExpiry.IsZero() {
+		m.certificateExpiry = outcome.CertificateExpiry
+	}
+	if outcome.Result.Answered() {
+		a.durations.Observe(outcome.Duration.Seconds())
+	}
+	m.noteUserLocked(t, outcome.User)
+	before := t.TokenState
+	changed := m.recordLocked(t, outcome, now)
+	if changed != newVerdict {
+		m.unlock()
+		return changed == firstDenial
+	}
+	if t.Verdict == probe.VerdictDenied {
+		a.spreadDenial(t, p.call.begun)
+	}
+	t.unsaved = &before
+	m.unlock()
+	m.persist() // a verdict is on disk before it is reported
+	m.mu.Lock()
+	t.unsaved = nil
+	m.mu.Unlock()
+	return false
+}
+
+// setStarted notes that the call makes its request now.
+func (m *Monitor) setStarted(c *call) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c.started = m.clock().steady
+}
+
+// giveBackLocked undoes a permit of which nothing was sent.
+func (m *Monitor) giveBackLocked(p permit) {
+	p.account.pacer.complete(m.clock(), p.at, false)
+	p.token.history = p.before
+	m.dirty = true
+}
+
+// await returns when t has no probe under way, or with ctx.
+func (m *Monitor) await(ctx context.Context, t *token) {
+	m.mu.Lock()
+	c := t.call
+	m.mu.Unlock()
+	if c == nil {
+		return
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+	}
+}
+
+// slots bounds the probes under way at once.
+type slots struct {
+	all  chan struct{} // one element per probe under way
+	slow chan struct{} // of those, the ones of tokens whose last probe timed out
+}
+
+func newSlots(n int) slots {
+	return slots{make(chan struct{}, n), make(chan struct{}, max(1, n/slowShare))}
+}
+
+// acquire waits for a slot. It returns false when ctx ends first.
+func (s slots) acquire(ctx context.Context, slow bool) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	if slow {
+		select {
+		case s.slow <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	select {
+	case s.all <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		if slow {
+			<-s.slow
+		}
+		return false
+	}
+}
+
+func (s slots) release(slow bool) {
+	<-s.all
+	if slow {
+		<-s.slow
+	}
+}

@@ -1,0 +1,91 @@
+package monitor
+
+import (
+	"errors"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+)
+
+const (
+	// readTimeout is how long a source may take to give its secret. A local file takes microseconds.
+	readTimeout = time.Second
+	// maxReads bounds the reads under way at once: each takes a thread for as long as it hangs.
+	maxReads = 1000
+)
+
+// errReadTimeout is the error of a source that hangs.
+var errReadTimeout = errors.New("cannot be read in time; check the file system that it is on")
+
+// reading is a read of a token's source.
+type reading struct {
+	deadline time.Time
+	done     chan struct{} // closed when the fields below are set
+	secret   config.Secret
+	err      error
+}
+
+// readSecrets reads the sources of tokens again, all at the same time, so that the scrape that follows notices a
+// changed secret. A source that hangs is an error until its read ends; it costs one goroutine, however many scrapes
+// meet it.
+func (m *Monitor) readSecrets(tokens []*token) {
+	now := time.Now()
+	readings := make([]*reading, len(tokens))
+	fresh := make(map[*reading]config.Source)
+	m.mu.Lock()
+	for i, t := range tokens {
+		if t.reading == nil {
+			t.reading = &reading{deadline: now.Add(readTimeout), done: make(chan struct{})}
+			fresh[t.reading] = t.Source
+		}
+		readings[i] = t.reading
+	}
+	m.mu.Unlock()
+	go func() {
+		for r, source := range fresh {
+			m.reads <- struct{}{}
+			go func() {
+				r.secret, r.err = source.Read()
+				close(r.done)
+				<-m.reads
+			}()
+		}
+	}()
+	for i, t := range tokens {
+		r := readings[i]
+		timer := time.NewTimer(time.Until(r.deadline))
+		select {
+		case <-r.done:
+		case <-timer.C:
+		}
+		timer.Stop()
+		m.mu.Lock()
+		t.finishReadingLocked(r, m.salt)
+		m.mu.Unlock()
+	}
+}
+
+// finishReadingLocked takes over what r has read, if it has ended.
+func (t *token) finishReadingLocked(r *reading, salt []byte) {
+	select {
+	case <-r.done:
+	default:
+		t.secretErr = errReadTimeout
+		return
+	}
+	if t.reading == r {
+		t.reading = nil
+	}
+	if t.secretErr = r.err; r.err != nil {
+		return
+	}
+	t.secret = r.secret
+	switch {
+	case t.digest == "":
+	case t.digest == r.secret.Digest(salt): // the secret that an earlier process probed with
+		t.probedWith, t.digest = r.secret, ""
+	default: // what an earlier process knew is about another secret
+		t.forget()
+		t.digest = ""
+	}
+}

@@ -1,0 +1,188 @@
+package monitor
+
+import (
+	"slices"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// token is a configured token with all that is known about it.
+type token struct {
+	TokenState
+	unsaved *TokenState // what a snapshot shows until the present verdict is on disk; nil if it is
+
+	account      *account
+	sourceDigest string
+	digestOf     config.Secret // of which cachedDigest is the digest
+	cachedDigest string
+
+	call *call // the probe under way, with its confirmation; nil if there is none
+
+	secret    config.Secret // as last read
+	secretErr error         // why the last attempt to read it failed
+	reading   *reading      // a read under way, which may hang; nil if there is none
+
+	history
+	order   uint64       // of the last probe, among all probes of the monitor
+	digest  string       // of history.secret, if only an earlier process knew it; else empty
+	pending probe.Result // the denial that awaits confirmation, if Unconfirmed
+	user    uint64       // the API's user, as in [probe.Outcome]
+}
+
+// history is what pacing knows about the requests of a token. Its times are steady.
+type history struct {
+	probed     bool          // whether a request was made, with probedWith
+	probedWith config.Secret // the secret of the last request
+	begun      time.Time     // when the last request was permitted
+	skippedAt  time.Time     // when the token was last skipped for want of a permit; zero once it got one
+	urgent     []time.Time   // when the last urgent requests were permitted, oldest first
+	spread     bool          // to be looked at next, because another token of its account has turned denied
+}
+
+// call is a probe under way, and the confirmation that may follow it.
+type call struct {
+	done    chan struct{} // closed at its end
+	begun   time.Time     // steady: when it was permitted
+	started time.Time     // steady: when it got a slot; zero before
+}
+
+const (
+	// urgentBurst is how many urgent probes of one token may follow each other, and urgentInterval the least time in
+	// which it earns another: a token that flaps uses no more than its fair part.
+	urgentBurst    = 3
+	urgentInterval = 20 * time.Minute
+	// reservationTTL is how long a skipped token keeps its turn. It exceeds any sensible scrape interval; a token
+	// that is silent for longer is no longer scraped.
+	reservationTTL = 2 * time.Hour
+)
+
+// urgency returns how urgently t is to be probed at now.
+func (t *token) urgency(now time.Time) urgency {
+	u := routine
+	switch {
+	case t.secretChanged() || t.probed && t.Probed && t.Last.Result == probe.NoToken:
+		u = newSecret
+	case t.Unconfirmed:
+		u = confirmation
+	case !t.probed:
+		return firstProbe
+	case t.Verdict == probe.VerdictUnknown:
+		u = firstProbe // again: the first decided nothing
+	case t.spread:
+		u = spread
+	}
+	if u != routine && t.urgentAt(now).After(now) {
+		return routine
+	}
+	return u
+}
+
+// urgentAt returns when t may next make an urgent probe. An urgent probe is earned in the time of a routine one.
+func (t *token) urgentAt(now time.Time) time.Time {
+	earning := max(urgentInterval, t.account.pace())
+	for len(t.urgent) > 0 && !now.Before(t.urgent[0].Add(earning*urgentBurst)) {
+		t.urgent = t.urgent[1:]
+	}
+	if len(t.urgent) < urgentBurst {
+		return now
+	}
+	return t.urgent[0].Add(earning * urgentBurst)
+}
+
+// secretChanged reports whether the secret differs from that of the last probe.
+func (t *token) secretChanged() bool {
+	return t.probed && t.secretErr == nil && !t.secret.Equal(t.probedWith)
+}
+
+// earliest returns when min_interval permits the next routine probe.
+func (t *token) earliest(minInterval time.Duration) time.Time {
+	if t.begun.IsZero() {
+		return time.Time{}
+	}
+	return t.begun.Add(minInterval)
+}
+
+// permit notes that a request for t was permitted at now.
+func (t *token) permit(now time.Time, u urgency) {
+	if u != routine && t.probed {
+		t.urgent = append(slices.Clip(t.urgent), now) // the slice before may be given back
+	}
+	t.probed, t.probedWith, t.begun = true, t.secret, now
+	t.skippedAt, t.spread = time.Time{}, false
+}
+
+// interval returns how long t waits at most for its next routine probe, counted from its last one, at the present pace.
+func (t *token) interval(now instant, minInterval time.Duration) time.Duration {
+	a := t.account
+	pace := a.pace()
+	if reason, _ := a.pacer.held(now); reason == Reserve {
+		pace = max(pace, time.Duration(len(a.tokens))*reserveInterval)
+	}
+	interval := max(pace, minInterval)
+	if !t.Probed {
+		return interval
+	}
+	// A hold, or permits that urgent probes took in advance, come on top.
+	free := a.lastHold
+	if debt := a.pacer.debt(now.steady); debt > 0 {
+		free = later(free, now.wall.Add(debt))
+	}
+	if free.After(t.Last.Start) {
+		interval = max(interval, free.Sub(t.Last.Start)+pace)
+	}
+	return interval
+}
+
+// forget drops what is known about t, but for its counters.
+func (t *token) forget() {
+	t.TokenState = TokenState{
+		Token: t.Token, Results: t.Results, Skipped: t.Skipped, Created: t.Created,
+	}
+	t.pending, t.user = 0, 0
+}
+
+// change is what an outcome changed about a token.
+type change uint8
+
+const (
+	noChange      change = iota
+	newVerdict           // the verdict, or the reason of a denial
+	firstDenial          // a denial that a second answer must confirm
+	oneOffDenial         // a denial that the next answer did not confirm
+	newIndecision        // another result that decides nothing
+)
+
+// record takes over an outcome that came at wall. The verdict changes only on answers that decide it: to valid on one
+// valid answer, to denied or to another reason on two denials in a row.
+func (t *token) record(outcome probe.Outcome, wall time.Time) change {
+	result, verdict, changed := outcome.Result, outcome.Result.Verdict(), noChange
+	if !t.Probed || result != t.Last.Result {
+		t.ResultSince = wall
+		if verdict == probe.VerdictUnknown {
+			changed = newIndecision
+		}
+	}
+	t.Probed, t.Last = true, outcome
+	if result != probe.NoToken {
+		t.Results[result]++
+	}
+	if verdict == probe.VerdictUnknown {
+		return changed
+	}
+	if result != t.Reason || verdict != t.Verdict {
+		inRow := t.Unconfirmed && (t.Verdict != probe.VerdictDenied || result == t.pending)
+		if verdict == probe.VerdictDenied && !inRow {
+			t.Unconfirmed, t.pending = true, result
+			return firstDenial
+		}
+		t.SinceStart = t.Verdict == probe.VerdictUnknown
+		t.Verdict, t.Reason, t.VerdictSince = verdict, result, wall
+		changed = newVerdict
+	} else if t.Unconfirmed {
+		changed = oneOffDenial
+	}
+	t.Unconfirmed, t.Message, t.VerdictTime = false, outcome.Message, wall
+	return changed
+}

@@ -1,0 +1,44 @@
+package monitor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+)
+
+// maxWait is the time between two probes of a token from which on [Warnings] mentions it.
+const maxWait = time.Hour
+
+// Warnings returns, one line each, which accounts have more tokens than their budget can look at each hour.
+func Warnings(cfg *config.Config) []string {
+	tokens := make(map[string]int)
+	for _, t := range cfg.Tokens {
+		tokens[t.Account]++
+	}
+	var warnings []string
+	for _, account := range slices.Sorted(maps.Keys(tokens)) {
+		n := tokens[account]
+		p := newPacer(cfg.Pacing, time.Time{})
+		if p.budget() == 0 {
+			warnings = append(warnings, fmt.Sprintf("account %q: quota_share %v of %d requests per day leaves none for "+
+				"probes; raise pacing.quota_share", account, p.share, p.limit()))
+			continue
+		}
+		wait := time.Duration(n) * p.interval()
+		if wait <= maxWait {
+			continue
+		}
+		remedy := "watch fewer tokens, or name the accounts that they really belong to"
+		// Nine tenths of the share are routine probes.
+		if share := float64(n) * float64(day/maxWait) / 0.9 / float64(p.limit()); share <= 1 {
+			remedy = fmt.Sprintf("raise pacing.quota_share to %.2f for an hour, ", share+0.005) + remedy
+		}
+		warnings = append(warnings, fmt.Sprintf("account %q: %d tokens share %d probes per day (quota_share %v of %d "+
+			"requests), so each is probed only every %s; %s",
+			account, n, p.refill(), p.share, p.limit(), wait.Round(time.Minute), remedy))
+	}
+	return warnings
+}
