@@ -12,20 +12,19 @@ import (
 
 // account is an Appfigures account: the tokens that share one quota.
 type account struct {
-	name       string
-	tokens     []*token // configured, in order
-	pacer      pacer
-	durations  prometheus.Histogram // of the probes that the API answered
-	lastHold   time.Time            // wall clock: until when probes were last known to be held
-	sameUserAs []string             // accounts whose tokens belong to the same user of the API, sorted
-	released   bool                 // whether the end of the last hold was logged
+	name         string
+	tokens       []*token // configured, in order
+	pacer        pacer
+	durations    prometheus.Histogram // of the probes that the API answered
+	delayedUntil time.Time            // wall clock: until when routine probes wait, or waited, for longer than their pace
+	sameUserAs   []string             // accounts whose tokens belong to the same user of the API, sorted
+	held         bool                 // whether a 420, a 429 or the limit stopped the probes when it was last looked at
 }
 
 func newAccount(name string, settings config.Pacing, now time.Time) *account {
 	return &account{
-		name:     name,
-		pacer:    newPacer(settings, now),
-		released: true,
+		name:  name,
+		pacer: newPacer(settings, now),
 		durations: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:                            "durations", // the collector gives the metric its name
 			Buckets:                         []float64{.05, .1, .2, .3, .5, .75, 1, 2, 3, 5, 10, 30},

@@ -19,8 +19,9 @@ var midnight = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // fakeAPI answers probes in virtual time. answer is called once per probe with the token's text, one call at a time.
 type fakeAPI struct {
 	answer  func(token string) probe.Outcome
-	delay   func(token string) time.Duration // nil: none
-	timeout time.Duration                    // of a probe; 0: 10 s
+	delay   func(token string) time.Duration    // nil: none
+	timeout time.Duration                       // of a probe; 0: 10 s
+	arrived func(token string, o probe.Outcome) // nil, or called when an answer has arrived, one call at a time
 
 	mu       sync.Mutex
 	requests []request
@@ -73,6 +74,11 @@ func (s session) Probe(ctx context.Context, secret config.Secret) (probe.Outcome
 		outcome = probe.Outcome{Result: probe.Timeout, Sent: true}
 	}
 	outcome.Start, outcome.Duration = start, time.Since(start)
+	if s.api.arrived != nil {
+		s.api.mu.Lock()
+		defer s.api.mu.Unlock()
+		s.api.arrived(token, outcome)
+	}
 	return outcome, nil
 }
 

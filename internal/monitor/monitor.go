@@ -159,7 +159,6 @@ func (m *Monitor) Reload(cfg *config.Config) {
 	}
 	for _, a := range m.accounts {
 		a.tokens, a.sameUserAs = nil, nil
-		a.pacer.configure(cfg.Pacing, now.steady)
 	}
 	tokens := make([]*token, 0, len(cfg.Tokens))
 	byName := make(map[string]*token, len(cfg.Tokens))
@@ -177,6 +176,9 @@ func (m *Monitor) Reload(cfg *config.Config) {
 		a.tokens = append(a.tokens, t)
 		tokens = append(tokens, t)
 		byName[configured.Name] = t
+	}
+	for _, a := range m.accounts {
+		a.pacer.configure(cfg.Pacing, len(a.tokens), now.steady)
 	}
 	m.tokens, m.byName, m.dirty = tokens, byName, true
 	m.users = make(map[uint64][]*account) // learned again: the grouping may be right now
@@ -213,7 +215,7 @@ func (m *Monitor) Snapshot(names ...string) Snapshot {
 	for i, t := range tokens {
 		a := t.account
 		if forecasts[a] == nil {
-			m.endHoldLocked(a, now)
+			m.noteDelayLocked(a, now)
 			forecasts[a] = a.forecast(now, m.setup.minInterval)
 			snapshot.Accounts = append(snapshot.Accounts, a.state(now))
 		}
@@ -251,17 +253,18 @@ func (m *Monitor) sortedAccountsLocked() []*account {
 	return accounts
 }
 
-// endHoldLocked notes how long an account is held, and logs the end of a hold.
-func (m *Monitor) endHoldLocked(a *account, now instant) {
-	switch reason, until := a.pacer.held(now); reason {
-	case DailyLimit, SlowDown:
-		a.lastHold, a.released = until, false
-	case Reserve, NotHeld:
-		if !a.released {
-			m.logLocked(slog.LevelInfo, "Resuming probes of account", "account", a.name)
-		}
-		a.released = true
+// noteDelayLocked notes until when the account's routine probes wait for longer than their pace, and logs the end of a
+// hold.
+func (m *Monitor) noteDelayLocked(a *account, now instant) {
+	if next := a.pacer.next(now, 1); next.Sub(now.wall) > a.pacer.interval() {
+		a.delayedUntil = next
 	}
+	reason, _ := a.pacer.held(now)
+	held := reason == DailyLimit || reason == SlowDown
+	if a.held && !held {
+		m.logLocked(slog.LevelInfo, "Resuming probes of account", "account", a.name)
+	}
+	a.held = held
 }
 
 // recordLocked takes over an outcome of t, and logs what it changed. Good news of a first probe is not worth a line.

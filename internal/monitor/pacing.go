@@ -15,16 +15,18 @@ import (
 //     report, with the requests made since, shows to be over the limit, and none during a hold (420, 429).
 //   - Reserve. When less than reserve of the limit is left, one probe is made per hour.
 //   - Budget. In any 24 hours, probes use at most quota_share of the limit: a sliding count in bins of ten minutes.
-//     The last twentieth of it is kept for urgent probes.
-//   - Pace. A routine probe takes a permit from a bucket that holds a twentieth of the budget and gains nine tenths
-//     in 24 hours (the generic cell rate algorithm, GCRA: one timestamp). An urgent probe does not wait for a
-//     permit, but takes one, so that routine probes wait for it.
+//     A part of it is kept for urgent probes: two requests per token, so that what denies all of them is soon known of
+//     all; at least a twentieth of the budget, at most a quarter.
+//   - Pace. A routine probe takes a permit from a bucket that holds a twentieth of the budget and gains the rest in 24
+//     hours (the generic cell rate algorithm, GCRA: one timestamp). An urgent probe does not wait for a permit, but
+//     takes one, so that routine probes wait for it.
 //
 // A pacer reads no clock and holds no lock. Its methods take now, which must not step: see [instant]. Holds and the
 // API's day are in wall-clock time.
 type pacer struct {
 	share, reserve float64 // of the limit
 	assumed        int64   // limit until one is reported
+	tokens         int     // of the account
 
 	report   report
 	inFlight int64 // probes under way
@@ -58,7 +60,7 @@ const (
 	defaultHold = 15 * time.Minute
 	// reserveInterval is the time between two probes of an account whose limit is nearly used up.
 	reserveInterval = time.Hour
-	// maxSkew is how far the API's Date header may be from our clock to be believed.
+	// maxSkew is how far the clock of the API, or of a saved state, may be from ours to be believed.
 	maxSkew = time.Hour
 )
 
@@ -75,15 +77,16 @@ const (
 
 func newPacer(settings config.Pacing, now time.Time) pacer {
 	p := pacer{report: report{used: -1}}
-	p.configure(settings, now)
+	p.configure(settings, 0, now)
 	p.full = now.Add(time.Duration(p.capacity()) * p.interval()) // the bucket starts empty
 	return p
 }
 
-// configure takes over the settings of a new configuration.
-func (p *pacer) configure(settings config.Pacing, now time.Time) {
+// configure takes over the settings and the number of tokens of a new configuration.
+func (p *pacer) configure(settings config.Pacing, tokens int, now time.Time) {
 	p.rescale(now, func() {
 		p.share, p.reserve, p.assumed = settings.QuotaShare, settings.Reserve, settings.AssumedDailyLimit
+		p.tokens = tokens
 	})
 }
 
@@ -113,12 +116,12 @@ func (p *pacer) budget() int64 {
 // capacity returns how many permits the bucket holds: a twentieth of the budget.
 func (p *pacer) capacity() int64 { return max(1, p.budget()/20) }
 
-// urgentBudget returns the part of the budget that only urgent probes may use: another twentieth.
+// urgentBudget returns the part of the budget that only urgent probes may use.
 func (p *pacer) urgentBudget() int64 {
 	if p.budget() < 2 {
 		return 0
 	}
-	return p.capacity()
+	return max(p.capacity(), min(2*int64(p.tokens), p.budget()/4))
 }
 
 // refill returns how many permits the bucket gains in 24 hours. With a full bucket that is all that is left of the
@@ -132,11 +135,6 @@ func (p *pacer) interval() time.Duration { return day / time.Duration(p.refill()
 func (p *pacer) permits(now time.Time) float64 {
 	missing := max(0, p.full.Sub(now))
 	return float64(p.capacity()) - float64(missing)/float64(p.interval())
-}
-
-// debt returns how long the bucket stays empty because urgent probes have overdrawn it.
-func (p *pacer) debt(now time.Time) time.Duration {
-	return max(0, p.full.Sub(now)-time.Duration(p.capacity())*p.interval())
 }
 
 // apiDay returns the API's day at wall, as days since 1970.
@@ -198,7 +196,7 @@ func (p *pacer) allow(now instant, u urgency, reserved int) (SkipReason, bool) {
 	case firstProbe:
 		ok = ok && used < max(1, p.budget()/2) || p.allowRoutine(now.steady, used, reserved)
 	case spread:
-		ok = used+int64(reserved) < p.budget()-p.urgentBudget() // a denial that it finds costs a confirmation
+		ok = used+int64(reserved) < p.budget() // a denial that it finds costs a confirmation
 	case routine:
 		ok = p.allowRoutine(now.steady, used, reserved)
 	}

@@ -189,7 +189,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		p.last = steady(saved.Last)
 		for _, reason := range []HoldReason{DailyLimit, SlowDown} {
 			if saved.HoldReason == reason.String() {
-				p.heldReason, p.heldUntil, a.released = reason, saved.HoldUntil, false
+				p.heldReason, p.heldUntil = reason, saved.HoldUntil
 			}
 		}
 		m.accounts[a.name] = a
@@ -200,7 +200,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 // verdicts of a state from the future are not believed.
 func (m *Monitor) restoreTokens(s state.State) {
 	now, steady := m.clock(), m.steadyTimes(s)
-	if s.Saved.Sub(now.wall) > maxFuture {
+	if s.Saved.Sub(now.wall) > maxSkew {
 		return
 	}
 	for i := range s.Tokens {
@@ -211,12 +211,8 @@ func (m *Monitor) restoreTokens(s state.State) {
 	}
 }
 
-const (
-	// maxFuture is how far in the future a state may have been saved to be believed: clocks differ a little.
-	maxFuture = time.Minute
-	// maxLimit bounds counts that are believed.
-	maxLimit = 1_000_000_000
-)
+// maxLimit bounds counts that are believed.
+const maxLimit = 1_000_000_000
 
 // restore takes over what an earlier process knew about t. What it does not understand is left out.
 func (t *token) restore(s *state.Token, steady func(time.Time) time.Time, now time.Time) {

@@ -126,7 +126,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 	m.mu.Lock()
 	defer m.unlock()
 	now := m.clock()
-	m.endHoldLocked(a, now)
+	m.noteDelayLocked(a, now)
 	reserved := 0 // permits that belong to tokens of other scrapes, which have waited longer
 	expected := -1
 	var slow []permit
@@ -292,12 +292,12 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 		return false
 	}
 	t, a := p.token, p.account
-	if p.changed && outcome.Sent { // what is known is about another secret
-		t.forget()
+	if outcome.Sent {
+		t.sent(p.secret, p.changed)
 	}
 	a.pacer.learn(now, outcome)
 	if a.pacer.hold(now, outcome.Throttle) {
-		a.released = false
+		a.held = true
 		_, until := a.pacer.held(now)
 		m.logLocked(slog.LevelWarn, "Pausing probes of account: rate limited by the API", "account", a.name,
 			"until", until, "http_status", outcome.HTTPStatus)
@@ -311,12 +311,12 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 	m.noteUserLocked(t, outcome.User)
 	before := t.TokenState
 	changed := m.recordLocked(t, outcome, now)
-	if changed != newVerdict {
+	if changed == newVerdict && t.Verdict == probe.VerdictDenied {
+		a.spreadDenial(t, p.call.begun)
+	}
+	if changed != newVerdict && changed != oneOffDenial && !p.changed {
 		m.unlock()
 		return changed == firstDenial
-	}
-	if t.Verdict == probe.VerdictDenied {
-		a.spreadDenial(t, p.call.begun)
 	}
 	t.unsaved = &before
 	m.unlock()
@@ -324,7 +324,7 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 	m.mu.Lock()
 	t.unsaved = nil
 	m.mu.Unlock()
-	return false
+	return changed == firstDenial
 }
 
 // setStarted notes that the call makes its request now.

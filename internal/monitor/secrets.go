@@ -70,22 +70,17 @@ func (t *token) finishReadingLocked(r *reading, salt []byte) {
 	select {
 	case <-r.done:
 	default:
-		t.secretErr = errReadTimeout
+		t.hasSecret, t.secretErr = false, errReadTimeout
 		return
 	}
 	if t.reading == r {
 		t.reading = nil
 	}
-	if t.secretErr = r.err; r.err != nil {
+	if t.hasSecret, t.secretErr = r.err == nil, r.err; !t.hasSecret {
 		return
 	}
 	t.secret = r.secret
-	switch {
-	case t.digest == "":
-	case t.digest == r.secret.Digest(salt): // the secret that an earlier process probed with
-		t.probedWith, t.digest = r.secret, ""
-	default: // what an earlier process knew is about another secret
-		t.forget()
-		t.digest = ""
+	if t.digest != "" && t.digest == t.secret.Digest(salt) { // the secret that an earlier process probed with
+		t.probedWith, t.digest = t.secret, ""
 	}
 }

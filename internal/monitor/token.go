@@ -20,13 +20,13 @@ type token struct {
 
 	call *call // the probe under way, with its confirmation; nil if there is none
 
-	secret    config.Secret // as last read
+	secret    config.Secret // as last read, if hasSecret
+	hasSecret bool          // whether the last attempt to read it succeeded
 	secretErr error         // why the last attempt to read it failed
 	reading   *reading      // a read under way, which may hang; nil if there is none
 
 	history
 	order   uint64       // of the last probe, among all probes of the monitor
-	digest  string       // of history.secret, if only an earlier process knew it; else empty
 	pending probe.Result // the denial that awaits confirmation, if Unconfirmed
 	user    uint64       // the API's user, as in [probe.Outcome]
 }
@@ -35,6 +35,7 @@ type token struct {
 type history struct {
 	probed     bool          // whether a request was made, with probedWith
 	probedWith config.Secret // the secret of the last request
+	digest     string        // of probedWith, if only an earlier process knew it; else empty
 	begun      time.Time     // when the last request was permitted
 	skippedAt  time.Time     // when the token was last skipped for want of a permit; zero once it got one
 	urgent     []time.Time   // when the last urgent requests were permitted, oldest first
@@ -66,10 +67,8 @@ func (t *token) urgency(now time.Time) urgency {
 		u = newSecret
 	case t.Unconfirmed:
 		u = confirmation
-	case !t.probed:
-		return firstProbe
 	case t.Verdict == probe.VerdictUnknown:
-		u = firstProbe // again: the first decided nothing
+		u = firstProbe
 	case t.spread:
 		u = spread
 	}
@@ -93,7 +92,7 @@ func (t *token) urgentAt(now time.Time) time.Time {
 
 // secretChanged reports whether the secret differs from that of the last probe.
 func (t *token) secretChanged() bool {
-	return t.probed && t.secretErr == nil && !t.secret.Equal(t.probedWith)
+	return t.probed && t.hasSecret && (t.digest != "" || !t.secret.Equal(t.probedWith))
 }
 
 // earliest returns when min_interval permits the next routine probe.
@@ -106,11 +105,18 @@ func (t *token) earliest(minInterval time.Duration) time.Time {
 
 // permit notes that a request for t was permitted at now.
 func (t *token) permit(now time.Time, u urgency) {
-	if u != routine && t.probed {
+	if u != routine {
 		t.urgent = append(slices.Clip(t.urgent), now) // the slice before may be given back
 	}
-	t.probed, t.probedWith, t.begun = true, t.secret, now
-	t.skippedAt, t.spread = time.Time{}, false
+	t.begun, t.skippedAt, t.spread = now, time.Time{}, false
+}
+
+// sent notes that a request with the secret was made. What is known about another secret is dropped.
+func (t *token) sent(secret config.Secret, changed bool) {
+	if changed {
+		t.forget()
+	}
+	t.probed, t.probedWith, t.digest = true, secret, ""
 }
 
 // interval returns how long t waits at most for its next routine probe, counted from its last one, at the present pace.
@@ -124,13 +130,9 @@ func (t *token) interval(now instant, minInterval time.Duration) time.Duration {
 	if !t.Probed {
 		return interval
 	}
-	// A hold, or permits that urgent probes took in advance, come on top.
-	free := a.lastHold
-	if debt := a.pacer.debt(now.steady); debt > 0 {
-		free = later(free, now.wall.Add(debt))
-	}
-	if free.After(t.Last.Start) {
-		interval = max(interval, free.Sub(t.Last.Start)+pace)
+	// A hold, a spent budget, or permits that urgent probes took in advance come on top.
+	if a.delayedUntil.After(t.Last.Start) {
+		interval = max(interval, a.delayedUntil.Sub(t.Last.Start)+pace)
 	}
 	return interval
 }

@@ -22,6 +22,7 @@ func Warnings(cfg *config.Config) []string {
 	for _, account := range slices.Sorted(maps.Keys(tokens)) {
 		n := tokens[account]
 		p := newPacer(cfg.Pacing, time.Time{})
+		p.configure(cfg.Pacing, n, time.Time{})
 		if p.budget() == 0 {
 			warnings = append(warnings, fmt.Sprintf("account %q: quota_share %v of %d requests per day leaves none for "+
 				"probes; raise pacing.quota_share", account, p.share, p.limit()))

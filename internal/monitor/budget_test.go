@@ -1,0 +1,369 @@
+package monitor
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
+)
+
+// TestBudgetProperty drives random weeks: scrape intervals from 1 s to 1 h, hasty scrapers, 1 to 400 tokens in 1 to 5
+// accounts, limits that change, vanish or were never reported, denials without quota headers, outages of each kind,
+// other programs that use up the quota, flapping tokens, restarts that keep the state, clock steps, suspended machines,
+// reloads and changed secrets. It checks that
+//
+//   - in no 24 hours an account gets more requests than its budget,
+//   - no request follows a report that showed the limit reached, on the same day,
+//   - the reserve gets one request per hour,
+//   - no verdict changes without the answers that decide it,
+//   - and no token starves: unless the account is held, each is probed within its interval, or twice that
+//     while other tokens of the account flap.
+func TestBudgetProperty(t *testing.T) {
+	for range 10 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
+				w.run(3000)
+				w.checkBudget()
+			})
+		})
+	}
+}
+
+// world is a random API, its other users, and a monitor that is scraped, restarted and reloaded.
+type world struct {
+	t      *testing.T
+	random *rand.Rand
+	api    fakeAPI
+	cfg    *config.Config
+	store  memoryStore
+	m      *Monitor
+	dir    string
+
+	offset, asleep time.Duration       // of the wall clock; of the steady clock, which stands still in a suspended machine
+	late           map[string]lateness // by name
+	interval       time.Duration       // between scrapes, at most
+	awake          time.Time           // since when the machine is not suspended
+	stepped        bool                // whether the wall clock is far from the API's
+
+	accounts map[string]*worldAccount
+	tokens   map[string]*worldToken // by secret
+	secrets  map[string]string      // by name
+	outage   probe.Result           // Valid: none
+	maximum  map[string]int64       // the largest budget that the account may have had
+}
+
+type worldAccount struct {
+	limit, used int64
+	day         int64
+	silent      bool // answers without a quota
+	hidden      bool // denials without a quota
+	requests    []time.Time
+	full        time.Time // when a report showed the limit reached; zero if not today
+	reserved    time.Time // when a report showed less than the reserve left
+}
+
+type worldToken struct {
+	account  string
+	result   probe.Result
+	flapping int    // one request in so many is denied; 0: none
+	answers  string // v, d per deciding answer, since the verdict last changed
+}
+
+func newWorld(t *testing.T, random *rand.Rand) *world {
+	w := &world{
+		t: t, random: random, dir: t.TempDir(), accounts: make(map[string]*worldAccount),
+		tokens: make(map[string]*worldToken), secrets: make(map[string]string), maximum: make(map[string]int64),
+		late: make(map[string]lateness),
+	}
+	w.api.answer, w.api.delay, w.api.arrived = w.answer, w.delay, w.arrived
+	w.cfg = &config.Config{
+		Timeout: 10 * time.Second, MaxConcurrency: 500,
+		Pacing: config.Pacing{
+			QuotaShare: 0.02 + 0.98*random.Float64(), AssumedDailyLimit: 1000, Reserve: random.Float64() * 0.2,
+			MinInterval: time.Duration(random.IntN(2)) * time.Minute,
+		},
+	}
+	accounts := 1 + random.IntN(5)
+	for range 1 + random.IntN(1<<random.IntN(9)) {
+		w.addToken(fmt.Sprintf("account%d", random.IntN(accounts)))
+	}
+	w.start(state.State{})
+	return w
+}
+
+func (w *world) addToken(account string) {
+	name := fmt.Sprintf("token%d", len(w.cfg.Tokens))
+	if w.accounts[account] == nil {
+		w.accounts[account] = &worldAccount{
+			limit: 20 + w.random.Int64N(2000), day: -1, silent: w.random.IntN(5) == 0, hidden: w.random.IntN(2) == 0,
+		}
+	}
+	path := filepath.Join(w.dir, name)
+	w.cfg.Tokens = append(w.cfg.Tokens, config.Token{Name: name, Account: account, Source: config.FileSource(path)})
+	w.rotate(name, account)
+}
+
+// rotate gives a token a new secret.
+func (w *world) rotate(name, account string) {
+	secret := fmt.Sprintf("%s.%d", name, len(w.tokens))
+	tok := &worldToken{account: account}
+	switch w.random.IntN(8) {
+	case 0:
+		tok.result = probe.Rejected
+	case 1:
+		tok.flapping = 1 + w.random.IntN(6)
+	}
+	w.tokens[secret], w.secrets[name] = tok, secret
+	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(secret), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) start(saved state.State) {
+	w.m = New(w.cfg, Options{
+		Connect: w.api.connect, Logger: slog.New(slog.DiscardHandler), Store: &w.store, State: saved,
+		clock: func() instant {
+			now := time.Now().Round(0)
+			return instant{wall: now.Add(w.offset), steady: now.Add(-w.asleep)}
+		},
+	})
+}
+
+func (w *world) delay(string) time.Duration {
+	if w.outage == probe.Timeout {
+		return time.Hour
+	}
+	return time.Duration(w.random.IntN(2000)) * time.Millisecond
+}
+
+// answer counts a request as the API does and answers it.
+func (w *world) answer(secret string) probe.Outcome {
+	if w.outage == probe.Unreachable {
+		return probe.Outcome{Result: probe.Unreachable}
+	}
+	now, tok := time.Now(), w.tokens[secret]
+	a := w.accounts[tok.account]
+	if today := dayOf(now); a.day != today {
+		a.day, a.used, a.full, a.reserved = today, 0, time.Time{}, time.Time{}
+	}
+	nearMidnight := now.Add(5 * time.Minute).Truncate(day).After(now) // by a clock that may have stepped since
+	if !a.full.IsZero() && !nearMidnight {
+		w.t.Errorf("%s: a request at %s, although the report of %s showed the limit reached", tok.account, now, a.full)
+	}
+	if n := len(a.requests); n > 0 && !a.reserved.IsZero() && !nearMidnight && a.requests[n-1].After(a.reserved) {
+		if gap := now.Sub(a.requests[n-1]); gap < reserveInterval-5*time.Minute {
+			w.t.Errorf("%s: two requests within %s of the reserve", tok.account, gap)
+		}
+	}
+	a.requests = append(a.requests, now)
+	o := probe.Outcome{Result: tok.result, Sent: true, HTTPStatus: 200, ServerTime: now}
+	if tok.flapping > 0 && w.random.IntN(tok.flapping) == 0 {
+		o.Result = probe.Rejected
+	}
+	a.used++
+	switch {
+	case w.outage != probe.Valid:
+		o.Result = w.outage
+		return o
+	case a.used > a.limit:
+		o.Result, o.Throttle = probe.RateLimited, probe.Throttle{Kind: probe.DailyLimit}
+		return o
+	}
+	if a.silent || a.hidden && o.Result != probe.Valid {
+		return o
+	}
+	o.Quota = probe.Quota{Limit: a.limit, LimitOK: true, Used: a.used, UsedOK: true}
+	return o
+}
+
+func (w *world) arrived(secret string, o probe.Outcome) {
+	switch o.Result.Verdict() {
+	case probe.VerdictValid:
+		w.tokens[secret].answers += "v"
+	case probe.VerdictDenied:
+		w.tokens[secret].answers += "d"
+	case probe.VerdictUnknown:
+	}
+	a := w.accounts[w.tokens[secret].account]
+	if q := o.Quota; q.UsedOK && float64(q.Limit-q.Used) >= w.cfg.Pacing.Reserve*float64(q.Limit) {
+		a.reserved = time.Time{}
+	}
+}
+
+// delivered notes what the reports of an account have shown, once their probes have ended.
+func (w *world) delivered() {
+	for _, s := range w.m.Snapshot().Accounts {
+		a := w.accounts[s.Name]
+		w.maximum[s.Name] = max(w.maximum[s.Name], s.Budget)
+		if !s.Quota.UsedOK || a.day != dayOf(time.Now()) {
+			continue
+		}
+		if s.Quota.Used >= s.Quota.Limit && a.full.IsZero() {
+			a.full = time.Now()
+		}
+		left := float64(s.Quota.Limit - s.Quota.Used)
+		switch nearly := left < w.cfg.Pacing.Reserve*float64(s.Quota.Limit); {
+		case !nearly:
+			a.reserved = time.Time{}
+		case a.reserved.IsZero():
+			a.reserved = time.Now()
+		}
+	}
+}
+
+func (w *world) run(scrapes int) {
+	defer func() { w.m.Stop() }()
+	w.interval = time.Minute
+	for range scrapes {
+		deadline := time.Now().Add(9500 * time.Millisecond)
+		hasty := w.random.IntN(4) == 0
+		if hasty {
+			deadline = time.Now().Add(time.Duration(w.random.IntN(20)) * time.Millisecond)
+		}
+		var names []string
+		if w.random.IntN(3) == 0 {
+			names = []string{w.cfg.Tokens[w.random.IntN(len(w.cfg.Tokens))].Name}
+		}
+		w.m.Scrape(w.t.Context(), deadline, names...)
+		if len(names) == 0 && !hasty {
+			w.checkStarvation()
+		}
+		time.Sleep(30 * time.Second) // probes end
+		w.delivered()
+		w.checkVerdicts()
+		time.Sleep(time.Duration(w.random.Int64N(int64(w.interval))))
+		switch w.random.IntN(60) {
+		case 0:
+			w.interval = time.Second * time.Duration(math.Exp(w.random.Float64()*math.Log(3600)))
+		case 1: // an outage begins or ends
+			w.outage = []probe.Result{probe.Timeout, probe.Unreachable, probe.ServerError, probe.Unexpected}[w.random.IntN(4)]
+		case 2, 3, 4, 5:
+			w.outage = probe.Valid
+		case 6: // another program
+			for _, a := range w.accounts {
+				if a.day == dayOf(time.Now()) {
+					a.used += w.random.Int64N(a.limit)
+				}
+			}
+		case 7:
+			for _, a := range w.accounts {
+				a.silent = w.random.IntN(3) == 0
+				if w.random.IntN(3) == 0 {
+					a.limit = 20 + w.random.Int64N(2000)
+				}
+			}
+		case 8: // kill -9 and a restart, or a check
+			w.restart()
+		case 9:
+			i := w.random.IntN(len(w.cfg.Tokens))
+			w.rotate(w.cfg.Tokens[i].Name, w.cfg.Tokens[i].Account)
+		case 10:
+			w.m.Reload(w.cfg)
+		case 11: // a clock step that a restart cannot tell from time
+			w.offset = time.Duration(w.random.Int64N(int64(4*time.Minute))) - 2*time.Minute
+		case 12: // the machine sleeps
+			nap := time.Duration(w.random.Int64N(int64(12 * time.Hour)))
+			time.Sleep(nap)
+			w.asleep += nap
+			w.awake = time.Now()
+		case 13:
+			tok := w.tokens[w.secrets[w.cfg.Tokens[w.random.IntN(len(w.cfg.Tokens))].Name]]
+			tok.result, tok.flapping = probe.Rejected-tok.result, 0
+		}
+	}
+}
+
+// restart kills the exporter and starts it again. What it reported must survive.
+func (w *world) restart() {
+	before := w.m.Snapshot().Tokens
+	w.m.Stop()
+	synctest.Wait()
+	w.start(w.store.saved)
+	for i, s := range w.m.Snapshot().Tokens {
+		b := before[i]
+		step := s.VerdictSince.Sub(b.VerdictSince) // a time that was in the future is now
+		if s.Verdict != b.Verdict || s.Reason != b.Reason || step.Abs() > 4*time.Minute {
+			w.t.Errorf("%s: %s (%s) before a restart, %s (%s) after", s.Name, b.Verdict, b.Reason, s.Verdict, s.Reason)
+		}
+		w.tokens[w.secrets[s.Name]].answers += "|" // a denial that was not confirmed may be lost
+	}
+}
+
+// checkVerdicts checks that each verdict rests on the answers that decide it.
+func (w *world) checkVerdicts() {
+	for _, s := range w.m.Snapshot().Tokens {
+		answers := w.tokens[w.secrets[s.Name]].answers
+		if strings.Trim(answers, "|") == "" {
+			continue // the verdict is about an earlier secret
+		}
+		switch {
+		case s.Verdict == probe.VerdictValid && !strings.Contains(answers, "v"):
+			w.t.Errorf("%s is valid after the answers %s", s.Name, answers)
+		case s.Verdict == probe.VerdictDenied && !strings.Contains(strings.ReplaceAll(answers, "|", ""), "dd"):
+			w.t.Errorf("%s is denied after the answers %s", s.Name, answers)
+		case s.Verdict == probe.VerdictDenied && strings.HasSuffix(answers, "v"):
+			w.t.Errorf("%s is denied after a valid answer", s.Name)
+		case s.Verdict == probe.VerdictValid && strings.HasSuffix(answers, "dd"):
+			w.t.Errorf("%s is valid after two denials", s.Name)
+		}
+	}
+}
+
+// checkStarvation checks, after a scrape of all tokens, that none waits for longer than its interval, or twice that
+// while others flap, if the scrapes are not much slower than the bucket gains permits. A shorter interval, after a change, gets its own time to take effect.
+func (w *world) checkStarvation() {
+	s := w.m.Snapshot()
+	held := make(map[string]bool)
+	for _, a := range s.Accounts {
+		held[a.Name] = a.Held != NotHeld || a.Budget == 0
+	}
+	for _, token := range s.Tokens {
+		age := min(time.Since(token.Last.Start), time.Since(w.awake))
+		late := w.late[token.Name]
+		w.m.mu.Lock()
+		underWay := w.m.byName[token.Name].call != nil
+		w.m.mu.Unlock()
+		if w.interval > 4*time.Minute || !token.Probed || underWay || held[token.Account] || age <= token.Interval {
+			late = lateness{since: time.Now()}
+		}
+		late.scrapes++
+		if late.scrapes > 5 && time.Since(late.since) > 2*token.Interval {
+			w.t.Errorf("%s was not probed for %s, at an interval of %s", token.Name, age, token.Interval)
+		}
+		w.late[token.Name] = late
+	}
+}
+
+// lateness is since when, and in how many scrapes, a token was left out although its interval was over.
+type lateness struct {
+	since   time.Time
+	scrapes int
+}
+
+// checkBudget counts the requests of all 24 hours.
+func (w *world) checkBudget() {
+	for name, a := range w.accounts {
+		first := 0
+		for i, at := range a.requests {
+			for at.Sub(a.requests[first]) >= day {
+				first++
+			}
+			if n := int64(i - first + 1); n > w.maximum[name] {
+				w.t.Fatalf("%s: %d requests in the 24 hours before %s, with a budget of %d", name, n, at, w.maximum[name])
+			}
+		}
+	}
+}
