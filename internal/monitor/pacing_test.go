@@ -1,0 +1,189 @@
+package monitor
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+var defaults = config.Pacing{QuotaShare: 0.25, AssumedDailyLimit: 1000, Reserve: 0.05}
+
+func at(t time.Time) instant { return instant{t, t} }
+
+// TestBudget checks the numbers that follow from the limit.
+func TestBudget(t *testing.T) {
+	for _, test := range []struct {
+		share                                   float64
+		limit                                   int64
+		tokens                                  int
+		budget, capacity, urgent, refill, burst int64
+	}{
+		{0.25, 1000, 1, 250, 12, 12, 226, 12},
+		{0.25, 1000, 20, 250, 12, 40, 198, 12},
+		{0.25, 1000, 500, 250, 12, 62, 176, 12},
+		{0.29, 100, 1, 29, 1, 2, 26, 1},
+		{0.01, 100, 1, 1, 1, 0, 1, 1},
+		{0.5, 4, 1, 2, 1, 1, 1, 1},
+		{0.1, 9, 1, 0, 1, 0, 1, 0},
+	} {
+		p := newPacer(config.Pacing{QuotaShare: test.share, AssumedDailyLimit: test.limit}, midnight)
+		p.configure(config.Pacing{QuotaShare: test.share, AssumedDailyLimit: test.limit}, test.tokens, midnight)
+		got := []int64{p.budget(), p.capacity(), p.urgentBudget(), p.refill()}
+		if want := []int64{test.budget, test.capacity, test.urgent, test.refill}; !slices.Equal(got, want) {
+			t.Errorf("%+v: %v, want %v", test, got, want)
+		}
+		now, burst := midnight.Add(2*day), int64(0)
+		for burst < 1000 {
+			if _, ok := p.allow(at(now), routine, 0); !ok {
+				break
+			}
+			p.take(now)
+			p.complete(at(now), now, true)
+			burst++
+		}
+		if burst != test.burst {
+			t.Errorf("%+v: %d routine probes at once", test, burst)
+		}
+	}
+}
+
+// TestPacerHold checks how long an answer stops an account.
+func TestPacerHold(t *testing.T) {
+	noon := midnight.Add(12 * time.Hour)
+	for _, test := range []struct {
+		name     string
+		throttle probe.Throttle
+		reason   HoldReason
+		want     time.Duration
+	}{
+		{"420", probe.Throttle{Kind: probe.DailyLimit}, DailyLimit, 12 * time.Hour},
+		{"420 by the API's clock", probe.Throttle{Kind: probe.DailyLimit, RetryAfter: 11 * time.Hour, RetryAfterOK: true},
+			DailyLimit, 11 * time.Hour},
+		{"429", probe.Throttle{Kind: probe.SlowDown}, SlowDown, 15 * time.Minute},
+		{"429 with Retry-After", probe.Throttle{Kind: probe.SlowDown, RetryAfter: time.Minute, RetryAfterOK: true}, SlowDown, time.Minute},
+		{"429 with Retry-After: 0", probe.Throttle{Kind: probe.SlowDown, RetryAfterOK: true}, NotHeld, 0},
+		{"none", probe.Throttle{}, NotHeld, 0},
+	} {
+		p := newPacer(defaults, noon.Add(-day))
+		if fresh := p.hold(at(noon), test.throttle); fresh != (test.want > 0) {
+			t.Errorf("%s: a new hold: %v", test.name, fresh)
+		}
+		if reason, until := p.held(at(noon)); reason != test.reason || reason != NotHeld && until.Sub(noon) != test.want {
+			t.Errorf("%s: held by %q for %s", test.name, reason, until.Sub(noon))
+		}
+		// A machine that was suspended meanwhile, and a clock that was set back by more than a day.
+		for _, now := range []instant{{noon.Add(test.want), noon}, {noon.Add(-2 * day), noon}} {
+			if reason, _ := p.held(now); reason != NotHeld {
+				t.Errorf("%s: held by %q at %s", test.name, reason, now.wall)
+			}
+		}
+	}
+}
+
+// TestClockSteps checks that no step of the wall clock gives an account a day's budget twice.
+func TestClockSteps(t *testing.T) {
+	for _, step := range []time.Duration{day, -day, 365 * day, -365 * day} {
+		p := newPacer(defaults, midnight)
+		used := 0
+		for i := range 2 * 24 * 60 {
+			now := instant{midnight.Add(time.Duration(i) * time.Minute), midnight.Add(time.Duration(i) * time.Minute)}
+			if i%60 > 30 {
+				now.wall = now.wall.Add(step)
+			}
+			for range 20 {
+				if _, ok := p.allow(now, confirmation, 0); ok && i < 24*60 {
+					p.take(now.steady)
+					p.complete(now, now.steady, true)
+					used++
+				}
+			}
+		}
+		if used != 250 {
+			t.Errorf("clock steps of %s: %d requests in a day", step, used)
+		}
+	}
+}
+
+// TestTurnsOneByOne checks that tokens that are scraped one by one get their permits in turn.
+func TestTurnsOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		names := numbered(20)
+		m := newMonitor(tokens(names...), api)
+		defer m.Stop()
+		for range 72 * 60 {
+			for _, name := range names {
+				scrapeAll(m, name)
+			}
+			time.Sleep(time.Minute)
+		}
+		for _, name := range names {
+			if n := api.count(name); n < 25 || n > 40 {
+				t.Errorf("%s was probed %d times in 72 hours", name, n)
+			}
+		}
+	})
+}
+
+func TestWarnings(t *testing.T) {
+	for _, test := range []struct {
+		tokens int
+		share  float64
+		want   string
+	}{
+		{9, 0.25, ""},
+		{12, 0.25, `account "default": 12 tokens share 214 probes per day (quota_share 0.25 of 1000 requests), so each is ` +
+			`probed only every 1h21m0s; raise pacing.quota_share to 0.33 for an hour, watch fewer tokens, or name the ` +
+			`accounts that they really belong to`},
+		{50, 0.25, `account "default": 50 tokens share 176 probes per day (quota_share 0.25 of 1000 requests), so each is ` +
+			`probed only every 6h49m0s; watch fewer tokens, or name the accounts that they really belong to`},
+		{1, 0.0001, `account "default": quota_share 0.0001 of 1000 requests per day leaves none for probes; raise ` +
+			`pacing.quota_share`},
+	} {
+		cfg := tokens(numbered(test.tokens)...)
+		cfg.Pacing.QuotaShare = test.share
+		got := Warnings(cfg)
+		if test.want == "" && len(got) == 0 || len(got) == 1 && got[0] == test.want {
+			continue
+		}
+		t.Errorf("%d tokens: %q, want %q", test.tokens, got, test.want)
+	}
+}
+
+// BenchmarkScrape measures a scrape of n tokens in one account and in accounts of ten, per token: all of them probed, and
+// none.
+func BenchmarkScrape(b *testing.B) {
+	for _, n := range []int{10, 100, 1000, 10_000, 20_000} {
+		for _, accounts := range []int{1, max(1, n/10)} {
+			for _, paced := range []bool{false, true} {
+				b.Run(fmt.Sprintf("tokens=%d/accounts=%d/paced=%v", n, accounts, paced), func(b *testing.B) {
+					var names []string
+					for i := range n {
+						names = append(names, fmt.Sprintf("account%d/token%d", i%accounts, i))
+					}
+					cfg := unpaced(names...)
+					if paced {
+						cfg.Pacing.MinInterval = time.Hour
+					}
+					api := &fakeAPI{answer: always(probe.Valid, unlimited)}
+					m := newMonitor(cfg, api)
+					defer m.Stop()
+					m.Scrape(b.Context(), time.Time{})
+					for b.Loop() {
+						for _, a := range m.accounts {
+							a.pacer.full = time.Time{} // there are permits for all
+						}
+						m.Scrape(b.Context(), time.Time{})
+						api.forget()
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/token")
+				})
+			}
+		}
+	}
+}

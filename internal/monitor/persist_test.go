@@ -1,0 +1,172 @@
+package monitor
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
+)
+
+// TestOrderOfSaving checks that a permit is on disk before its request is sent, and a verdict before it is reported.
+func TestOrderOfSaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store memoryStore
+		onDisk := func() (requests int64, verdict string) {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			for _, b := range store.saved.Accounts[0].Bins {
+				requests += b.Count
+			}
+			return requests, store.saved.Tokens[0].Verdict
+		}
+		made := int64(0)
+		result := probe.Valid
+		api := &fakeAPI{answer: func(string) probe.Outcome {
+			made++
+			if requests, _ := onDisk(); requests < made {
+				t.Errorf("request %d was made with %d on disk", made, requests)
+			}
+			return answers(result, unlimited)
+		}, delay: func(string) time.Duration { return time.Second }}
+		m := store.restart(unpaced("a", "b", "c"), api)
+		defer m.Stop()
+		for _, result = range []probe.Result{probe.Valid, probe.Rejected, probe.Valid} {
+			verdict := scrapeAll(m).Tokens[0].Verdict.String()
+			if _, saved := onDisk(); saved != verdict {
+				t.Errorf("%s is reported, %s is on disk", verdict, saved)
+			}
+			time.Sleep(time.Minute)
+		}
+		saves := store.saves
+		cfg := unpaced("a", "b", "c")
+		cfg.Pacing.MinInterval = time.Hour
+		m.Reload(cfg)
+		scrapeAll(m)
+		scrapeAll(m)
+		if n := store.saves - saves; n > 1 {
+			t.Errorf("%d saves in two scrapes that probed nothing", n)
+		}
+	})
+}
+
+// TestStoreFails checks that the exporter goes on without a disk, and reports that.
+func TestStoreFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, unlimited)}
+		store := memoryStore{broken: true}
+		m := store.restart(unpaced("a"), api)
+		defer m.Stop()
+		if s := scrapeAll(m); s.Tokens[0].Verdict != probe.VerdictValid || s.StateFile.Errors == 0 || !s.StateFile.Saved.IsZero() {
+			t.Errorf("verdict %s, state file %+v", s.Tokens[0].Verdict, s.StateFile)
+		}
+		store.broken = false
+		time.Sleep(time.Minute)
+		if s := scrapeAll(m); s.StateFile.Saved.IsZero() {
+			t.Errorf("state file %+v", s.StateFile)
+		}
+	})
+}
+
+// TestRestore checks what a restart believes.
+func TestRestore(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		change  func(*state.State, *config.Config)
+		verdict probe.Verdict
+		used    int64 // requests in the last 24 hours
+	}{
+		{"unchanged", func(*state.State, *config.Config) {}, probe.VerdictDenied, 4},
+		{"a clock that is an hour behind", func(s *state.State, _ *config.Config) { s.Saved = s.Saved.Add(59 * time.Minute) },
+			probe.VerdictDenied, 4},
+		{"from the future", func(s *state.State, _ *config.Config) {
+			s.Saved = s.Saved.AddDate(1, 0, 0)
+			for i := range s.Accounts {
+				s.Accounts[i].Bins[0].Start = s.Accounts[i].Bins[0].Start.AddDate(1, 0, 0)
+			}
+		}, probe.VerdictUnknown, 4},
+		{"another source", func(_ *state.State, cfg *config.Config) {
+			cfg.Tokens[0].Source = config.InlineSource(config.NewSecret("other"))
+		}, probe.VerdictUnknown, 4},
+		{"a result that is not known", func(s *state.State, _ *config.Config) { s.Tokens[0].Reason = "vanished" },
+			probe.VerdictUnknown, 4},
+		{"a verdict that its reason does not support", func(s *state.State, _ *config.Config) { s.Tokens[0].Verdict = "valid" },
+			probe.VerdictUnknown, 4},
+		{"garbage", func(s *state.State, _ *config.Config) {
+			s.Accounts[0].Bins[0].Count = -1 << 60
+			s.Accounts[0].Limit, s.Accounts[0].Used = -5, 1<<62
+			s.Accounts[0].Full = s.Saved.AddDate(100, 0, 0)
+			s.Tokens[0].Last.Phases = make([]time.Duration, 50)
+			s.Tokens[0].VerdictTime = s.Saved.AddDate(5, 0, 0)
+		}, probe.VerdictDenied, 0},
+		{"nothing", func(s *state.State, _ *config.Config) { *s = state.State{} }, probe.VerdictUnknown, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := &fakeAPI{answer: always(probe.Rejected, 1000)}
+				var store memoryStore
+				m := store.restart(tokens("a", "b"), api)
+				before := scrapeAll(m).Tokens[0]
+				m.Stop()
+				time.Sleep(time.Hour)
+				cfg := tokens("a", "b")
+				test.change(&store.saved, cfg)
+				m = store.restart(cfg, api)
+				defer m.Stop()
+				s := m.Snapshot()
+				got := s.Tokens[0]
+				if got.Verdict != test.verdict || s.Accounts[0].BudgetUsed != test.used {
+					t.Errorf("verdict %s with %d requests, want %s with %d", got.Verdict, s.Accounts[0].BudgetUsed, test.verdict, test.used)
+				}
+				if test.name == "unchanged" {
+					before.Created, before.Results, before.Skipped = got.Created, got.Results, got.Skipped
+					before.NextProbe, before.Interval = got.NextProbe, got.Interval
+					before.Last.Sent, before.Last.Quota = false, probe.Quota{}
+					if fmt.Sprint(before) != fmt.Sprint(got) {
+						t.Errorf("before %+v\nafter  %+v", before, got)
+					}
+				}
+				if got.VerdictTime.After(s.Time) {
+					t.Errorf("the verdict is of %s, it is %s", got.VerdictTime, s.Time)
+				}
+				if wait := s.Accounts[0].HeldUntil.Sub(s.Time); wait > day {
+					t.Errorf("held for %s", wait)
+				}
+				time.Sleep(2 * day)
+				scrapeAll(m)
+				if got := scrapeAll(m).Tokens[0].Verdict; got != probe.VerdictDenied {
+					t.Errorf("verdict %s two days later", got)
+				}
+			})
+		})
+	}
+}
+
+// TestHangingSource checks that a file that hangs stops only its own token, and costs one goroutine.
+func TestHangingSource(t *testing.T) {
+	api := &fakeAPI{answer: always(probe.Valid, unlimited)}
+	m := newMonitor(unpaced("a", "b"), api)
+	defer m.Stop()
+	hanging := &reading{deadline: time.Now().Add(50 * time.Millisecond), done: make(chan struct{})}
+	m.tokens[0].reading = hanging
+	for range 3 {
+		s := scrapeAll(m)
+		if got := s.Tokens[0].Last; got.Result != probe.NoToken || got.Message != errReadTimeout.Error() {
+			t.Errorf("the token whose file hangs: %s, %q", got.Result, got.Message)
+		}
+		if got := s.Tokens[1].Last.Result; got != probe.Valid {
+			t.Errorf("the other token: %s", got)
+		}
+	}
+	if m.tokens[0].reading != hanging {
+		t.Error("another read was started beside the one that hangs")
+	}
+	hanging.secret = config.NewSecret("a")
+	close(hanging.done)
+	if got := scrapeAll(m).Tokens[0].Last.Result; got != probe.Valid {
+		t.Errorf("the file can be read again: %s", got)
+	}
+}
