@@ -1,8 +1,8 @@
-// Package collector turns a snapshot of the monitor into metrics. One table says what each metric means; there is no
-// I/O and no clock here.
+// Package collector turns snapshots of the monitor, and facts about the exporter itself, into metrics. One table describes
+// every metric; there is no I/O and no clock here.
 //
-// It makes metric families directly rather than through the client library's registry, which would check, hash and
-// sort each of the 40 series of each token at every scrape. Tests run the same checks over its output instead.
+// It makes metric families directly. The client library's registry would check, hash and sort each of the 50 series per
+// token at every scrape; tests run the same checks over its output instead.
 package collector
 
 import (
@@ -10,15 +10,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
-// Snapshot is a [github.com/prometheus/client_golang/prometheus.Gatherer] of the metrics of one snapshot.
+// Exporter is what the exporter reports about itself.
+type Exporter struct {
+	BuildInfo        map[string]string // labels of appfigures_exporter_build_info
+	Started          time.Time
+	ReloadSuccessful bool      // whether the last attempt to load the configuration succeeded
+	ReloadSuccess    time.Time // when it last did
+	LogLinesDropped  uint64
+	StateFile        monitor.StateFile
+}
+
+// Snapshot gathers the metrics of one snapshot.
 type Snapshot monitor.Snapshot
 
-// Gather returns one family for each metric of the table that has series, sorted by name. It never fails.
+// Gather implements [prometheus.Gatherer]. It never fails.
 func (s Snapshot) Gather() ([]*dto.MetricFamily, error) {
 	labels := make([][]*dto.LabelPair, len(s.Tokens)) // the label "token", shared by a token's series
 	for i := range s.Tokens {
@@ -26,10 +38,11 @@ func (s Snapshot) Gather() ([]*dto.MetricFamily, error) {
 	}
 	families := make([]*dto.MetricFamily, 0, len(table))
 	for _, d := range table {
-		f := newFamily(d.Type(), len(s.Tokens)*d.series)
+		f := newFamily(d, len(s.Tokens)*d.series)
 		if d.perToken != nil {
 			for i := range s.Tokens {
 				f.labels = labels[i]
+				f.setCreated(s.Tokens[i].Created)
 				d.perToken(f, &s.Tokens[i])
 			}
 		}
@@ -42,73 +55,123 @@ func (s Snapshot) Gather() ([]*dto.MetricFamily, error) {
 		if d.whole != nil {
 			d.whole(f, (*monitor.Snapshot)(&s))
 		}
-		if len(f.metrics) > 0 {
-			families = append(families, &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: d.Type().Enum(), Metric: f.metrics})
-		}
+		families = f.appendTo(families)
 	}
 	return families, nil
 }
 
-// family collects the series of one metric. Ten thousand tokens have 400,000 series, most of them 0: what these consist
-// of lies in a few large pieces of memory, and neighbours of one value share it.
+// ExporterMetrics returns a gatherer of the metrics about the exporter itself.
+func ExporterMetrics(facts func() Exporter) prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		e := facts()
+		var families []*dto.MetricFamily
+		for _, d := range table {
+			if d.exporter != nil {
+				f := newFamily(d, 1)
+				f.setCreated(e.Started)
+				d.exporter(f, &e)
+				families = f.appendTo(families)
+			}
+		}
+		return families, nil
+	})
+}
+
+// family collects the series of one metric. 10,000 tokens have half a million series, most of them 0. To save
+// allocations, series and their labels come from one slice each, and consecutive equal values share one Gauge or Counter.
 type family struct {
-	kind    dto.MetricType
-	labels  []*dto.LabelPair // of the token or account at hand
+	description
+	labels  []*dto.LabelPair       // of the token or account whose series are added
+	created *timestamppb.Timestamp // when its counters began
 	metrics []*dto.Metric
 
-	room      []dto.Metric     // for the next series
-	labelRoom []*dto.LabelPair // for their labels, where each has two
-	gauge     *dto.Gauge       // of the last series, by kind
-	counter   *dto.Counter
+	free       []dto.Metric     // for the next series
+	freeLabels []*dto.LabelPair // for their labels, if each has two
+	gauge      *dto.Gauge       // of the last series, by kind
+	counter    *dto.Counter
 }
 
-// newFamily returns a family with room for a number of series.
-func newFamily(kind dto.MetricType, series int) *family {
+// newFamily returns a family with space for a number of series.
+func newFamily(d description, series int) *family {
 	return &family{
-		kind:      kind,
-		metrics:   make([]*dto.Metric, 0, series),
-		room:      make([]dto.Metric, series),
-		labelRoom: make([]*dto.LabelPair, 2*series),
+		description: d,
+		metrics:     make([]*dto.Metric, 0, series),
+		free:        make([]dto.Metric, series),
+		freeLabels:  make([]*dto.LabelPair, 2*series),
 	}
 }
 
-// add adds a series with the labels at hand.
-func (f *family) add(value float64) { f.addLabelled(f.labels, value) }
+// appendTo appends the family to families, unless it has no series.
+func (f *family) appendTo(families []*dto.MetricFamily) []*dto.MetricFamily {
+	if len(f.metrics) == 0 {
+		return families
+	}
+	return append(families, &dto.MetricFamily{Name: &f.Name, Help: &f.Help, Type: f.Type.Enum(), Metric: f.metrics})
+}
 
-// addMember adds a series with the one label at hand and another, whose name must sort before it.
+// setCreated sets when the counters that are added next began. Most tokens share one time.
+func (f *family) setCreated(t time.Time) {
+	if f.created == nil || !f.created.AsTime().Equal(t) {
+		f.created = timestamppb.New(t)
+	}
+}
+
+// add adds a series with the current labels.
+func (f *family) add(value float64) { f.addLabeled(f.labels, value) }
+
+// addMember adds a series with the current labels, of which there is one, and another label. Labels are sorted by name.
 func (f *family) addMember(label *dto.LabelPair, value float64) {
-	labels := f.labelRoom[:2:2]
-	f.labelRoom = f.labelRoom[2:]
+	if len(f.freeLabels) == 0 {
+		f.freeLabels = make([]*dto.LabelPair, 2)
+	}
+	labels := f.freeLabels[:2:2]
+	f.freeLabels = f.freeLabels[2:]
 	labels[0], labels[1] = label, f.labels[0]
-	f.addLabelled(labels, value)
+	if label.GetName() > f.labels[0].GetName() {
+		labels[0], labels[1] = labels[1], labels[0]
+	}
+	f.addLabeled(labels, value)
 }
 
-func (f *family) addLabelled(labels []*dto.LabelPair, value float64) {
-	if len(f.room) == 0 {
-		f.room = make([]dto.Metric, 1)
-	}
-	metric := &f.room[0]
-	f.room = f.room[1:]
-	metric.Label = labels
-	if f.kind == dto.MetricType_COUNTER {
-		if f.counter == nil || f.counter.GetValue() != value {
-			f.counter = &dto.Counter{Value: new(value)}
+func (f *family) addLabeled(labels []*dto.LabelPair, value float64) {
+	metric := f.next(labels)
+	if f.Type == dto.MetricType_COUNTER {
+		if f.counter == nil || f.counter.GetValue() != value || f.counter.CreatedTimestamp != f.created {
+			f.counter = &dto.Counter{Value: new(value), CreatedTimestamp: f.created}
 		}
 		metric.Counter = f.counter
-	} else {
-		if f.gauge == nil || f.gauge.GetValue() != value {
-			f.gauge = &dto.Gauge{Value: new(value)}
-		}
-		metric.Gauge = f.gauge
+		return
 	}
-	f.metrics = append(f.metrics, metric)
+	if f.gauge == nil || f.gauge.GetValue() != value {
+		f.gauge = &dto.Gauge{Value: new(value)}
+	}
+	metric.Gauge = f.gauge
 }
 
-// addTime adds a series with the time in seconds since 1970, unless the time is not set.
+// addHistogram adds a histogram with the current labels, if there is one.
+func (f *family) addHistogram(h *dto.Histogram) {
+	if h != nil {
+		f.next(f.labels).Histogram = h
+	}
+}
+
+// addTime adds a series with the time in seconds since 1970, unless the time is zero.
 func (f *family) addTime(t time.Time) {
 	if !t.IsZero() {
 		f.add(float64(t.UnixNano()) / 1e9)
 	}
+}
+
+// next returns a new series with the labels.
+func (f *family) next(labels []*dto.LabelPair) *dto.Metric {
+	if len(f.free) == 0 {
+		f.free = make([]dto.Metric, 1)
+	}
+	metric := &f.free[0]
+	f.free = f.free[1:]
+	metric.Label = labels
+	f.metrics = append(f.metrics, metric)
+	return metric
 }
 
 func pair(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &name, Value: &value} }

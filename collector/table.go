@@ -1,48 +1,54 @@
 package collector
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // Metric describes one metric.
 type Metric struct {
 	Name   string
 	Help   string
-	Labels []string // besides those of the configuration on appfigures_token_info
+	Labels []string // besides those that the configuration gives a token, on appfigures_token_info
+	Type   dto.MetricType
 }
 
-// Type returns the metric's type. It follows from the name, by Prometheus' guidelines on naming: what ends in _total
-// is a counter, all else is a gauge.
-func (m Metric) Type() dto.MetricType {
-	if strings.HasSuffix(m.Name, "_total") {
-		return dto.MetricType_COUNTER
-	}
-	return dto.MetricType_GAUGE
-}
+const (
+	gauge     = dto.MetricType_GAUGE
+	counter   = dto.MetricType_COUNTER
+	histogram = dto.MetricType_HISTOGRAM
+)
 
-// description is one row of the table.
+// description is one row of the table: a metric, and one function that makes its series.
 type description struct {
 	Metric
-	series int // for each token, to make room for
+	series int // per token, to allocate them at once
 
-	// What makes the series, of each token, of each account, or of the snapshot as a whole.
 	perToken   func(*family, *monitor.TokenState)
 	perAccount func(*family, *monitor.AccountState)
 	whole      func(*family, *monitor.Snapshot)
+	exporter   func(*family, *Exporter)
 }
 
 // The members of the closed sets as labels, made once.
 var (
 	resultLabels = labelSet("result", probe.Results())
+	denialLabels = labelSet("reason", denials())
 	phaseLabels  = labelSet("phase", probe.AllPhases())
-	reasonLabels = labelSet("reason", monitor.Reasons())
+	skipLabels   = labelSet("reason", monitor.SkipReasons())
+	holdLabels   = labelSet("reason", monitor.HoldReasons())
 )
+
+// denials lists the results that deny a token.
+func denials() []probe.Result {
+	return slices.DeleteFunc(probe.Results(), func(r probe.Result) bool { return r.Verdict() != probe.VerdictDenied })
+}
 
 func labelSet[T interface{ String() string }](name string, members []T) []*dto.LabelPair {
 	labels := make([]*dto.LabelPair, len(members))
@@ -52,10 +58,11 @@ func labelSet[T interface{ String() string }](name string, members []T) []*dto.L
 	return labels
 }
 
-// table holds every metric about tokens, accounts and the API, sorted by name.
+// table describes every metric, sorted by name.
 var table = sortedByName([]description{
 	{
-		Metric: Metric{"appfigures_token_valid", "Last verdict on the token: 1 valid, 0 denied. Absent before the first verdict. Outages, limits and timeouts leave it as it is.", []string{"token"}},
+		Metric: Metric{"appfigures_token_valid", "Last verdict on the token: 1 valid, 0 denied. Absent while unknown. " +
+			"Outages, limits and timeouts leave it unchanged.", []string{"token"}, gauge},
 		series: 1,
 		perToken: func(f *family, t *monitor.TokenState) {
 			if t.Verdict != probe.VerdictUnknown {
@@ -64,33 +71,60 @@ var table = sortedByName([]description{
 		},
 	},
 	{
-		Metric:   Metric{"appfigures_token_verdict_timestamp_seconds", "When the last verdict on the token was given, in seconds since 1970.", []string{"token"}},
+		Metric: Metric{"appfigures_token_denied", "Whether the token is denied for this reason: 1 for the reason of a " +
+			"denied verdict, else 0.", []string{"token", "reason"}, gauge},
+		series: len(denialLabels),
+		perToken: func(f *family, t *monitor.TokenState) {
+			for i, reason := range denials() {
+				f.addMember(denialLabels[i], number(t.Verdict == probe.VerdictDenied && t.Reason == reason))
+			}
+		},
+	},
+	{
+		Metric: Metric{"appfigures_token_verdict_timestamp_seconds", "When an answer last confirmed the verdict, in " +
+			"seconds since 1970.", []string{"token"}, gauge},
 		series:   1,
 		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictTime) },
 	},
 	{
-		Metric: Metric{"appfigures_token_info", "Always 1. Carries the token's account and its labels from the configuration.", []string{"token", "account"}},
+		Metric: Metric{"appfigures_token_verdict_change_timestamp_seconds", "Since when the verdict and its reason have " +
+			"been so, in seconds since 1970.", []string{"token"}, gauge},
+		series:   1,
+		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictSince) },
+	},
+	{
+		Metric: Metric{"appfigures_token_info", "Always 1. Carries the token's account and its labels from the " +
+			"configuration.", []string{"token", "account"}, gauge},
 		series: 1,
 		perToken: func(f *family, t *monitor.TokenState) {
 			labels := append(slices.Clip(f.labels), pair("account", t.Account))
 			for _, l := range t.Labels {
 				labels = append(labels, pair(l.Name, l.Value))
 			}
-			f.addLabelled(sorted(labels), 1)
+			f.addLabeled(sorted(labels), 1)
 		},
 	},
 	{
-		Metric:   Metric{"appfigures_token_expiry_timestamp_seconds", "When the token expires according to the configuration, in seconds since 1970. Absent without expires_at.", []string{"token"}},
+		Metric: Metric{"appfigures_token_expiry_timestamp_seconds", "When the token expires according to the " +
+			"configuration, in seconds since 1970. Absent without expires_at.", []string{"token"}, gauge},
 		series:   1,
 		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.ExpiresAt) },
 	},
 	{
-		Metric:   Metric{"appfigures_up", "Whether the last probe got an answer from the API itself: valid, rejected, locked, forbidden or rate_limited.", []string{"token"}},
+		Metric: Metric{"appfigures_token_probe_interval_seconds", "How long at most after its last probe the token is " +
+			"probed again at the present pace, if it is scraped.", []string{"token"}, gauge},
+		series:   1,
+		perToken: func(f *family, t *monitor.TokenState) { f.add(t.Interval.Seconds()) },
+	},
+	{
+		Metric: Metric{"appfigures_up", "Whether the last probe got an answer from the API itself: valid, rejected, " +
+			"locked, forbidden or rate_limited.", []string{"token"}, gauge},
 		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(number(t.Last.Result.Answered())) }),
 	},
 	{
-		Metric: Metric{"appfigures_probe_result", "Result of the last probe: 1 for the one it had, 0 for all others.", []string{"token", "result"}},
+		Metric: Metric{"appfigures_probe_result", "Result of the last probe: 1 for its result, 0 for all others.",
+			[]string{"token", "result"}, gauge},
 		series: probe.NumResults,
 		perToken: func(f *family, t *monitor.TokenState) {
 			for i, label := range resultLabels {
@@ -99,17 +133,19 @@ var table = sortedByName([]description{
 		},
 	},
 	{
-		Metric:   Metric{"appfigures_probe_http_status_code", "HTTP status of the last probe's response. 0 when there was none.", []string{"token"}},
+		Metric: Metric{"appfigures_probe_http_status_code", "HTTP status of the last probe's response. 0 without a response.",
+			[]string{"token"}, gauge},
 		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(float64(t.Last.HTTPStatus)) }),
 	},
 	{
-		Metric:   Metric{"appfigures_probe_duration_seconds", "How long the last probe took as a whole.", []string{"token"}},
+		Metric:   Metric{"appfigures_probe_duration_seconds", "Duration of the last probe.", []string{"token"}, gauge},
 		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(t.Last.Duration.Seconds()) }),
 	},
 	{
-		Metric: Metric{"appfigures_probe_phase_duration_seconds", "How long each phase of the last probe took. dns, connect and tls are 0 where the probe shared the connection of another of the same scrape.", []string{"token", "phase"}},
+		Metric: Metric{"appfigures_probe_phase_duration_seconds", "Duration of each phase of the last probe. dns, connect " +
+			"and tls are 0 if the probe used the connection of another probe of the same scrape.", []string{"token", "phase"}, gauge},
 		series: probe.NumPhases,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) {
 			for i, label := range phaseLabels {
@@ -118,12 +154,14 @@ var table = sortedByName([]description{
 		}),
 	},
 	{
-		Metric:   Metric{"appfigures_probe_timestamp_seconds", "When the last probe was made, in seconds since 1970. Pacing can make it older than the scrape.", []string{"token"}},
+		Metric: Metric{"appfigures_probe_timestamp_seconds", "When the last probe was made, in seconds since 1970. Pacing " +
+			"can make it older than the scrape.", []string{"token"}, gauge},
 		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.addTime(t.Last.Start) }),
 	},
 	{
-		Metric: Metric{"appfigures_probes_total", "Requests made, by the result they had. no_token makes none and stays 0.", []string{"token", "result"}},
+		Metric: Metric{"appfigures_probes_total", "Requests made, by result. no_token makes none and stays 0.",
+			[]string{"token", "result"}, counter},
 		series: probe.NumResults,
 		perToken: func(f *family, t *monitor.TokenState) {
 			for i, label := range resultLabels {
@@ -132,51 +170,115 @@ var table = sortedByName([]description{
 		},
 	},
 	{
-		Metric: Metric{"appfigures_probes_skipped_total", "Scrapes that did not probe the token, by the reason why.", []string{"token", "reason"}},
-		series: monitor.NumReasons,
+		Metric: Metric{"appfigures_probes_skipped_total", "Scrapes that did not probe the token, by reason.",
+			[]string{"token", "reason"}, counter},
+		series: monitor.NumSkipReasons,
 		perToken: func(f *family, t *monitor.TokenState) {
-			for i, label := range reasonLabels {
+			for i, label := range skipLabels {
 				f.addMember(label, float64(t.Skipped[i]))
 			}
 		},
 	},
 	{
-		Metric: Metric{"appfigures_quota_limit_requests", "Requests that the token's account may make a UTC day, as the API last reported today. Absent when it did not.", []string{"token"}},
-		series: 1,
-		perToken: func(f *family, t *monitor.TokenState) {
-			if t.Quota.LimitOK {
-				f.add(float64(t.Quota.Limit))
-			}
-		},
+		Metric: Metric{"appfigures_api_request_duration_seconds", "Durations of the probes that the API answered, per " +
+			"account.", []string{"account"}, histogram},
+		perAccount: func(f *family, a *monitor.AccountState) { f.addHistogram(a.Durations) },
 	},
 	{
-		Metric: Metric{"appfigures_quota_used_requests", "Requests that all programs of the token's account have made today (UTC), as the API last reported today. Absent when it did not.", []string{"token"}},
-		series: 1,
-		perToken: func(f *family, t *monitor.TokenState) {
-			if t.Quota.UsedOK {
-				f.add(float64(t.Quota.Used))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_probe_budget_requests", "Requests that probes of the account may use today (UTC). Absent until the API has reported a limit.", []string{"account"}},
+		Metric: Metric{"appfigures_account_quota_limit_requests", "Requests that the account may make per UTC day, as the " +
+			"API last reported today. Absent if it did not.", []string{"account"}, gauge},
 		perAccount: func(f *family, a *monitor.AccountState) {
-			if a.BudgetKnown {
-				f.add(float64(a.Budget))
+			if a.Quota.LimitOK {
+				f.add(float64(a.Quota.Limit))
 			}
 		},
 	},
 	{
-		Metric:     Metric{"appfigures_probe_budget_used_requests", "Requests that probes of the account have used today (UTC).", []string{"account"}},
-		perAccount: func(f *family, a *monitor.AccountState) { f.add(float64(a.Used)) },
+		Metric: Metric{"appfigures_account_quota_used_requests", "Requests that all programs of the account have made today " +
+			"(UTC), as the API last reported today. Absent if it did not.", []string{"account"}, gauge},
+		perAccount: func(f *family, a *monitor.AccountState) {
+			if a.Quota.UsedOK {
+				f.add(float64(a.Quota.Used))
+			}
+		},
 	},
 	{
-		Metric: Metric{"appfigures_api_certificate_expiry_timestamp_seconds", "Earliest expiry in the certificate chain of the last TLS handshake with the API, also of one that failed to verify, in seconds since 1970.", nil},
-		whole:  func(f *family, s *monitor.Snapshot) { f.addTime(s.CertificateExpiry) },
+		Metric: Metric{"appfigures_account_quota_reset_timestamp_seconds", "When the reported use starts again at 0, in " +
+			"seconds since 1970. Absent if the API has not reported it today.", []string{"account"}, gauge},
+		perAccount: func(f *family, a *monitor.AccountState) { f.addTime(a.QuotaReset) },
+	},
+	{
+		Metric: Metric{"appfigures_account_budget_requests", "Requests that probes of the account may use in any 24 hours.",
+			[]string{"account"}, gauge},
+		perAccount: func(f *family, a *monitor.AccountState) { f.add(float64(a.Budget)) },
+	},
+	{
+		Metric: Metric{"appfigures_account_budget_used_requests", "Requests that probes of the account have used in the " +
+			"last 24 hours.", []string{"account"}, gauge},
+		perAccount: func(f *family, a *monitor.AccountState) { f.add(float64(a.BudgetUsed)) },
+	},
+	{
+		Metric: Metric{"appfigures_account_held", "Whether probes of the account are held for this reason: daily_limit, " +
+			"slow_down, or reserve (one probe per hour).", []string{"account", "reason"}, gauge},
+		perAccount: func(f *family, a *monitor.AccountState) {
+			for i, reason := range monitor.HoldReasons() {
+				f.addMember(holdLabels[i], number(a.Held == reason))
+			}
+		},
+	},
+	{
+		Metric: Metric{"appfigures_api_certificate_expiry_timestamp_seconds", "Earliest expiry in the certificate chain of " +
+			"the last TLS handshake with the API, also of one that failed to verify, in seconds since 1970.", nil, gauge},
+		whole: func(f *family, s *monitor.Snapshot) { f.addTime(s.CertificateExpiry) },
+	},
+	{
+		Metric:   Metric{"appfigures_exporter_build_info", "Always 1. Carries the exporter's version.", buildLabels, gauge},
+		exporter: func(f *family, e *Exporter) { f.addLabeled(buildInfo(e), 1) },
+	},
+	{
+		Metric: Metric{"appfigures_exporter_config_last_reload_successful", "Whether the last attempt to load the " +
+			"configuration succeeded.", nil, gauge},
+		exporter: func(f *family, e *Exporter) { f.add(number(e.ReloadSuccessful)) },
+	},
+	{
+		Metric: Metric{"appfigures_exporter_config_last_reload_success_timestamp_seconds", "When the configuration was last " +
+			"loaded successfully, in seconds since 1970.", nil, gauge},
+		exporter: func(f *family, e *Exporter) { f.addTime(e.ReloadSuccess) },
+	},
+	{
+		Metric: Metric{"appfigures_exporter_log_lines_dropped_total", "Log lines that standard error did not take.", nil, counter},
+		exporter: func(f *family, e *Exporter) {
+			f.add(float64(e.LogLinesDropped))
+		},
+	},
+	{
+		Metric: Metric{"appfigures_exporter_state_saved_timestamp_seconds", "When the state file was last written, in " +
+			"seconds since 1970. Absent without a state file.", nil, gauge},
+		exporter: func(f *family, e *Exporter) { f.addTime(e.StateFile.Saved) },
+	},
+	{
+		Metric: Metric{"appfigures_exporter_state_errors_total", "Failed writes of the state file. Absent without a state " +
+			"file.", nil, counter},
+		exporter: func(f *family, e *Exporter) {
+			if e.StateFile.Enabled {
+				f.add(float64(e.StateFile.Errors))
+			}
+		},
 	},
 })
 
-// Metrics lists what [Snapshot.Gather] can return, sorted by name.
+// buildLabels are the labels of appfigures_exporter_build_info, as those of other exporters.
+var buildLabels = []string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"}
+
+func buildInfo(e *Exporter) []*dto.LabelPair {
+	labels := make([]*dto.LabelPair, 0, len(buildLabels))
+	for _, name := range slices.Sorted(maps.Keys(e.BuildInfo)) {
+		labels = append(labels, pair(name, e.BuildInfo[name]))
+	}
+	return labels
+}
+
+// Metrics lists every metric, sorted by name.
 func Metrics() []Metric {
 	metrics := make([]Metric, len(table))
 	for i, d := range table {
