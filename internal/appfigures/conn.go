@@ -2,30 +2,44 @@ package appfigures
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// conn is a connection that knows whether its reader waits for bytes that have not come yet.
+// conn is a connection that knows how it was opened, how much was written to it, and whether its reader waits for bytes
+// that have not come yet.
 //
 // A server, or a proxy before it, may send more than the one answer that it was asked for. Left alone, the transport
 // can take what it has already read of that for the answer to the next request on the connection, and so one token's
-// rejection for another's. It does notice when it meets the surplus before that request, and closes the connection. So
-// [conn.awaitSilence] holds the request back until the transport has met everything that came before.
+// rejection for another's. It does notice a surplus that it meets before that request, and closes the connection. So
+// [conn.awaitSilence] delays the request until the transport has met everything that came before.
 type conn struct {
 	net.Conn
+	opening   *opening
+	connected time.Time    // when the network connection was open
+	written   atomic.Int64 // bytes, including those of TLS
 
 	mu      sync.Mutex // guards the fields below
 	changed *sync.Cond
 	waiting bool  // a Read is under way: everything that came has been read
-	closed  bool  // by Close: nothing can be written any more
+	closed  bool  // by Close: nothing more can be written
 	err     error // of the first Read that failed: those after it fail alike, where the system would call a reset an end
 }
 
-func newConn(inner net.Conn) *conn {
-	c := &conn{Conn: inner}
+func newConn(inner net.Conn, o *opening) *conn {
+	c := &conn{Conn: inner, opening: o, connected: time.Now()}
 	c.changed = sync.NewCond(&c.mu)
 	return c
+}
+
+// Write implements [net.Conn].
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
 }
 
 // Read implements [net.Conn]. One call at a time.
@@ -65,6 +79,9 @@ func (c *conn) Close() error {
 func (c *conn) awaitSilence(ctx context.Context) (closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.waiting || c.closed {
+		return c.closed
+	}
 	defer context.AfterFunc(ctx, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -76,16 +93,12 @@ func (c *conn) awaitSilence(ctx context.Context) (closed bool) {
 	return c.closed
 }
 
-// innermost returns the conn below any layers of TLS; nil when there is none.
+// innermost returns the conn below the layers of TLS.
 func innermost(outer net.Conn) *conn {
 	for {
-		switch layer := outer.(type) {
-		case *conn:
-			return layer
-		case interface{ NetConn() net.Conn }:
-			outer = layer.NetConn()
-		default:
-			return nil
+		if c, ok := outer.(*conn); ok {
+			return c
 		}
+		outer = outer.(*tls.Conn).NetConn()
 	}
 }

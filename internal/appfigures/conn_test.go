@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 )
 
-// TestAwaitSilence holds that a request waits until the connection's reader has met all that came before it, and learns
+// TestAwaitSilence checks that a request waits until the connection's reader has met all that came before it, and learns
 // whether it can still be written.
 func TestAwaitSilence(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -33,7 +33,7 @@ func TestAwaitSilence(t *testing.T) {
 				defer cancel()
 				near, far := net.Pipe()
 				defer far.Close()
-				c := newConn(near)
+				c := newConn(near, nil)
 				defer c.Close()
 				if test.before != nil {
 					test.before(c)
@@ -63,10 +63,10 @@ func readEnd(c *conn) {
 	c.Read(make([]byte, 1))
 }
 
-// TestNothingIsWrittenOnceClosed holds that a request which learns that its connection is closed cannot be written.
+// TestNothingIsWrittenOnceClosed checks that a request which learns that its connection is closed cannot be written.
 func TestNothingIsWrittenOnceClosed(t *testing.T) {
 	inner := &closing{}
-	c := newConn(inner)
+	c := newConn(inner, nil)
 	inner.whenClosing = func() {
 		if c.closed {
 			t.Error("called closed while it could still be written to")
@@ -89,10 +89,10 @@ func (c *closing) Close() error {
 	return nil
 }
 
-// TestFailedReadStaysFailed holds that a reset is not taken for an end by those who read on.
+// TestFailedReadStaysFailed checks that a reset is not taken for an end by those who read on.
 func TestFailedReadStaysFailed(t *testing.T) {
 	broken := errors.New("reset")
-	c := newConn(&failing{errs: []error{broken, io.EOF}})
+	c := newConn(&failing{errs: []error{broken, io.EOF}}, nil)
 	for range 2 {
 		if _, err := c.Read(nil); err != broken {
 			t.Errorf("got %v, want %v", err, broken)
@@ -113,15 +113,14 @@ func (f *failing) Read([]byte) (int, error) {
 }
 
 func TestInnermost(t *testing.T) {
-	c := newConn(nil)
+	c := newConn(nil, nil)
 	for name, test := range map[string]struct {
 		outer net.Conn
 		want  *conn
 	}{
-		"plain":           {c, c},
-		"TLS":             {tls.Client(c, nil), c},
-		"TLS within TLS":  {tls.Client(tls.Client(c, nil), nil), c},
-		"somebody else's": {tls.Client(&net.TCPConn{}, nil), nil},
+		"plain":          {c, c},
+		"TLS":            {tls.Client(c, nil), c},
+		"TLS within TLS": {tls.Client(tls.Client(c, nil), nil), c},
 	} {
 		if got := innermost(test.outer); got != test.want {
 			t.Errorf("%s: got %v", name, got)

@@ -10,13 +10,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// TestConnections holds that a session opens no more connections than it makes probes at once, also while all probes
+// TestConnections checks that a session opens no more connections than it makes probes at once, also while all probes
 // must share the first because the others are slow to open.
 func TestConnections(t *testing.T) {
 	const atOnce, probes = 4, 40
@@ -44,11 +43,9 @@ func TestConnections(t *testing.T) {
 	trusted := x509.NewCertPool()
 	trusted.AddCert(server.Certificate())
 
-	client := appfigures.NewClient(&config.Config{
-		APIURL: parseURL(t, server.URL+"/v2/"), Timeout: 30 * time.Second, MaxConcurrency: atOnce, TLS: &tls.Config{RootCAs: trusted},
-	}, "test")
-	session := client.NewSession(t.Context())
-	t.Cleanup(session.Close)
+	session := newSession(t, &config.Config{
+		APIURL: parseURL(t, server.URL+"/v2/"), TLS: &tls.Config{RootCAs: trusted}, Timeout: longTimeout, MaxConcurrency: atOnce,
+	})
 	var workers sync.WaitGroup
 	for range atOnce {
 		workers.Go(func() {
@@ -69,7 +66,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreKept holds that the connections which probes at once had opened serve the next ones.
+// TestConnectionsAreKept checks that the connections which probes at once had opened serve the next ones.
 func TestConnectionsAreKept(t *testing.T) {
 	const atOnce = 8
 	var opened atomic.Int64
@@ -86,7 +83,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	session := newSession(t, &config.Config{APIURL: parseURL(t, server.URL+"/v2/"), Timeout: plenty, MaxConcurrency: atOnce})
+	session := newSession(t, &config.Config{APIURL: parseURL(t, server.URL+"/v2/"), Timeout: longTimeout, MaxConcurrency: atOnce})
 	for range 5 {
 		together.Add(atOnce)
 		var probes sync.WaitGroup

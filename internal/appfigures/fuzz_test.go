@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // planted is the token that servers of these tests know. What the fuzzer writes stands for it: $ for all of it, % for
@@ -24,7 +26,7 @@ const planted = "pat_5entinel0123456789abcdef"
 
 var plant = strings.NewReplacer("$", planted, "%", strings.ToUpper(planted), "~", planted[:len(planted)/2]).Replace
 
-// FuzzClassify holds what must be true of every answer: whatever a server says, it decides nothing unless it arrived
+// FuzzClassify checks what must be true of every answer: whatever a server says, it decides nothing unless it arrived
 // whole and says so itself, and what is kept of it is short, clean and believable.
 func FuzzClassify(f *testing.F) {
 	paths, err := filepath.Glob("testdata/wire/*/response.http")
@@ -47,6 +49,8 @@ func FuzzClassify(f *testing.F) {
 	f.Add(200, "", `{"status":401,"user":{}}`, false)
 	f.Add(200, "", `{"Status":" 0420 ","STATUS":200,"user":{}}`, false)
 	f.Add(200, "", `{"status":"200","user":"ada"}`, false)
+	f.Add(401, "WWW-Authenticate: Basic realm=\"x\"", `Bearer`, false)
+	f.Add(403, "WWW-Authenticate: Bearer error_description=\"$ \\\"\", error=", ``, false)
 
 	f.Fuzz(func(t *testing.T, status int, headers, body string, cut bool) {
 		if status < 100 || status > 999 {
@@ -56,30 +60,26 @@ func FuzzClassify(f *testing.F) {
 		if err != nil {
 			return // nor this
 		}
-		resp := &http.Response{StatusCode: status, Header: http.Header(header)}
 		body = plant(body)
 		var bodyErr error
 		if cut {
 			bodyErr = io.ErrUnexpectedEOF
 		}
-		outcome := Outcome{HTTPStatus: status}
-		classify(&outcome, resp, []byte(body), bodyErr)
-		readQuotaHeaders(&outcome.Quota, resp.Header)
-		outcome.Message = cleanMessage(outcome.Message, planted)
-
-		if why := undecidable(status, body, cut); why != "" && outcome.Result.Verdict() != Undecided {
-			t.Errorf("%s, and yet the result is %s", why, outcome.Result)
+		a := classify(status, http.Header(header), []byte(body), bodyErr, time.Now())
+		if why := undecidable(status, http.Header(header), body, cut); why != "" && a.result.Verdict() != probe.VerdictUnknown {
+			t.Errorf("%s, but the result is %s", why, a.result)
 		}
-		if stated := fields(parseObject(body), "status"); outcome.Result == Valid && len(stated) < 2 && effective(status, stated) != 200 {
-			t.Errorf("valid, although the body's status is %s", stated)
+		stated := fields(parseObject(body), "status")
+		if a.result == probe.Valid && (status != 200 || len(stated) < 2 && effective(status, stated) != 200) {
+			t.Errorf("valid, although the status is %d and the body's %s", status, stated)
 		}
-		checkBelievable(t, outcome)
-		checkClean(t, outcome.Message)
+		checkBelievable(t, a)
+		checkClean(t, cleanMessage(a.message, planted))
 	})
 }
 
-// undecidable says why an answer decides nothing, as far as that can be said without classifying it.
-func undecidable(status int, body string, cut bool) string {
+// undecidable returns why an answer decides nothing, as far as that is known without classifying it.
+func undecidable(status int, header http.Header, body string, cut bool) string {
 	object := parseObject(body)
 	stated := fields(object, "status")
 	switch {
@@ -91,7 +91,17 @@ func undecidable(status int, body string, cut bool) string {
 	switch status = effective(status, stated); {
 	case status >= 500:
 		return "the status is one of the server's errors, or none at all"
-	case status == 401 || status == 403:
+	case status == 401:
+		if challenge := strings.Join(header.Values("Www-Authenticate"), ", "); basicChallenge.MatchString(challenge) && object == nil {
+			return "the challenge is for Basic"
+		}
+		return ""
+	case status == 403:
+		text := strings.ToLower(strings.Join(strings.Fields(body), ""))
+		bearer := strings.Contains(strings.ToLower(strings.Join(header.Values("Www-Authenticate"), ",")), "bearer")
+		if object == nil && !bearer && !knownPhrase.MatchString(text) {
+			return "the body is no error of the API"
+		}
 		return ""
 	case status != 200:
 		return "the status is none that decides"
@@ -103,6 +113,12 @@ func undecidable(status int, body string, cut bool) string {
 		return ""
 	}
 }
+
+// basicChallenge is a header that challenges for Basic only, and knownPhrase what the API says of a token or account.
+var (
+	basicChallenge = regexp.MustCompile(`(?i)^basic(?: realm="[a-z]*")?$`)
+	knownPhrase    = regexp.MustCompile(`^"*(accesstokeninvalid|noapiaccess|apiaccessisdisabled)`)
+)
 
 // errorStatus is a status of 4xx or 5xx in a body.
 var errorStatus = regexp.MustCompile(`^0*([45][0-9]{2})$`)
@@ -139,31 +155,29 @@ func hasObject(values []string) bool {
 	return slices.ContainsFunc(values, func(value string) bool { return strings.HasPrefix(value, "{") })
 }
 
-// checkBelievable holds that an outcome is one that classify may come to, and its numbers are in their ranges.
-func checkBelievable(t *testing.T, outcome Outcome) {
+// checkBelievable checks that an answer is possible and its numbers are in their ranges.
+func checkBelievable(t *testing.T, a answer) {
 	t.Helper()
-	switch outcome.Result {
-	case Valid, Rejected, Locked, Forbidden, RateLimited, ServerError, Unexpected:
-	default:
-		t.Errorf("an answer has the result %s", outcome.Result)
+	switch a.result {
+	case probe.Timeout, probe.Unreachable, probe.NoToken:
+		t.Errorf("an answer has the result %s", a.result)
 	}
-	if outcome.Result == Valid && outcome.HTTPStatus != 200 {
-		t.Errorf("valid with status %d", outcome.HTTPStatus)
-	}
-	q := outcome.Quota
+	q := a.quota
 	if q.LimitOK && (q.Limit <= 0 || q.Limit > maxQuota) || q.UsedOK && (q.Used < 0 || q.Used > maxQuota) {
 		t.Errorf("quota %+v", q)
 	}
-	throttle := outcome.Throttle
-	if throttle.RetryAfter < 0 || throttle.RetryAfter > maxRetryAfter {
-		t.Errorf("the pause is %s", throttle.RetryAfter)
+	if !a.result.Answered() && q != (probe.Quota{}) || a.result != probe.Valid && a.user != 0 {
+		t.Errorf("result %s with quota %+v and user %d", a.result, q, a.user)
 	}
-	if (throttle.Kind != NotThrottled) != (outcome.Result == RateLimited) && outcome.Result != Unexpected {
-		t.Errorf("result %s with a throttle of kind %d", outcome.Result, throttle.Kind)
+	if a.throttle.RetryAfter < 0 || a.throttle.RetryAfter > maxRetryAfter {
+		t.Errorf("the pause is %s", a.throttle.RetryAfter)
+	}
+	if throttled := a.throttle.Kind != probe.NotThrottled; throttled != (a.result == probe.RateLimited) && a.result != probe.Unexpected {
+		t.Errorf("result %s with a throttle of kind %d", a.result, a.throttle.Kind)
 	}
 }
 
-// checkClean holds that a message is one short printable line with nothing of the token and no e-mail address.
+// checkClean checks that a message is one short printable line with nothing of the token and no e-mail address.
 func checkClean(t *testing.T, message string) {
 	t.Helper()
 	if n := len([]rune(message)); n > maxMessage {
@@ -183,7 +197,7 @@ func checkClean(t *testing.T, message string) {
 	}
 }
 
-// FuzzCleanMessage holds that nothing of a token is left of a message, however it stands there.
+// FuzzCleanMessage checks that nothing of a token is left of a message, however it stands there.
 func FuzzCleanMessage(f *testing.F) {
 	for _, seed := range []string{
 		"", "No API Access", "$", "%", "~", "~~", "$$", "x$x%x", "Bearer $, you said", "$@example.com", "a@$", "pat_5ent\ninel0123",
@@ -201,7 +215,7 @@ func FuzzCleanMessage(f *testing.F) {
 	})
 }
 
-// FuzzRetryAfter holds that no header makes a pause negative or longer than a day, and that the two forms that RFC 9110
+// FuzzRetryAfter checks that no header makes a pause negative or longer than a day, and that the two forms that RFC 9110
 // knows are taken at their word.
 func FuzzRetryAfter(f *testing.F) {
 	for _, seed := range []string{
@@ -228,7 +242,7 @@ func FuzzRetryAfter(f *testing.F) {
 		if secondsErr == nil && seconds <= 86400 && pause != time.Duration(seconds)*time.Second {
 			t.Errorf("%q: a pause of %s", value, pause)
 		}
-		left, ok := untilItsMidnight(value, now)
+		left, ok := untilMidnight(value, now)
 		if left < 0 || left > 24*time.Hour || ok != (left > 0) {
 			t.Errorf("Date %q: %s until midnight, %t", value, left, ok)
 		}

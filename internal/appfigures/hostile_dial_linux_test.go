@@ -1,31 +1,30 @@
 package appfigures_test
 
 import (
-	"context"
 	"net"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // TestAddressesThatSwallow resolves the API's name to addresses that answer nothing, as behind a firewall that drops.
 // Each case leaves no dial behind when its session has ended.
 func TestAddressesThatSwallow(t *testing.T) {
-	const length = 4 * time.Second // of a scrape; the dialer gives no address of several less than 2 s
+	const long = 4 * time.Second // the dialer gives none of several addresses less than 2 s
 	for name, test := range map[string]struct {
 		swallows string // an address
-		scrape   time.Duration
+		timeout  time.Duration
 		want     probe.Result
 		status   int
 		connect  time.Duration // that connecting takes at least
 	}{
-		"swallowed-first.test.":      {other.String(), length, probe.Valid, 200, length / 2},
-		"swallowed-last.test.":       {other.String(), length, probe.Valid, 200, 0},
-		"swallowed-ipv6-first.test.": {"::1", soon, probe.Valid, 200, 0},
-		"swallowed.test.":            {other.String(), patience, probe.Timeout, 0, patience - 10*time.Millisecond},
+		"swallowed-first.test.":      {other.String(), long, probe.Valid, 200, long / 2},
+		"swallowed-last.test.":       {other.String(), long, probe.Valid, 200, 0},
+		"swallowed-ipv6-first.test.": {"::1", grace, probe.Valid, 200, 0},
+		"swallowed.test.":            {other.String(), shortTimeout, probe.Timeout, 0, shortTimeout - 10*time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -34,14 +33,8 @@ func TestAddressesThatSwallow(t *testing.T) {
 			swallow(t, net.JoinHostPort(test.swallows, port))
 			cfg := s.config(t)
 			cfg.APIURL = parseURL(t, "http://"+net.JoinHostPort(name, port)+"/v2/")
-			scrape, cancel := context.WithTimeout(t.Context(), test.scrape)
-			defer cancel()
-			session := appfigures.NewClient(cfg, "test").NewSession(scrape)
-			defer session.Close()
-			outcome, err := session.Probe(scrape, config.NewSecret(victimToken))
-			if err != nil {
-				t.Fatal(err)
-			}
+			cfg.Timeout = test.timeout
+			outcome := probeOnce(t, newSession(t, cfg))
 			checkOutcome(t, outcome, test.want, test.status)
 			if got := outcome.Phases[probe.Connect]; got < test.connect {
 				t.Errorf("connecting took %s, want at least %s", got, test.connect)
@@ -50,7 +43,7 @@ func TestAddressesThatSwallow(t *testing.T) {
 	}
 }
 
-// TestDialEndsWithItsProbe holds that a dial which nothing answers takes no place from the next probe.
+// TestDialEndsWithItsProbe checks that a dial which nothing answers takes no place from the next probe.
 func TestDialEndsWithItsProbe(t *testing.T) {
 	s := serveHostile(t, "http", hostileCase{want: probe.Valid})
 	_, port, _ := net.SplitHostPort(s.listener.Addr().String())
@@ -65,21 +58,17 @@ func TestDialEndsWithItsProbe(t *testing.T) {
 		status int
 	}{{false, probe.Timeout, 0}, {true, probe.Valid, 200}} {
 		moved.Store(test.moved)
-		outcome, err := session.Probe(t.Context(), config.NewSecret(victimToken))
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkOutcome(t, outcome, test.want, test.status)
+		checkOutcome(t, probeOnce(t, session), test.want, test.status)
 	}
 }
 
-// TestSessionEndsItsDials holds that nothing is left of a dial when the session ends long before it would.
+// TestSessionEndsItsDials checks that nothing is left of a dial when the session ends long before it would.
 func TestSessionEndsItsDials(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		swallowing := must(net.Listen("tcp", other.String()+":0"))
 		t.Cleanup(func() { swallowing.Close() })
 		fill(t, swallowing)
-		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", swallowing), Timeout: plenty, MaxConcurrency: 4})
+		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", swallowing), Timeout: longTimeout, MaxConcurrency: 4})
 		checkOutcome(t, probeWithin(t, session, victimToken, probe.Timeout), probe.Timeout, 0)
 	})
 }

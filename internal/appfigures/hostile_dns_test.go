@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // slowAnswer is how long the name server takes to resolve slow.test.
@@ -61,8 +61,8 @@ func TestHostileNames(t *testing.T) {
 			"empty.test.":      {want: probe.Unreachable},
 			"unknown.test.":    {want: probe.Unreachable},
 			"failing.test.":    {want: probe.Unreachable},
-			"silent.test.":     {want: probe.Timeout, dns: patience},
-			"garbage.test.":    {want: probe.Timeout, dns: patience},
+			"silent.test.":     {want: probe.Timeout, dns: shortTimeout},
+			"garbage.test.":    {want: probe.Timeout, dns: shortTimeout},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -84,10 +84,10 @@ func TestHostileNames(t *testing.T) {
 	})
 }
 
-// TestNameIsKeptApart holds that a name that does not resolve in time is no hindrance to another session.
+// TestNameIsKeptApart checks that a name that does not resolve in time is no hindrance to another session.
 func TestNameIsKeptApart(t *testing.T) {
 	s := serveHostile(t, "http", hostileCase{want: probe.Valid})
-	cfg := &config.Config{APIURL: parseURL(t, "http://silent.test./v2/"), Timeout: plenty, MaxConcurrency: 4}
+	cfg := &config.Config{APIURL: parseURL(t, "http://silent.test./v2/"), Timeout: longTimeout, MaxConcurrency: 4}
 	stuck, healthy := newSession(t, cfg), newSession(t, s.config(t))
 	done := make(chan probe.Outcome)
 	go func() { done <- probeWithin(t, stuck, victimToken, probe.Timeout) }()
@@ -115,8 +115,8 @@ func resolveHere() {
 type impatient struct{ net.Conn }
 
 func (c impatient) SetDeadline(deadline time.Time) error {
-	if soon := time.Now().Add(2 * patience); deadline.After(soon) {
-		deadline = soon
+	if grace := time.Now().Add(2 * shortTimeout); deadline.After(grace) {
+		deadline = grace
 	}
 	return c.Conn.SetDeadline(deadline)
 }

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 const (
@@ -119,7 +119,7 @@ func TestHostileHTTP(t *testing.T) {
 	})
 }
 
-// TestHostileMemory holds that no answer makes the exporter allocate much, whatever it unpacks to or how long it is.
+// TestHostileMemory checks that no answer makes the exporter allocate much, whatever it unpacks to or how long it is.
 func TestHostileMemory(t *testing.T) {
 	const bound = 16 << 20 // bytes; all that is allocated in the course of one probe, by the server as well
 	for name, c := range hostileHTTP {
@@ -139,7 +139,7 @@ func TestHostileMemory(t *testing.T) {
 	}
 }
 
-// TestRedirectsEndHere holds that no other host is asked anything, whatever the status.
+// TestRedirectsEndHere checks that no other host is asked anything, whatever the status.
 func TestRedirectsEndHere(t *testing.T) {
 	leavesNothing(t, func(t *testing.T) {
 		for _, status := range []int{300, 301, 302, 303, 305, 307, 308} {

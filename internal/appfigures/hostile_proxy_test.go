@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 const (
@@ -110,7 +110,7 @@ func passThrough(t *testing.T, api, name string, proxy hostileProxy) {
 		}
 		proxy.treat(conn)
 	})
-	cfg := &config.Config{APIURL: parseURL(t, api), Timeout: plenty, MaxConcurrency: 4, TLS: trusting}
+	cfg := &config.Config{APIURL: parseURL(t, api), Timeout: longTimeout, MaxConcurrency: 4, TLS: trusting}
 	cfg.ProxyURL = &url.URL{Scheme: scheme, Host: listener.Addr().String(), User: url.UserPassword("user", proxyPassword)}
 	outcome := probeWithin(t, newSession(t, cfg), victimToken, proxy.want)
 	checkOutcome(t, outcome, proxy.want, proxy.status)
@@ -149,7 +149,7 @@ func TestHostileProxyHarmsNoNeighbour(t *testing.T) {
 	}
 }
 
-// TestHostileProxyMemory holds that the exporter keeps little of what a proxy answers to CONNECT.
+// TestHostileProxyMemory checks that the exporter keeps little of what a proxy answers to CONNECT.
 func TestHostileProxyMemory(t *testing.T) {
 	const bound = 16 << 20
 	var before, after runtime.MemStats

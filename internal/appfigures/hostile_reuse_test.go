@@ -2,9 +2,7 @@ package appfigures_test
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
-	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // Answers to more than was asked.
@@ -20,7 +19,7 @@ const (
 	unaskedLock      = "HTTP/1.1 403 Forbidden\r\nContent-Length: 27\r\n\r\n{\"message\":\"No API Access\"}"
 )
 
-// TestSurplus holds that what a server sends beyond its answer is never taken for the answer to another token, and
+// TestSurplus checks that what a server sends beyond its answer is never taken for the answer to another token, and
 // harms no other token either.
 func TestSurplus(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -44,7 +43,7 @@ func TestSurplus(t *testing.T) {
 				cfg := s.config(t)
 				const rounds = 30
 				for range rounds {
-					session := appfigures.NewClient(cfg, "test").NewSession(t.Context())
+					session := appfigures.NewSession(cfg, "test")
 					victim := probeWithin(t, session, victimToken, test.want)
 					neighbour := probeWithin(t, session, neighbourToken, probe.Valid)
 					session.Close()
@@ -81,25 +80,7 @@ func TestSurplusBeforeThoseWhoWait(t *testing.T) {
 	}
 }
 
-// TestSurplusIsNotLogged holds that a token in what a server sends unasked does not reach standard error.
-func TestSurplusIsNotLogged(t *testing.T) {
-	var logged bytes.Buffer
-	log.SetOutput(&logged)
-	s := serveHostile(t, "http", hostileCase{answer: func(conn net.Conn, r *http.Request) {
-		write(conn, validAnswer+"You sent "+r.Header.Get("Authorization"))
-	}, want: probe.Valid})
-	for range 20 {
-		session := appfigures.NewClient(s.config(t), "test").NewSession(t.Context())
-		probeWithin(t, session, victimToken, probe.Valid)
-		probeWithin(t, session, neighbourToken, probe.Valid)
-		session.Close()
-	}
-	if logged.Len() > 0 {
-		t.Errorf("the standard logger got %q", logged.String())
-	}
-}
-
-// TestClosesReused holds that a request on a connection that an earlier probe had opened is made once, although the
+// TestClosesReused checks that a request on a connection that an earlier probe had opened is made once, although the
 // server closes the connection without a byte.
 func TestClosesReused(t *testing.T) {
 	s := serveHostile(t, "http", hostileCase{answer: says(""), want: probe.Unreachable})
@@ -115,7 +96,7 @@ func TestClosesReused(t *testing.T) {
 	}
 }
 
-// TestClosesIdle holds that a connection which the server closes after each answer, without a word, costs no probe its
+// TestClosesIdle checks that a connection which the server closes after each answer, without a word, costs no probe its
 // answer unless its request was sent, and that none is sent twice.
 func TestClosesIdle(t *testing.T) {
 	var mu sync.Mutex
@@ -130,7 +111,7 @@ func TestClosesIdle(t *testing.T) {
 		mu.Unlock()
 		write(conn, validAnswer)
 	})
-	session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: plenty, MaxConcurrency: 4})
+	session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: longTimeout, MaxConcurrency: 4})
 	unreachable := 0
 	for i := range 300 {
 		token := fmt.Sprintf("pat_%03d", i)
@@ -163,7 +144,7 @@ func TestUnasked(t *testing.T) {
 			}
 			awaitClose(conn)
 		})
-		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: plenty, MaxConcurrency: 4})
+		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: longTimeout, MaxConcurrency: 4})
 		outcome := probeWithin(t, session, victimToken, probe.Timeout)
 		if r := outcome.Result; r != probe.Rejected && r != probe.Unreachable {
 			t.Errorf("result %s (%s)", r, outcome.Message)

@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"flag"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // The servers of these tests do what no server should. Each is met by one token, the victim, while another, its
@@ -29,12 +33,12 @@ const (
 )
 
 const (
-	// patience is the time of a probe that is to end because its time is over.
-	patience = 200 * time.Millisecond
-	// plenty is the time of all others: none of them may need it, however busy the machine is.
-	plenty = 20 * time.Second
-	// soon is how long something may take that happens at once, on a machine that is busy.
-	soon = 2 * time.Second
+	// shortTimeout is the time of a probe that is to end because its time is over.
+	shortTimeout = 200 * time.Millisecond
+	// longTimeout is the time of all others: none of them may need it, however busy the machine is.
+	longTimeout = 20 * time.Second
+	// grace is how long something may take that happens at once, on a machine that is busy.
+	grace = 2 * time.Second
 )
 
 const validBody = `{"status":"200","user":{}}`
@@ -47,7 +51,9 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(name)
 		os.Unsetenv(strings.ToLower(name))
 	}
+	log.SetOutput(io.Discard) // as the program does; see Session
 	resolveHere()
+	_ = flag.Set("test.parallel", "32") // most tests only wait
 	os.Exit(m.Run())
 }
 
@@ -87,7 +93,7 @@ func serveHostile(t *testing.T, scheme string, c hostileCase) *hostileServer {
 
 // config names the server as the API.
 func (s *hostileServer) config(t *testing.T) *config.Config {
-	return &config.Config{APIURL: urlOf(t, s.scheme, s.listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4}
+	return &config.Config{APIURL: urlOf(t, s.scheme, s.listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4}
 }
 
 // listen starts a server that ends with the test. Each connection is closed after serve, which also gets its number,
@@ -120,7 +126,7 @@ func listen(t *testing.T, serve func(net.Conn, int64)) net.Listener {
 		go func() { serving.Wait(); close(ended) }()
 		select {
 		case <-ended:
-		case <-time.After(soon):
+		case <-time.After(grace):
 			t.Error("the client has not closed all of its connections")
 			open.Range(func(conn, _ any) bool { conn.(net.Conn).Close(); return true })
 			<-ended
@@ -162,7 +168,7 @@ func (s *hostileServer) serve(conn net.Conn) {
 // newSession opens a session that ends with the test.
 func newSession(t *testing.T, cfg *config.Config) *appfigures.Session {
 	t.Helper()
-	session := appfigures.NewClient(cfg, "test").NewSession(t.Context())
+	session := appfigures.NewSession(cfg, "test")
 	t.Cleanup(session.Close)
 	return session
 }
@@ -203,11 +209,11 @@ func checkOutcome(t *testing.T, outcome probe.Outcome, want probe.Result, status
 
 // probeWithin makes one probe. One that is to time out has little time for it, but must end soon after.
 func probeWithin(t *testing.T, session *appfigures.Session, token string, want probe.Result) probe.Outcome {
-	ctx, within := t.Context(), plenty
+	ctx, within := t.Context(), longTimeout
 	if want == probe.Timeout {
-		limited, cancel := context.WithTimeout(ctx, patience)
+		limited, cancel := context.WithTimeout(ctx, shortTimeout)
 		defer cancel()
-		ctx, within = limited, patience+soon
+		ctx, within = limited, shortTimeout+grace
 	}
 	start := time.Now()
 	outcome, err := session.Probe(ctx, config.NewSecret(token))
@@ -220,7 +226,7 @@ func probeWithin(t *testing.T, session *appfigures.Session, token string, want p
 	return outcome
 }
 
-// checkMessage holds that a message is short and tells nothing of a token or a proxy's password.
+// checkMessage checks that a message is short and tells nothing of a token or a proxy's password.
 func checkMessage(t *testing.T, message string) {
 	t.Helper()
 	if n := len([]rune(message)); n > 200 || strings.ContainsAny(message, "\r\n\x00\x1b") {
@@ -233,7 +239,7 @@ func checkMessage(t *testing.T, message string) {
 	}
 }
 
-// leavesNothing runs tests and holds that, after the last of them, no goroutine and no file descriptor is left.
+// leavesNothing runs tests and checks that, after the last of them, no goroutine and no file descriptor is left.
 func leavesNothing(t *testing.T, run func(*testing.T)) {
 	warm, err := net.Listen("tcp4", "127.0.0.1:0") // the first opens descriptors that stay: the runtime's poller
 	if err != nil {
@@ -243,7 +249,7 @@ func leavesNothing(t *testing.T, run func(*testing.T)) {
 	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
 	t.Run("each", run)
 
-	deadline := time.Now().Add(soon)
+	deadline := time.Now().Add(grace)
 	for runtime.NumGoroutine() > goroutines || openDescriptors(t) > descriptors {
 		if time.Now().After(deadline) {
 			var stacks strings.Builder

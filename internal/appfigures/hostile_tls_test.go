@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // authority signs certificates for servers.
@@ -148,7 +148,7 @@ func TestHostileHandshake(t *testing.T) {
 				t.Run("alone", func(t *testing.T) {
 					t.Parallel()
 					listener := listen(t, func(conn net.Conn, _ int64) { treatOr(t, test.treat, conn) })
-					session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+					session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4})
 					checkOutcome(t, probeWithin(t, session, victimToken, test.want), test.want, 0)
 				})
 				t.Run("with a neighbour", func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestStalledHandshake(t *testing.T) {
 							_ = stalling.Handshake()
 							awaitClose(stalling)
 						})
-						session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+						session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4})
 						outcome := probeWithin(t, session, victimToken, probe.Timeout)
 						checkOutcome(t, outcome, probe.Timeout, 0)
 						if !strings.Contains(outcome.Message, "in the TLS handshake") || outcome.Phases[probe.TLS] == 0 {
@@ -192,7 +192,7 @@ func TestStalledHandshake(t *testing.T) {
 	}
 }
 
-// TestHandshakeEndsWithItsProbe holds that a handshake which does not go on takes no place from the next probe.
+// TestHandshakeEndsWithItsProbe checks that a handshake which does not go on takes no place from the next probe.
 func TestHandshakeEndsWithItsProbe(t *testing.T) {
 	listener := listen(t, func(conn net.Conn, number int64) {
 		if number == 1 {
@@ -306,7 +306,7 @@ func TestHostileHTTPS(t *testing.T) {
 	})
 }
 
-// TestCertificates holds that no request goes to a server that cannot prove who it is, and that the expiry of what it
+// TestCertificates checks that no request goes to a server that cannot prove who it is, and that the expiry of what it
 // shows is reported all the same.
 func TestCertificates(t *testing.T) {
 	stranger := newAuthority(nil, nextYear)
@@ -340,7 +340,7 @@ func TestCertificates(t *testing.T) {
 						write(server, validAnswer)
 					}
 				})
-				session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+				session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4})
 				outcome := probeWithin(t, session, victimToken, test.want)
 				if outcome.Result != test.want || !strings.Contains(outcome.Message, test.message) {
 					t.Errorf("result %s (%s), want %s and %q", outcome.Result, outcome.Message, test.want, test.message)
@@ -384,7 +384,7 @@ func TestHTTP2IsNotOffered(t *testing.T) {
 				write(secure, answer)
 				awaitClose(secure)
 			})
-			session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: plenty, MaxConcurrency: 4})
+			session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4})
 			checkOutcome(t, probeWithin(t, session, victimToken, probe.Valid), probe.Valid, 200)
 			if got := offered.Load().(string); strings.Contains(got, "h2") {
 				t.Errorf("the client offers %q", got)

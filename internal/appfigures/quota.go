@@ -7,11 +7,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// maxQuota bounds what is believed as a number of requests a day. The API's limit is 1,000; plans with a million times
-// as many are thinkable, garbage is not.
-const maxQuota = 1_000_000_000
+const (
+	// maxQuota bounds what is believed as a number of requests per day. The API's limit is 1,000.
+	maxQuota = 1_000_000_000
+	// maxRetryAfter bounds how long a response is believed to ask for a pause.
+	maxRetryAfter = 24 * time.Hour
+	// maxSkew is how far the API's Date header may be from our clock to be believed.
+	maxSkew = time.Hour
+)
 
 // number is a whole number that the API writes as a JSON number or string. Anything else decodes to -1, as does a
 // number out of the range 0 to maxQuota.
@@ -34,48 +41,45 @@ func parseNumber(s string) number {
 // isError reports whether the number is an HTTP status of 4xx or 5xx.
 func (n number) isError() bool { return n >= 400 && n <= 599 }
 
-// readQuotaHeaders takes the account's quota from the headers that the API sends with each response.
-func readQuotaHeaders(quota *probe.Quota, header http.Header) {
-	quota.set(parseNumber(header.Get("X-Request-Limit")), parseNumber(header.Get("X-Request-Usage")))
-}
-
-// readQuotaBody takes the account's quota from the usage object in the root's answer.
-func readQuotaBody(quota *probe.Quota, doc document) {
+// readQuota returns the account's quota from the headers that the API sends with each response or, for what they lack,
+// from the usage object in the root's body. A limit of zero is not believed.
+func readQuota(header http.Header, doc document) probe.Quota {
 	usage := struct {
 		Limit number `json:"daily_limit"`
 		Used  number `json:"daily_used"`
 	}{-1, -1}
-	if len(doc.Usage) > 0 && json.Unmarshal(doc.Usage, &usage) == nil {
-		quota.set(usage.Limit, usage.Used)
+	if len(doc.Usage) == 0 || json.Unmarshal(doc.Usage, &usage) != nil {
+		usage.Limit, usage.Used = -1, -1
 	}
+	limit, used := parseNumber(header.Get("X-Request-Limit")), parseNumber(header.Get("X-Request-Usage"))
+	if limit <= 0 {
+		limit = usage.Limit
+	}
+	if used < 0 {
+		used = usage.Used
+	}
+	return probe.Quota{Limit: max(0, int64(limit)), LimitOK: limit > 0, Used: max(0, int64(used)), UsedOK: used >= 0}
 }
 
-// set takes over what is believable. A limit of zero is not: it would say that the account may do nothing at all.
-func (q *probe.Quota) set(limit, used number) {
-	if limit > 0 {
-		q.Limit, q.LimitOK = int64(limit), true
-	}
-	if used >= 0 {
-		q.Used, q.UsedOK = int64(used), true
-	}
-}
-
-// readThrottle notes the API's demand for fewer requests, whatever body comes with it.
-func readThrottle(throttle *probe.Throttle, status int, header http.Header) {
+// readThrottle returns the API's demand for fewer requests, whatever body comes with it. RetryAfter is a duration that
+// starts with the response; it is the difference of wall clocks, so that one set from it may be compared to dates.
+func readThrottle(status int, header http.Header, now time.Time) (throttle probe.Throttle) {
 	switch status {
 	case statusChillOut:
-		throttle.Kind = DailyLimit
-		throttle.RetryAfter, throttle.RetryAfterOK = untilItsMidnight(header.Get("Date"), time.Now())
+		throttle.Kind = probe.DailyLimit
+		throttle.RetryAfter, throttle.RetryAfterOK = untilMidnight(header.Get("Date"), now)
 	case statusSlowDown:
-		throttle.Kind = SlowDown
-		throttle.RetryAfter, throttle.RetryAfterOK = parseRetryAfter(header.Get("Retry-After"), time.Now())
+		throttle.Kind = probe.SlowDown
+		throttle.RetryAfter, throttle.RetryAfterOK = parseRetryAfter(header.Get("Retry-After"), now)
 	}
+	return throttle
 }
 
 // parseRetryAfter reads both forms of the header (RFC 9110, section 10.2.3): seconds, and a date.
 func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
 	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) { // then the largest
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range: the largest
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second, true
 	}
 	if date, err := http.ParseTime(value); err == nil {
@@ -84,12 +88,9 @@ func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// maxSkew is how far the API's Date header may be from our clock to be believed.
-const maxSkew = time.Hour
-
-// untilItsMidnight returns how long the UTC day still lasts by the API's clock. With our own clock a second ahead, the
+// untilMidnight returns how long the UTC day lasts by the API's clock. By our own, if that were a second ahead, the
 // first probe of our day would meet the last limit of the API's, and be held for another whole day.
-func untilItsMidnight(date string, now time.Time) (time.Duration, bool) {
+func untilMidnight(date string, now time.Time) (time.Duration, bool) {
 	its, err := http.ParseTime(date)
 	if err != nil || its.Sub(now).Abs() > maxSkew {
 		return 0, false

@@ -32,7 +32,7 @@ func TestParseRetryAfter(t *testing.T) {
 	}
 }
 
-func TestUntilItsMidnight(t *testing.T) {
+func TestUntilMidnight(t *testing.T) {
 	ours := time.Date(2026, 11, 24, 0, 0, 1, 0, time.UTC)
 	for _, test := range []struct {
 		name string
@@ -45,7 +45,7 @@ func TestUntilItsMidnight(t *testing.T) {
 		{"hours off", ours.Add(-3 * time.Hour).Format(http.TimeFormat), 0, false},
 		{"none", "", 0, false},
 	} {
-		if got, ok := untilItsMidnight(test.date, ours); got != test.want || ok != test.ok {
+		if got, ok := untilMidnight(test.date, ours); got != test.want || ok != test.ok {
 			t.Errorf("%s: %s, %v, want %s, %v", test.name, got, ok, test.want, test.ok)
 		}
 	}
