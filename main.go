@@ -1,36 +1,51 @@
-// Appfigures_exporter is a Prometheus exporter and health monitor for Appfigures API tokens. On each scrape it calls
-// the API's root once with every configured token, as far as pacing allows, and reports whether the token works, how
-// long the API took, what it answered, and how much of the account's quota is used.
+// Appfigures_exporter is a Prometheus exporter and health monitor for Appfigures API tokens. When it is scraped, it
+// requests the API's root once with every configured token that is due, and reports whether the token is valid, how long
+// the API took, which HTTP status it sent, and how much of the account's quota is used.
 //
 // Usage:
 //
 //	appfigures_exporter [serve]       serve metrics on :10187 (the default)
-//	appfigures_exporter check         probe every token once and print what came of it
+//	appfigures_exporter check         print the state of every token
 //	appfigures_exporter healthcheck   ask a running exporter whether it is healthy
 //	appfigures_exporter demo          serve the exporter over a simulated API; needs no token
 //
-// This file holds the flags and wires the packages together; it decides nothing. See README.md.
+// This file defines the flags and wires the packages together. See README.md.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
+	"net"
 	"os"
+	"os/signal"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+	"golang.org/x/term"
 
+	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/check"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/demo"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/exporter"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
@@ -40,106 +55,294 @@ const (
 	exitError = 1
 )
 
+const (
+	checkCommand = "check" // it has its own exit codes, also for a wrong command line
+	demoAddress  = "localhost:10187"
+	demoInterval = 5 * time.Second // at which the demo scrapes itself, so that its pages show something
+)
+
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// checkCommand has exit codes of its own, also for a command line that is wrong.
-const checkCommand = "check"
+// program is one run of the command line, with the values of all flags.
+type program struct {
+	stdout, stderr io.Writer
 
-// flags holds the values of all flags.
-type flags struct {
 	configFile         *string
 	configCheck        *bool
 	autoReload         *bool
 	autoReloadInterval *time.Duration
+	stateFile          *string
 	telemetryPath      *string
-	timeoutOffset      *seconds
+	timeoutOffset      seconds
 	tokens             *bool
 	pprof              *bool
-	output             *string
 	web                *toolkit.FlagConfig
-	log                *promslog.Config
-}
+	log                promslog.Config
 
-// program is one run of the command line.
-type program struct {
-	flags
-	stdout, stderr io.Writer
-	logger         *slog.Logger
-	warned         []string // what was last warned of; loads, which come one after the other, use it
+	output     *string
+	checkNames *[]string
+	quiet      *bool
+	exporter   *string
+	warnExpiry days
+	warnQuota  percent
 }
 
 // run executes the command line until it is done or ctx ends, and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	stampVersion()
+	// net/http logs there what a server sends without a request, which may contain a token. Nothing else uses it.
+	log.SetOutput(io.Discard)
+	setVersion()
 	app := kingpin.New("appfigures_exporter", "Prometheus exporter and health monitor for Appfigures API tokens.")
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
 	app.HelpFlag.Short('h')
 	app.Version(version.Print("appfigures_exporter"))
-	terminated := false // by --help or --version, which print and ask to exit
+	terminated := false // by --help or --version
 	app.Terminate(func(int) { terminated = true })
-
-	p := program{flags: addFlags(app), stdout: stdout, stderr: stderr}
-	serve := app.Command("serve", "Serve metrics and the status page (the default).").Default()
-	checking := app.Command(checkCommand, "Probe every token once and print what came of it. Exit codes: 0 all valid, 1 warning, 2 a token is denied, 3 no verdict.")
-	p.output = checking.Flag("output", "How to print: table or json.").Default("table").Enum("table", "json")
-	healthcheck := app.Command("healthcheck", "Ask the running exporter whether it is healthy. Has nothing to do with whether tokens are valid.")
-	demo := app.Command("demo", "Serve the exporter over a simulated API with tokens in every kind of state. Needs no token.")
+	p := &program{stdout: stdout, stderr: stderr}
+	commands := p.define(app)
 
 	command, err := app.Parse(args)
-	if terminated {
+	failure := exitError
+	if command == checkCommand || err != nil && slices.Contains(args, checkCommand) {
+		failure = check.Unknown
+	}
+	switch {
+	case terminated:
 		return exitOK
+	case err != nil:
+		return p.fail(fmt.Errorf("%w; see appfigures_exporter --help", err), failure)
+	case *p.configCheck && command != "demo":
+		err = p.checkConfig()
+	case command == checkCommand:
+		return p.check(ctx)
+	default:
+		err = commands[command](ctx)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "appfigures_exporter: %v; see appfigures_exporter --help\n", err)
-		if len(args) > 0 && slices.Contains(args, checkCommand) {
-			return check.Unknown
-		}
-		return exitError
+		return p.fail(err, failure)
 	}
-	p.log.Writer = stderr
-	p.logger = promslog.New(p.log)
-	if *p.configCheck && command != demo.FullCommand() {
-		if command == checkCommand {
-			return p.checkConfig(check.Unknown)
-		}
-		return p.checkConfig(exitError)
-	}
-	switch command {
-	case serve.FullCommand():
-		return p.serve(ctx)
-	case checkCommand:
-		return p.check(ctx)
-	case healthcheck.FullCommand():
-		return p.healthcheck(ctx)
-	case demo.FullCommand():
-		return p.demo(ctx)
-	}
-	return exitError
+	return exitOK
 }
 
-func addFlags(app *kingpin.Application) flags {
-	f := flags{
-		configFile:         app.Flag("config.file", "Configuration file. Without it: config.yml in the working directory, else the token in $"+config.EnvToken+".").PlaceHolder("FILE").String(),
-		configCheck:        app.Flag("config.check", "Check the configuration and --web.config.file, and exit before any command does anything.").Bool(),
-		autoReload:         app.Flag("config.auto-reload", "Reload the configuration when its file, or the list of files in token_dir, has changed.").Bool(),
-		autoReloadInterval: app.Flag("config.auto-reload-interval", "How often to look for changes with --config.auto-reload.").Default("30s").Duration(),
-		telemetryPath:      app.Flag("web.telemetry-path", "Path under which to serve metrics.").Default("/metrics").String(),
-		timeoutOffset:      new(seconds(500 * time.Millisecond)),
-		tokens:             app.Flag("collector.tokens", "Probe all tokens on /metrics. With --no-collector.tokens it has only the exporter's own metrics, for those who scrape /probe.").Default("true").Bool(),
-		pprof:              app.Flag("web.enable-pprof", "Serve Go's profiles under /debug/pprof/.").Bool(),
-		web:                kingpinflag.AddFlags(app, ":10187"),
-		log:                &promslog.Config{},
-	}
-	app.Flag("timeout-offset", "What to take off the scrape timeout that Prometheus sends, to answer before it is over; in seconds, or as a duration.").
-		Default("0.5").SetValue(f.timeoutOffset)
-	promslogflag.AddFlags(app, f.log)
-	return f
+// define adds the flags and commands to app, and returns what each command runs.
+func (p *program) define(app *kingpin.Application) map[string]func(context.Context) error {
+	p.configFile = app.Flag("config.file", "Configuration file. Default: config.yml in the working directory; without one, "+
+		"the token in $"+config.EnvToken+".").PlaceHolder("FILE").String()
+	p.configCheck = app.Flag("config.check", "Validate the configuration and --web.config.file, then exit.").Bool()
+	p.autoReload = app.Flag("config.auto-reload", "Reload the configuration when its file, or the list of files in "+
+		"token_dir, has changed.").Bool()
+	p.autoReloadInterval = app.Flag("config.auto-reload-interval", "How often to look for changes with "+
+		"--config.auto-reload.").Default("30s").Duration()
+	p.stateFile = app.Flag("state.file", "Where to keep verdicts and used requests across restarts; \"none\": nowhere. "+
+		"Default: in $STATE_DIRECTORY, /var/lib/appfigures_exporter, $XDG_STATE_HOME or ~/.local/state.").PlaceHolder("FILE").String()
+	p.telemetryPath = app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").String()
+	p.tokens = app.Flag("collector.tokens", "Probe all tokens on /metrics. --no-collector.tokens serves only the exporter's "+
+		"own metrics; use it when scraping /probe.").Default("true").Bool()
+	p.pprof = app.Flag("web.enable-pprof", "Serve Go's profiles under /debug/pprof/.").Bool()
+	app.Flag("timeout-offset", "Time to subtract from Prometheus' scrape timeout, in seconds or as a duration such as 500ms.").
+		Default("0.5").SetValue(&p.timeoutOffset)
+	p.web = kingpinflag.AddFlags(app, ":10187")
+	promslogflag.AddFlags(app, &p.log)
+
+	app.Command("serve", "Serve metrics and the status page (the default).").Default()
+	checking := app.Command(checkCommand, "Print the state of every token. Shares the state file and the request budget of serve, "+
+		"so that cron may run it every minute. Exit codes: 0 all valid, 1 warning, 2 a token is denied, 3 no verdict.")
+	p.output = checking.Flag("output", "Format: "+strings.Join(check.Formats(), ", ")+".").Default("table").Enum(check.Formats()...)
+	p.checkNames = checking.Flag("token", "Name of a token to look at; repeatable. Default: all.").PlaceHolder("NAME").Strings()
+	p.quiet = checking.Flag("quiet", "Print only what is wrong.").Bool()
+	p.exporter = checking.Flag("exporter", "Load the state from this running exporter; makes no request to the API.").
+		PlaceHolder("URL").String()
+	checking.Flag("warn-expiry", "Warn of tokens that expire in less than this.").Default("14d").SetValue(&p.warnExpiry)
+	checking.Flag("warn-quota", "Warn of accounts that have used more than this part of their daily quota.").
+		Default("90%").SetValue(&p.warnQuota)
+	app.Command("healthcheck", "Ask the running exporter whether it is healthy. Says nothing about tokens.")
+	app.Command("demo", "Serve the exporter over a simulated API with tokens in every state. Needs no token.")
+	return map[string]func(context.Context) error{"serve": p.serve, "healthcheck": p.healthcheck, "demo": p.demo}
 }
 
-// seconds is a flag's value that is a number of seconds, as blackbox_exporter has it, or a duration as in "500ms".
+// serve runs the exporter over the user's configuration.
+func (p *program) serve(ctx context.Context) error {
+	location := config.Find(*p.configFile)
+	o := p.options(location.String(), func() (*config.Config, []string, error) { return load(location) })
+	o.State = func(logger *slog.Logger) exporter.State {
+		return exporter.OpenState(*p.stateFile, location.String(), os.Getenv, logger)
+	}
+	if *p.autoReload {
+		o.Fingerprint, o.ReloadInterval = location.Fingerprint, *p.autoReloadInterval
+	}
+	return exporter.Run(ctx, o)
+}
+
+// demo runs the exporter over a simulated API.
+func (p *program) demo(ctx context.Context) error {
+	if *p.configFile != "" || *p.configCheck || *p.autoReload {
+		return errors.New("the demo has its own configuration; leave out --config.file, --config.check and --config.auto-reload")
+	}
+	d, err := demo.Start(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if slices.Equal(*p.web.WebListenAddresses, []string{":10187"}) {
+		p.web.WebListenAddresses = &[]string{demoAddress}
+	}
+	o := p.options("the demo's own", func() (*config.Config, []string, error) { return d.Config(), nil, nil })
+	o.OnListen = func(ctx context.Context, at net.Addr, m *monitor.Monitor) {
+		fmt.Fprint(p.stdout, d.Banner(browserURL(at.String())))
+		demo.ScrapeEvery(ctx, demoInterval, func(ctx context.Context) {
+			deadline, _ := ctx.Deadline()
+			m.Scrape(ctx, deadline)
+		})
+	}
+	return exporter.Run(ctx, o)
+}
+
+// options returns what serve and demo have in common.
+func (p *program) options(origin string, load func() (*config.Config, []string, error)) exporter.Options {
+	return exporter.Options{
+		Origin: origin, Load: load,
+		State: func(*slog.Logger) exporter.State { return exporter.State{} },
+		Web:   p.web, TelemetryPath: *p.telemetryPath, TimeoutOffset: time.Duration(p.timeoutOffset),
+		TokensOnMetrics: *p.tokens, EnablePprof: *p.pprof, Log: &p.log, Stderr: p.stderr,
+	}
+}
+
+// load loads the configuration, with all warnings about it.
+func load(location config.Location) (*config.Config, []string, error) {
+	cfg, warnings, err := location.Load()
+	if err != nil {
+		return nil, nil, err
+	}
+	return cfg, slices.Concat(warnings, monitor.Warnings(cfg)), nil
+}
+
+// checkConfig validates the configuration and that of the web server, and prints what may not work here.
+func (p *program) checkConfig() error {
+	location := config.Find(*p.configFile)
+	cfg, warnings, err := load(location)
+	if err := errors.Join(err, web.CheckConfig(*p.web.WebConfigFile)); err != nil {
+		return err
+	}
+	p.warn(slices.Concat(warnings, cfg.Inspect(time.Now())))
+	fmt.Fprintf(p.stdout, "Configuration from %s is valid (%s).\n", location, status.Plural(len(cfg.Tokens), "token"))
+	return nil
+}
+
+// healthcheck asks the exporter that was started with the same flags.
+func (p *program) healthcheck(ctx context.Context) error {
+	return web.Healthcheck(ctx, (*p.web.WebListenAddresses)[0])
+}
+
+// check prints the state of every token.
+func (p *program) check(ctx context.Context) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := check.Options{
+		Format: check.Format(*p.output), Tokens: *p.checkNames, Quiet: *p.quiet,
+		Thresholds: status.Thresholds{Expiry: time.Duration(p.warnExpiry), Quota: float64(p.warnQuota)},
+		Stdout:     terminal(p.stdout), Stderr: p.stderr, Getenv: os.Getenv,
+	}
+	if *p.exporter != "" {
+		fromExporter, err := check.FromExporter(*p.exporter)
+		if err != nil {
+			return p.fail(err, check.Unknown)
+		}
+		o.Load = fromExporter
+		return check.Run(ctx, o)
+	}
+	location := config.Find(*p.configFile)
+	cfg, warnings, err := location.Load()
+	if err != nil {
+		return p.fail(err, check.Unknown)
+	}
+	if !*p.quiet && o.Format == check.Table {
+		p.warn(warnings)
+	}
+	p.log.Writer = p.stderr
+	kept := exporter.OpenState(*p.stateFile, location.String(), os.Getenv, promslog.New(&p.log))
+	defer kept.Close()
+	if kept.Store == nil && !kept.Locked {
+		o.Note = fmt.Sprintf("Without a state file each run makes a request per token: run every minute, these are %d per day.",
+			len(cfg.Tokens)*24*60)
+	}
+	m := monitor.New(cfg, monitor.Options{
+		Connect: exporter.Connect, Store: kept.Store, State: kept.Content, Logger: slog.New(slog.DiscardHandler),
+	})
+	defer m.Stop()
+	var snapshot monitor.Snapshot
+	o.Load = func(ctx context.Context) (status.Report, error) {
+		if kept.Locked { // a running exporter probes
+			snapshot = m.Snapshot()
+		} else {
+			snapshot = m.Scrape(ctx, time.Time{}, *p.checkNames...)
+		}
+		return status.NewReport(snapshot, o.Thresholds), nil
+	}
+	o.Exposition = func(w io.Writer) error {
+		families, err := collector.Snapshot(snapshot).Gather()
+		for _, family := range families {
+			if _, writeErr := expfmt.MetricFamilyToText(w, family); writeErr != nil {
+				return writeErr
+			}
+		}
+		return err
+	}
+	return check.Run(ctx, o)
+}
+
+// warn prints warnings for a person, one line each.
+func (p *program) warn(warnings []string) {
+	for _, warning := range warnings {
+		fmt.Fprintf(p.stderr, "warning: %s\n", warning)
+	}
+}
+
+// fail prints an error for a person, and returns code.
+func (p *program) fail(err error, code int) int {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(p.stderr, "appfigures_exporter: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	return code
+}
+
+// terminal returns where w writes to.
+func terminal(w io.Writer) check.Terminal {
+	file, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return check.Terminal{Writer: w}
+	}
+	width, _, _ := term.GetSize(int(file.Fd())) // 0 if not known
+	return check.Terminal{Writer: w, Is: true, Width: width}
+}
+
+// browserURL returns what a browser on this machine opens to see an exporter that listens on address.
+func browserURL(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "http://" + address + "/"
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/"
+}
+
+// setVersion sets the version that no linker flag has set to what the Go toolchain wrote into the binary: the release
+// for `go install MODULE@VERSION`, a pseudo-version in a checkout.
+func setVersion() {
+	if version.Version != "" {
+		return
+	}
+	version.Version = "devel"
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
+		version.Version = strings.TrimPrefix(info.Main.Version, "v")
+	}
+}
+
+// seconds is a flag's value: a number of seconds, as blackbox_exporter has it, or a duration such as 500ms.
 type seconds time.Duration
 
 // Set implements [kingpin.Value].
@@ -149,7 +352,7 @@ func (s *seconds) Set(text string) error {
 		d, err = time.ParseDuration(text + "s")
 	}
 	if err != nil || d < 0 {
-		return fmt.Errorf("%q is no time: use seconds, as in 0.5, or a duration, as in 500ms", text)
+		return fmt.Errorf("invalid duration %q: use seconds (0.5) or a duration (500ms)", text)
 	}
 	*s = seconds(d)
 	return nil
@@ -158,18 +361,34 @@ func (s *seconds) Set(text string) error {
 // String implements [kingpin.Value].
 func (s *seconds) String() string { return time.Duration(*s).String() }
 
-// fail prints an error for a person, each of its lines whole, and returns code.
-func (p *program) fail(err error, code int) int {
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(p.stderr, "appfigures_exporter: %s\n", strings.TrimSuffix(line, "\n"))
+// days is a flag's value: a duration of Prometheus, such as 14d.
+type days time.Duration
+
+// Set implements [kingpin.Value].
+func (d *days) Set(text string) error {
+	parsed, err := model.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("invalid duration %q: use one such as 14d or 12h", text)
 	}
-	return code
+	*d = days(parsed)
+	return nil
 }
 
-// healthcheck asks the exporter that was started with the same flags.
-func (p *program) healthcheck(ctx context.Context) int {
-	if err := web.Healthcheck(ctx, (*p.web.WebListenAddresses)[0], *p.web.WebConfigFile); err != nil {
-		return p.fail(err, exitError)
+// String implements [kingpin.Value].
+func (d *days) String() string { return model.Duration(*d).String() }
+
+// percent is a flag's value: a part of a whole, as a percentage such as 90% or 90.
+type percent float64
+
+// Set implements [kingpin.Value].
+func (p *percent) Set(text string) error {
+	parsed, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	if err != nil || !(parsed > 0 && parsed <= 100) {
+		return fmt.Errorf("invalid percentage %q: use one such as 90%%", text)
 	}
-	return exitOK
+	*p = percent(parsed / 100)
+	return nil
 }
+
+// String implements [kingpin.Value].
+func (p *percent) String() string { return strconv.FormatFloat(float64(*p)*100, 'g', -1, 64) + "%" }

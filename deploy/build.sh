@@ -1,18 +1,16 @@
 #!/bin/sh
-# Builds the release binary: static, without paths of the machine, and the same bytes from the same commit, Go and GO*
-# variables.
-# The image, `make release` and `make reproducible` all build with it.
+# Builds the release binary: static, without paths of the build machine. The same commit, Go release and GO* variables
+# give the same bytes. The image, `make release` and `make reproducible` use it.
 #
 #   VERSION=… REVISION=… BRANCH=… BUILD_DATE=… sh deploy/build.sh OUTPUT
 #
-# deploy/stamp.sh prints the four variables for the commit at hand. One that is unset is left out, and the binary
-# then says what the Go toolchain knows. GOOS and GOARCH choose the platform.
+# deploy/stamp.sh prints the four variables for the current commit; each is optional. GOOS and GOARCH choose the platform.
 set -eu
 
 output=$1
 package=github.com/prometheus/common/version
 
-# -buildvcs=false: the stamp alone tells where the binary comes from, whether there is a .git or not.
+# -buildvcs=false: the binary is the same with and without a .git directory.
 CGO_ENABLED=0 exec go build -trimpath -buildvcs=false -o "$output" -ldflags "-s -w \
 	-X $package.Version=${VERSION-} \
 	-X $package.Revision=${REVISION-} \

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Prints what a release build is stamped with, from git alone, one NAME=VALUE a line:
+# Prints the version information for a release build, taken from git, one NAME=VALUE per line:
 #
 #   env $(sh deploy/stamp.sh) sh deploy/build.sh dist/appfigures_exporter
 #
 # VERSION     1.2.3 at the tag v1.2.3; 1.2.3-4-g0123456789ab four commits later; 0.0.0-g0123456789ab before any
-#             tag; with -dirty when tracked files differ from the commit
+#             tag; with -dirty if tracked files differ from the commit
 # REVISION    the full commit hash
-# BRANCH      the branch, or HEAD when none is checked out, as for a release from its tag
-# BUILD_DATE  when the commit was made, RFC 3339, UTC: not when it was built, so that two builds are one
+# BRANCH      the branch, or HEAD if none is checked out, as for a release from its tag
+# BUILD_DATE  when the commit was made (not built, so that builds are reproducible), RFC 3339, UTC
 set -eu
 
 commit=$(git rev-parse HEAD)

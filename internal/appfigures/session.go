@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
@@ -131,7 +132,8 @@ func (s *Session) roundTrip(ctx context.Context, header http.Header, begin time.
 		URL:    s.root,
 		Host:   s.root.Host,
 		Header: header,
-		Body:   unrepeatable{},
+		Body: io.NopCloser(strings.NewReader("")),
+		TransferEncoding: []string{"identity"},
 	}).WithContext(ctx))
 	return x, resp, err
 }

@@ -1,16 +1,16 @@
-// Package check asks the API about every token once, and says what it found to a person, as a table, or to a program,
-// as JSON. Its exit codes are those of monitoring plugins, so that cron jobs, Nagios, Icinga and shell scripts can act
-// on them.
+// Package check reports the state of every token to a person, a program, a monitoring system, or node_exporter. Its exit
+// codes are those of monitoring plugins, so that cron jobs, Nagios, Icinga and shell scripts can act on them.
 package check
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"time"
+	"strings"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
 // Exit codes, as the guidelines for monitoring plugins define them
@@ -19,103 +19,135 @@ const (
 	OK       = 0 // all tokens are valid
 	Warning  = 1 // all are valid, but one expires soon or its account has used most of its quota
 	Critical = 2 // a token is denied
-	Unknown  = 3 // a token got no verdict, or there was nothing to check with
+	Unknown  = 3 // a token has no verdict, or the check itself failed
 )
 
-// Format is how the findings are written.
+// exitCodes are the exit codes by the worst state.
+var exitCodes = [status.NumStates]int{status.Denied: Critical, status.Unknown: Unknown, status.Warning: Warning, status.Valid: OK}
+
+// Format is how the report is written.
 type Format string
 
+// The formats.
 const (
-	Table Format = "table" // for people
-	JSON  Format = "json"  // for programs
+	Table      Format = "table"      // for people
+	JSON       Format = "json"       // for programs: the same as /api/v1/status
+	Nagios     Format = "nagios"     // for monitoring systems
+	Prometheus Format = "prometheus" // for node_exporter's textfile collector: the exposition of /metrics
 )
 
-// Scraper is a [monitor.Monitor] that has probed nothing yet.
-type Scraper interface {
-	Scrape(ctx context.Context, deadline time.Time, names ...string) monitor.Snapshot
+// Formats lists all formats.
+func Formats() []string {
+	return []string{string(Table), string(JSON), string(Nagios), string(Prometheus)}
 }
 
-// Screen is where text goes: a terminal, a file or a pipe.
-type Screen struct {
+// Terminal is where text goes: a terminal, a file or a pipe.
+type Terminal struct {
 	io.Writer
-	Terminal bool
-	Width    int // of the terminal, in columns; 0 when not known
+	Is    bool // whether it is a terminal
+	Width int  // of the terminal, in columns; 0 if not known
 }
 
-// Options is all that a check needs.
+// Options is what a check needs.
 type Options struct {
-	Config  *config.Config // whose tokens the scraper watches
-	Scraper Scraper
-	Format  Format
-	Stdout  Screen // for the findings
-	Stderr  Screen // for the progress, and for the error when Stdout cannot be written to
-	Getenv  func(string) string
+	// Load returns the state of the tokens.
+	Load func(context.Context) (status.Report, error)
+	// Exposition writes the same state as metrics; nil if Load cannot provide them.
+	Exposition func(io.Writer) error
+	Format     Format
+	Tokens     []string // names to look at; none: all
+	Quiet      bool     // print only what is wrong
+	Thresholds status.Thresholds
+	Note       string // for a person who reads the table; printed to Stderr
+	Stdout     Terminal
+	Stderr     io.Writer
+	Getenv     func(string) string
 }
 
-// Run probes every token once, writes what it found to o.Stdout and returns the exit code. The end of ctx ends the
-// check: tokens that have no result by then are shown so.
+// Run loads the state, writes it to o.Stdout, and returns the exit code.
 func Run(ctx context.Context, o Options) int {
-	hide := func() {}
-	if o.showsProgress() {
-		hide = showProgress(o.Stderr, len(o.Config.Tokens))
+	report, err := o.Load(ctx)
+	if err != nil {
+		return o.fail(err, Unknown)
 	}
-	snapshot := o.Scraper.Scrape(ctx, time.Now().Add(patience(o.Config)))
-	hide()
+	if len(o.Tokens) > 0 {
+		if missing := report.Select(o.Tokens); len(missing) > 0 {
+			return o.fail(fmt.Errorf("no token is named %q", missing), Unknown)
+		}
+	}
+	report.Apply(o.Thresholds)
+	var text bytes.Buffer
+	switch o.Format {
+	case JSON:
+		writeJSON(&text, report, o.Quiet)
+	case Nagios:
+		writeNagios(&text, report, o.Thresholds)
+	case Prometheus:
+		if o.Exposition == nil {
+			return o.fail(errors.New("--output=prometheus does not work with --exporter: let Prometheus scrape that exporter"), Unknown)
+		}
+		if err := o.Exposition(&text); err != nil {
+			return o.fail(err, Unknown)
+		}
+	default:
+		writeTable(&text, report, o)
+	}
+	code := exitCodes[parseState(report.State)]
+	if _, err := o.Stdout.Write(text.Bytes()); err != nil { // in one piece, so that a reader sees all or nothing
+		return o.fail(fmt.Errorf("writing the report: %w", err), worse(code, Unknown))
+	}
+	if o.Note != "" && o.Format == Table && !o.Quiet {
+		_, _ = fmt.Fprintln(o.Stderr, o.Note)
+	}
+	return code
+}
 
-	findings := examine(snapshot)
-	var text string
-	if o.Format == JSON {
-		text = renderJSON(findings)
+// fail prints an error and returns the exit code. Monitoring systems show standard output.
+func (o Options) fail(err error, code int) int {
+	out := o.Stderr
+	if o.Format == Nagios {
+		out = o.Stdout
+		err = fmt.Errorf("APPFIGURES UNKNOWN - %w", err)
 	} else {
-		text = renderTable(findings, o.Stdout.columns(), o.palette())
+		err = fmt.Errorf("appfigures_exporter: %w", err)
 	}
-	verdict := worst(findings)
-	if _, err := io.WriteString(o.Stdout, text); err != nil {
-		_, _ = fmt.Fprintf(o.Stderr, "Writing the findings: %v\n", err)
-		verdict = max(verdict, undecided)
+	_, _ = fmt.Fprintln(out, strings.ReplaceAll(err.Error(), "\n", "; "))
+	return code
+}
+
+// worse returns the worse of two exit codes: 2, then 3, then 1.
+func worse(a, b int) int {
+	if a == Critical || b == Critical {
+		return Critical
 	}
-	return verdict.exitCode()
+	return max(a, b)
 }
 
-// maxPatience bounds a check, whatever the timeout and the number of tokens.
-const maxPatience = 24 * time.Hour
-
-// patience returns how long the check may take. In the worst case every probe takes the whole timeout: then the
-// tokens are asked in waves of max_concurrency, after one more wave of those that go ahead to learn their accounts'
-// limits. One timeout is to spare. The monitor begins no probe in the last tenth of the time it is given, so that the
-// whole must be larger by a ninth.
-func patience(cfg *config.Config) time.Duration {
-	waves := (len(cfg.Tokens) + cfg.MaxConcurrency - 1) / cfg.MaxConcurrency
-	needed := cfg.Timeout.Seconds() * float64(waves+2) * 10 / 9
-	return time.Duration(min(needed, maxPatience.Seconds()) * float64(time.Second))
+// parseState returns a state by its name; Unknown if there is no such state.
+func parseState(name string) status.State {
+	state, err := status.ParseState(name)
+	if err != nil {
+		return status.Unknown
+	}
+	return state
 }
 
-// showsProgress reports whether a person is there to watch: one who looks at a terminal, and did not ask for JSON to
-// hand it to a program.
-func (o Options) showsProgress() bool {
-	return o.Stderr.Terminal && !o.isDumb() && (o.Format != JSON || o.Stdout.Terminal)
+// styles returns whether to use colors: not off a terminal, and not where NO_COLOR (https://no-color.org) forbids it.
+func (o Options) styles() styles {
+	return styles(o.Stdout.Is && o.Getenv("TERM") != "dumb" && o.Getenv("NO_COLOR") == "")
 }
-
-// palette returns the colours for the table: none off a terminal, and none where NO_COLOR (https://no-color.org)
-// forbids them.
-func (o Options) palette() palette {
-	return palette(o.Stdout.Terminal && !o.isDumb() && o.Getenv("NO_COLOR") == "")
-}
-
-// isDumb reports whether the terminal knows no escape sequences.
-func (o Options) isDumb() bool { return o.Getenv("TERM") == "dumb" }
 
 // Widths of the table, in columns.
 const (
 	standardWidth = 80  // of files, pipes, and terminals of unknown width
-	minWidth      = 64  // leaves 8 columns for names beside the widest cells that can be
-	maxWidth      = 120 // above that lines are hard to read
+	minWidth      = 64  // leaves 8 columns for names beside the widest cells
+	maxWidth      = 120 // longer lines are hard to read
 )
 
 // columns returns the width of the table. No line is wider.
-func (s Screen) columns() int {
-	if !s.Terminal || s.Width <= 0 {
+func (t Terminal) columns() int {
+	if !t.Is || t.Width <= 0 {
 		return standardWidth
 	}
-	return min(max(s.Width, minWidth), maxWidth)
+	return min(max(t.Width, minWidth), maxWidth)
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -8,94 +9,119 @@ import (
 	"strings"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// looks is how a finding of each severity appears.
-var looks = [numSeverities]struct {
-	mark   string
-	colour colour
-	words  string // for the summary
+// marks is how each state appears.
+var marks = [status.NumStates]struct {
+	mark  string
+	style style
 }{
-	fine:      {"✓", green, "valid"},
-	warned:    {"!", yellow, "with a warning"},
-	undecided: {"?", yellow, "without a verdict"},
-	denied:    {"✗", red, "denied"},
+	status.Denied:  {"✗", red},
+	status.Unknown: {"?", yellow},
+	status.Warning: {"!", yellow},
+	status.Valid:   {"✓", green},
 }
 
-// column is one column of the table, but for the mark and the name before it.
+// column is one column of the table, after the mark and the name.
 type column struct {
 	title string
 	right bool // whether it is aligned to the right
-	cell  func(finding) string
+	cell  func(row) string
+}
+
+// row is one token, with its account.
+type row struct {
+	status.Token
+	account status.Account
+	now     time.Time
 }
 
 var columns = []column{
-	{"RESULT", false, finding.resultName},
-	{"HTTP", true, func(f finding) string { return orDash(f.Last.HTTPStatus != 0, strconv.Itoa(f.Last.HTTPStatus)) }},
-	{"TIME", true, func(f finding) string { return orDash(f.asked(), latency(f.Last.Duration)) }},
-	{"QUOTA", false, func(f finding) string { return quota(f.Quota) }},
+	{"STATE", false, func(r row) string { return r.State }},
+	{"RESULT", false, func(r row) string { return orDash(r.Result, func(s string) string { return s }) }},
+	{"HTTP", true, func(r row) string { return orDash(r.HTTPStatus, strconv.Itoa) }},
+	{"TIME", true, func(r row) string {
+		return orDash(r.DurationSeconds, func(s float64) string { return status.Latency(time.Duration(s * float64(time.Second))) })
+	}},
+	{"PROBED", true, func(r row) string {
+		return orDash(r.ResultTime, func(t time.Time) string { return status.Ago(t, r.now) })
+	}},
+	{"QUOTA", false, func(r row) string { return quota(r.account.Quota) }},
 }
 
 const (
 	gap       = "  "   // between columns
 	markWidth = 2      // of the mark before the name and the space after it
-	indent    = "    " // of what is said beneath a row
+	indent    = "    " // of the lines below a row
 )
 
-// renderTable returns the findings for a person, trouble first, in lines of at most width columns.
-func renderTable(findings []finding, width int, colours palette) string {
-	findings = slices.SortedStableFunc(slices.Values(findings), func(a, b finding) int {
-		return cmp.Or(cmp.Compare(b.severity, a.severity), cmp.Compare(a.rank(), b.rank()))
-	})
-	t := table{width: width, colours: colours}
-	t.measure(findings)
-	t.heading()
-	for _, f := range findings {
-		t.row(f)
-		t.details(f)
+// writeTable writes the report for a person, worst first.
+func writeTable(out *bytes.Buffer, report status.Report, o Options) {
+	accounts := make(map[string]status.Account, len(report.Accounts))
+	for _, a := range report.Accounts {
+		accounts[a.Name] = a
 	}
-	t.advice(findings)
-	fmt.Fprintf(&t.out, "\n%s\n", strings.Join(wrap(summary(findings), width), "\n"))
-	return t.out.String()
+	var rows []row
+	for _, t := range report.Tokens {
+		if !o.Quiet || parseState(t.State) != status.Valid {
+			rows = append(rows, row{t, accounts[t.Account], report.Time})
+		}
+	}
+	if len(rows) == 0 && o.Quiet {
+		return
+	}
+	slices.SortStableFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(parseState(a.State), parseState(b.State)), cmp.Compare(a.Cause, b.Cause),
+			status.CompareNames(a.Name, b.Name))
+	})
+	t := table{out: out, width: o.Stdout.columns(), styles: o.styles()}
+	t.measure(rows)
+	t.heading()
+	for _, r := range rows {
+		t.row(r)
+		t.details(r)
+	}
+	t.advice(rows)
+	fmt.Fprintf(out, "\n%s\n", strings.Join(wrap(summary(report), t.width), "\n"))
 }
 
 // table is a table that is being written.
 type table struct {
-	out     strings.Builder
-	width   int // of the longest line
-	name    int // width of the column of names
-	widths  []int
-	colours palette
+	out    *bytes.Buffer
+	width  int // of the longest line
+	name   int // width of the column of names
+	widths []int
+	styles styles
 }
 
 // measure gives each column the width of its longest cell, and names what is left.
-func (t *table) measure(findings []finding) {
+func (t *table) measure(rows []row) {
 	left := t.width - markWidth
 	for _, c := range columns {
 		width := len(c.title)
-		for _, f := range findings {
-			width = max(width, displayWidth(c.cell(f)))
+		for _, r := range rows {
+			width = max(width, displayWidth(c.cell(r)))
 		}
 		t.widths = append(t.widths, width)
 		left -= len(gap) + width
 	}
 	t.name = len("NAME")
-	for _, f := range findings {
-		t.name = max(t.name, displayWidth(printable(f.Name)))
+	for _, r := range rows {
+		t.name = max(t.name, displayWidth(printable(r.Name)))
 	}
-	t.name = min(t.name, left)
+	t.name = max(len("NAME"), min(t.name, left))
 }
 
 func (t *table) heading() {
 	line := t.line(" ", "NAME", func(c column) string { return c.title })
-	fmt.Fprintln(&t.out, t.colours.paint(faint, line))
+	fmt.Fprintln(t.out, t.styles.apply(faint, line))
 }
 
-func (t *table) row(f finding) {
-	look := looks[f.severity]
-	line := t.line(t.colours.paint(look.colour, look.mark), cut(printable(f.Name), t.name), func(c column) string { return c.cell(f) })
-	fmt.Fprintln(&t.out, line)
+func (t *table) row(r row) {
+	m := marks[parseState(r.State)]
+	line := t.line(t.styles.apply(m.style, m.mark), cut(printable(r.Name), t.name), func(c column) string { return c.cell(r) })
+	fmt.Fprintln(t.out, line)
 }
 
 // line lays out one line of the table. The mark takes one column.
@@ -107,82 +133,60 @@ func (t *table) line(mark, name string, text func(column) string) string {
 	return strings.TrimRight(strings.Join(cells, gap), " ")
 }
 
-// details writes, beneath the row of a token that needs attention, what there is to say of this token alone.
-func (t *table) details(f finding) {
-	if f.severity == fine {
-		return
-	}
+// details writes, below the row of a token, what the row does not tell.
+func (t *table) details(r row) {
 	var details []string
-	if name := printable(f.Name); displayWidth(name) > t.name {
+	if name := printable(r.Name); displayWidth(name) > t.name {
 		details = append(details, "Name: "+name)
 	}
-	if f.message != "" {
-		details = append(details, f.speaker()+f.message)
+	if r.Message != nil {
+		details = append(details, "Message: "+*r.Message)
 	}
-	for _, detail := range append(details, f.warnings...) {
+	for _, detail := range append(details, r.Notes...) {
 		for _, line := range wrap(printable(detail), t.width-len(indent)) {
-			fmt.Fprintln(&t.out, indent+line)
+			fmt.Fprintln(t.out, indent+line)
 		}
 	}
 }
 
-// speaker introduces the message where it is what the API, or whatever answered in its place, said.
-func (f finding) speaker() string {
-	switch {
-	case f.asked() && f.Last.Result.Answered():
-		return "The API says: "
-	case f.asked() && f.Last.Result == probe.ServerError:
-		return "The answer says: "
-	default:
-		return ""
+// advice writes what each cause means and what to do about it: once, however many tokens have it.
+func (t *table) advice(rows []row) {
+	seen := make(map[string]bool)
+	for _, r := range rows {
+		if r.Advice == nil || seen[r.Cause] {
+			continue
+		}
+		seen[r.Cause] = true
+		fmt.Fprintln(t.out)
+		for i, line := range wrap(r.Cause+": "+r.Why+" "+*r.Advice, t.width-len(indent)) {
+			if i > 0 {
+				line = indent + line
+			}
+			fmt.Fprintln(t.out, line)
+		}
 	}
 }
 
-// latency says how long a probe took.
-func latency(d time.Duration) string {
-	if d < time.Second {
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	}
-	return fmt.Sprintf("%.1f s", d.Seconds())
-}
-
-// quota says how much of its account's quota was used, as far as the API reported it.
-func quota(q probe.Quota) string {
-	if !q.UsedOK && !q.LimitOK {
+// quota returns how much of its quota an account has used, as far as the API reported it.
+func quota(q status.Quota) string {
+	if q.Used == nil && q.Limit == nil {
 		return "-"
 	}
-	used, limit := "?", "?"
-	if q.UsedOK {
-		used = strconv.FormatInt(q.Used, 10)
+	text := func(n *int64) string {
+		if n == nil {
+			return "?"
+		}
+		return strconv.FormatInt(*n, 10)
 	}
-	if q.LimitOK {
-		limit = strconv.FormatInt(q.Limit, 10)
-	}
-	return used + "/" + limit
+	return text(q.Used) + "/" + text(q.Limit)
 }
 
-// resultName returns what the column RESULT says.
-func (f finding) resultName() string {
-	if !f.ended {
-		return "no result"
+// orDash returns the text of a value, or a dash if it is not known.
+func orDash[T any](value *T, text func(T) string) string {
+	if value == nil {
+		return "-"
 	}
-	return f.result.String()
-}
-
-// rank orders the rows of one severity: by the order of the results, those without one last.
-func (f finding) rank() int {
-	if !f.ended {
-		return probe.NumResults
-	}
-	return int(f.result)
-}
-
-// orDash returns text, or a dash when it is not known.
-func orDash(known bool, text string) string {
-	if known {
-		return text
-	}
-	return "-"
+	return text(*value)
 }
 
 // pad fills text up to width columns.

@@ -36,7 +36,7 @@ type request struct {
 // session is one of fakeAPI's. It stands in for a session of internal/appfigures.
 type session struct{ api *fakeAPI }
 
-func (a *fakeAPI) connect(context.Context, *config.Config) Session {
+func (a *fakeAPI) connect(*config.Config) Session {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sessions++

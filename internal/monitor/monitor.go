@@ -26,7 +26,7 @@ type Session interface {
 }
 
 // Connect opens a session to the API that the configuration names.
-type Connect func(ctx context.Context, cfg *config.Config) Session
+type Connect func(*config.Config) Session
 
 // Store keeps the state. Save returns when the state is on disk, or soon with an error.
 type Store interface {
@@ -71,7 +71,7 @@ type Monitor struct {
 
 // setup is what a configuration determines. It is replaced as a whole; a scrape keeps the one that it began with.
 type setup struct {
-	connect     func(context.Context) Session
+	connect     func() Session
 	slots       slots
 	minInterval time.Duration
 	pacing      config.Pacing
@@ -151,7 +151,7 @@ func (m *Monitor) Reload(cfg *config.Config) {
 		limit = newSlots(cfg.MaxConcurrency)
 	}
 	m.setup = setup{
-		connect:     func(ctx context.Context) Session { return m.connect(ctx, cfg) },
+		connect:     func() Session { return m.connect(cfg) },
 		slots:       limit,
 		minInterval: cfg.Pacing.MinInterval,
 		pacing:      cfg.Pacing,

@@ -71,7 +71,7 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 	}
 	m.mu.Unlock()
 	m.readSecrets(own)
-	s.session = s.setup.connect(m.ctx)
+	s.session = s.setup.connect()
 	var starting sync.WaitGroup // each account on its own: one whose first probe hangs does not delay the others
 	for a, wanted := range accounts {
 		starting.Go(func() { s.probeAccount(a, wanted) })

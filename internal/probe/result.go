@@ -119,3 +119,13 @@ const (
 func (v Verdict) String() string {
 	return [...]string{VerdictUnknown: "unknown", VerdictValid: "valid", VerdictDenied: "denied"}[v]
 }
+
+// ParseResult returns the result of that name.
+func ParseResult(name string) (Result, bool) {
+	for _, r := range Results() {
+		if r.String() == name {
+			return r, true
+		}
+	}
+	return 0, false
+}

@@ -177,3 +177,56 @@ func nonEmpty(text string) *string {
 	}
 	return &text
 }
+
+// Apply judges the tokens again that have a valid verdict, by other thresholds than those that the report was made with.
+func (r *Report) Apply(thresholds Thresholds) {
+	nearlyUsed := make(map[string]bool)
+	for _, a := range r.Accounts {
+		if a.Quota.Limit != nil && a.Quota.Used != nil {
+			quota := probe.Quota{Limit: *a.Quota.Limit, LimitOK: true, Used: *a.Quota.Used, UsedOK: true}
+			nearlyUsed[a.Name] = QuotaNearlyUsed(quota, thresholds)
+		}
+	}
+	worst := Valid
+	for i := range r.Tokens {
+		t := &r.Tokens[i]
+		state, err := ParseState(t.State)
+		if err != nil {
+			state = Unknown
+		}
+		if state >= Warning {
+			state = Valid
+			cause := Cause(probe.Valid)
+			switch {
+			case t.ExpiresAt != nil && !t.ExpiresAt.After(r.Time):
+				state, cause = Warning, Expired
+			case t.ExpiresAt != nil && t.ExpiresAt.Sub(r.Time) < thresholds.Expiry:
+				state, cause = Warning, ExpiresSoon
+			case nearlyUsed[t.Account]:
+				state, cause = Warning, QuotaLow
+			}
+			if state == Warning || t.State == Warning.String() {
+				t.Cause, t.Why, t.Advice = cause.String(), cause.Meaning(), nonEmpty(cause.Advice())
+			}
+		}
+		t.State = state.String()
+		worst = min(worst, state)
+	}
+	r.State = worst.String()
+}
+
+// Select keeps only the named tokens and their accounts. It returns the names that the report does not have.
+func (r *Report) Select(names []string) (missing []string) {
+	accounts := make(map[string]bool)
+	for _, name := range names {
+		if !slices.ContainsFunc(r.Tokens, func(t Token) bool { return t.Name == name }) {
+			missing = append(missing, name)
+		}
+	}
+	r.Tokens = slices.DeleteFunc(r.Tokens, func(t Token) bool { return !slices.Contains(names, t.Name) })
+	for _, t := range r.Tokens {
+		accounts[t.Account] = true
+	}
+	r.Accounts = slices.DeleteFunc(r.Accounts, func(a Account) bool { return !accounts[a.Name] })
+	return missing
+}

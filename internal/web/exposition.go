@@ -16,11 +16,11 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
-// exposition serves metrics: a scrape of all tokens with the process's own metrics, or a scrape of one token.
+// exposition serves metrics: /metrics those of all tokens and of the process, /probe those of one token.
 type exposition struct {
 	Options
-	// encoding has a place for each answer that may be put into text at once. A snapshot's metrics are many times as
-	// large as the compressed text, and no more of them than there are processors makes progress anyway.
+	// encoding bounds how many responses are encoded at once. The metrics of a snapshot are many times as large as their
+	// compressed text, and only as many as there are processors make progress.
 	encoding chan struct{}
 }
 
@@ -29,24 +29,24 @@ func newExposition(options Options) *exposition {
 }
 
 func (e *exposition) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	if e.NoTokens {
-		e.write(w, r, e.Registry)
+	if !e.TokensOnMetrics {
+		e.write(w, r, merged{e.Exporter, e.Registry})
 		return
 	}
-	tokens := e.Exposition(e.scrape(w, r))
-	e.write(w, r, merged{tokens, e.Registry})
+	e.write(w, r, merged{e.Exposition(e.scrape(w, r)), e.Exporter, e.Registry})
 }
 
 func (e *exposition) serveProbe(w http.ResponseWriter, r *http.Request) {
-	// No answer quotes the target: it may be a secret that was put in the wrong place.
+	// No response quotes the target: it may be a secret that was put in the wrong place.
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		http.Error(w, "The query cannot be read. Ask for /probe?target=NAME with the name of a token.", http.StatusBadRequest)
+		http.Error(w, "Malformed query. Use /probe?target=NAME with the name of a token.", http.StatusBadRequest)
 		return
 	}
 	targets := query["target"]
 	if len(targets) != 1 || targets[0] == "" {
-		http.Error(w, "Ask for one target: /probe?target=NAME with the name of a token. /sd lists the names.", http.StatusBadRequest)
+		http.Error(w, "Exactly one target is required: /probe?target=NAME with the name of a token. /sd lists the names.",
+			http.StatusBadRequest)
 		return
 	}
 	if !e.Scraper.Has(targets[0]) {
@@ -54,7 +54,7 @@ func (e *exposition) serveProbe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	snapshot := e.scrape(w, r, targets[0])
-	if len(snapshot.Tokens) == 0 { // a reload has just removed it
+	if len(snapshot.Tokens) == 0 { // removed by a reload since Has
 		writeUnknownTarget(w)
 		return
 	}
@@ -62,43 +62,53 @@ func (e *exposition) serveProbe(w http.ResponseWriter, r *http.Request) {
 }
 
 func writeUnknownTarget(w http.ResponseWriter) {
-	http.Error(w, "No token of that name is configured. The target is a token's name, never a URL or the token itself; /sd lists the names.", http.StatusNotFound)
+	http.Error(w, "No token of that name is configured. The target is a token's name, never a URL or the token itself; "+
+		"/sd lists the names.", http.StatusNotFound)
 }
 
-// scrape probes the tokens within the time that the client will wait. HEAD only asks how an answer would look, so it
-// probes nothing.
+// scrape probes the tokens within the time that the client waits. A HEAD request probes nothing.
 func (e *exposition) scrape(w http.ResponseWriter, r *http.Request, names ...string) monitor.Snapshot {
 	if r.Method != http.MethodGet {
 		return e.Scraper.Snapshot(names...)
 	}
-	deadline := time.Now().Add(scrapeTimeout(r.Header.Get(timeoutHeader), e.TimeoutOffset, e.DefaultTimeout()))
-	extendDeadlines(w, deadline)
-	return e.Scraper.Scrape(r.Context(), deadline, names...)
+	var deadline time.Time // zero: as long as the probes may take
+	now := time.Now()
+	timeout, ok := scrapeTimeout(r.Header.Get(timeoutHeader), e.TimeoutOffset)
+	if ok {
+		deadline = now.Add(timeout)
+	} else {
+		timeout = maxScrape
+	}
+	extendDeadlines(w, now.Add(timeout))
+	snapshot := e.Scraper.Scrape(r.Context(), deadline, names...)
+	extendDeadlines(w, time.Now()) // a client that does not read has no more time than with other requests
+	return snapshot
 }
 
-// write answers with the metrics in the format and the compression that the client asks for.
+// write responds with the metrics, in the format and compression that the client accepts.
 func (e *exposition) write(w http.ResponseWriter, r *http.Request, gatherer prometheus.Gatherer) {
 	select {
 	case e.encoding <- struct{}{}:
 	case <-r.Context().Done():
-		return // nobody is left to answer
+		return // the client is gone
 	}
-	answer := newAnswer(w.Header(), r)
+	response := newBufferedResponse(w.Header(), r)
 	func() {
 		defer func() { <-e.encoding }()
 		promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
-			EnableOpenMetrics:  true,
-			DisableCompression: true, // answer does it, which halves the cost of all of this
-			ErrorHandling:      promhttp.ContinueOnError,
-			ErrorLog:           slog.NewLogLogger(e.Logger.Handler(), slog.LevelError),
-			Registry:           e.Registry,
-		}).ServeHTTP(answer, r)
+			EnableOpenMetrics:                   true,
+			EnableOpenMetricsTextCreatedSamples: true,
+			DisableCompression:                  true, // bufferedResponse compresses at half the cost
+			ErrorHandling:                       promhttp.ContinueOnError,
+			ErrorLog:                            slog.NewLogLogger(e.Logger.Handler(), slog.LevelError),
+			Registry:                            e.Registry,
+		}).ServeHTTP(response, r)
 	}()
-	answer.send(w)
+	response.send(w)
 }
 
-// merged gathers from all its members. It does what [prometheus.Gatherers] does without checking each metric again,
-// because no two members share a name.
+// merged gathers from all its members. It does what [prometheus.Gatherers] does without checking each metric again:
+// no two members share a name.
 type merged []prometheus.Gatherer
 
 func (m merged) Gather() ([]*dto.MetricFamily, error) {

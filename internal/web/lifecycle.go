@@ -7,12 +7,18 @@ import (
 	"sync"
 )
 
-// serveHealthy says that the process serves requests. It has nothing to do with whether tokens are valid.
-func serveHealthy(w http.ResponseWriter, _ *http.Request) {
-	writeText(w, "appfigures_exporter is healthy.\n")
+// serveHealthy reports whether the exporter can do its work. Whether tokens are valid does not matter.
+func serveHealthy(healthy func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := healthy(); err != nil {
+			http.Error(w, fmt.Sprintf("appfigures_exporter is not healthy: %v", err), http.StatusServiceUnavailable)
+			return
+		}
+		writeText(w, "appfigures_exporter is healthy.\n")
+	}
 }
 
-// serveReady says whether scrapes are served.
+// serveReady reports whether scrapes are served.
 func serveReady(ready func() bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if !ready() {
@@ -23,22 +29,23 @@ func serveReady(ready func() bool) http.HandlerFunc {
 	}
 }
 
-// serveReload reloads the configuration, one client after the other.
+// serveReload reloads the configuration, for one client at a time.
 func serveReload(reload func() error) http.HandlerFunc {
 	var mu sync.Mutex
 	return func(w http.ResponseWriter, _ *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if err := reload(); err != nil {
-			http.Error(w, fmt.Sprintf("The configuration was not reloaded, the old one stays in use: %v", err), http.StatusInternalServerError)
+			http.Error(w, fmt.Sprintf("Reloading the configuration failed; keeping the old one: %v", err),
+				http.StatusInternalServerError)
 			return
 		}
-		writeText(w, "The configuration was reloaded.\n")
+		writeText(w, "Configuration reloaded.\n")
 	}
 }
 
-// writeText answers 200 with plain text. A client that is gone by now is nobody's problem.
+// writeText responds with status 200 and plain text.
 func writeText(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, text)
+	_, _ = io.WriteString(w, text) // fails if the client is gone
 }

@@ -6,25 +6,26 @@ import (
 	"sync"
 )
 
-// limiter bounds how much is under way at once, in all and for each client, so that one greedy client cannot take
-// the places of the others. A client is a remote address; behind a reverse proxy all are one.
+// limiter bounds how many requests or connections are open at once, in total and per client, so that clients which read
+// slowly or view many pages cannot lock out Prometheus. A client is a remote IP address; behind a reverse proxy all
+// clients are one.
 type limiter struct {
-	total     int // places
-	perClient int // of them, for one client
+	total     int
+	perClient int
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	taken    int
-	byClient map[string]int // no zero values, so it does not grow
+	byClient map[string]int // has no zero values, so that it does not grow
 }
 
-// newLimiter returns a limiter with so many places. One client gets three quarters of them: enough for a lone
-// Prometheus to be served, and a quarter is always left for someone else.
-func newLimiter(places int) *limiter {
-	return &limiter{total: places, perClient: max(1, places*3/4), byClient: make(map[string]int)}
+// newLimiter returns a limiter of n. One client may take three quarters: enough for a lone Prometheus, and a quarter is
+// left for others.
+func newLimiter(n int) *limiter {
+	return &limiter{total: n, perClient: max(1, n*3/4), byClient: make(map[string]int)}
 }
 
-// take takes a place for the client and reports whether there was one. Each place taken must be given back.
-func (l *limiter) take(client string) bool {
+// acquire reports whether the client may open one more. If so, it must be released.
+func (l *limiter) acquire(client string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.taken >= l.total || l.byClient[client] >= l.perClient {
@@ -35,8 +36,8 @@ func (l *limiter) take(client string) bool {
 	return true
 }
 
-// give gives back a place that take took.
-func (l *limiter) give(client string) {
+// release undoes a successful acquire.
+func (l *limiter) release(client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.taken--
@@ -45,23 +46,23 @@ func (l *limiter) give(client string) {
 	}
 }
 
-// limit serves at most so many requests at once; the rest get 503 and are asked to come back in a second.
-func limit(places int, next http.HandlerFunc) http.HandlerFunc {
-	limiter := newLimiter(places)
+// limit serves at most n requests at once. Others get status 503 and may retry in a second.
+func limit(n int, next http.HandlerFunc) http.HandlerFunc {
+	limiter := newLimiter(n)
 	return func(w http.ResponseWriter, r *http.Request) {
-		client := clientOf(r.RemoteAddr)
-		if !limiter.take(client) {
+		client := hostOf(r.RemoteAddr)
+		if !limiter.acquire(client) {
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "Too many requests of this kind are under way. Try again in a second.", http.StatusServiceUnavailable)
+			http.Error(w, "Too many concurrent requests of this kind. Try again in a second.", http.StatusServiceUnavailable)
 			return
 		}
-		defer limiter.give(client)
+		defer limiter.release(client)
 		next(w, r)
 	}
 }
 
-// clientOf returns the host of a remote address, or all of it when it has no port.
-func clientOf(address string) string {
+// hostOf returns the host of a remote address, or the whole address if it has no port.
+func hostOf(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return address

@@ -14,35 +14,35 @@ import (
 func TestLimiter(t *testing.T) {
 	l := newLimiter(4)
 	for i, step := range []struct {
-		take, give string
-		want       bool
+		acquire, release string
+		want             bool
 	}{
-		{take: "greedy", want: true},
-		{take: "greedy", want: true},
-		{take: "greedy", want: true},
-		{take: "greedy", want: false}, // three quarters
-		{take: "other", want: true},
-		{take: "third", want: false}, // all
-		{give: "greedy"},
-		{take: "third", want: true},
-		{give: "other"},
-		{take: "greedy", want: true},
+		{acquire: "greedy", want: true},
+		{acquire: "greedy", want: true},
+		{acquire: "greedy", want: true},
+		{acquire: "greedy", want: false}, // three quarters
+		{acquire: "other", want: true},
+		{acquire: "third", want: false}, // all
+		{release: "greedy"},
+		{acquire: "third", want: true},
+		{release: "other"},
+		{acquire: "greedy", want: true},
 	} {
-		if step.give != "" {
-			l.give(step.give)
-		} else if got := l.take(step.take); got != step.want {
-			t.Errorf("step %d: take(%s) = %v, want %v", i, step.take, got, step.want)
+		if step.release != "" {
+			l.release(step.release)
+		} else if got := l.acquire(step.acquire); got != step.want {
+			t.Errorf("step %d: acquire(%s) = %v, want %v", i, step.acquire, got, step.want)
 		}
 	}
 	for range 3 {
-		l.give("greedy")
+		l.release("greedy")
 	}
-	l.give("third")
+	l.release("third")
 	if l.taken != 0 || len(l.byClient) != 0 {
-		t.Errorf("%d taken, by %v, after all was given back", l.taken, l.byClient)
+		t.Errorf("%d taken, by %v, after all were released", l.taken, l.byClient)
 	}
-	if lone := newLimiter(1); !lone.take("a") {
-		t.Error("a limiter of one lets nobody in")
+	if lone := newLimiter(1); !lone.acquire("a") {
+		t.Error("a limiter of one lets no one in")
 	}
 }
 
@@ -55,8 +55,8 @@ func askFrom(handler http.Handler, address, target string) int {
 	return recorder.Code
 }
 
-func TestScrapesInFlightAreBounded(t *testing.T) {
-	for target, places := range map[string]int{"/metrics": maxMetrics, "/probe?target=mobile": maxProbes} {
+func TestConcurrentScrapesAreLimited(t *testing.T) {
+	for target, slots := range map[string]int{"/metrics": maxMetrics, "/probe?target=mobile2": maxProbes} {
 		synctest.Test(t, func(t *testing.T) {
 			scraper := &fakeScraper{snapshot: everyState()}
 			release := make(chan struct{})
@@ -73,31 +73,31 @@ func TestScrapesInFlightAreBounded(t *testing.T) {
 				}
 				synctest.Wait()
 			}
-			greedy, polite := places*3/4, places-places*3/4
+			greedy, polite := slots*3/4, slots-slots*3/4
 			enter("192.0.2.1", greedy)
 			if status := askFrom(handler, "192.0.2.1:9", target); status != 503 {
 				t.Errorf("%s: status %d beyond one client's share, want 503", target, status)
 			}
 			enter("192.0.2.2", polite)
 			if status := askFrom(handler, "192.0.2.3:9", target); status != 503 {
-				t.Errorf("%s: status %d beyond all places, want 503", target, status)
+				t.Errorf("%s: status %d beyond the limit, want 503", target, status)
 			}
 			if status := askFrom(handler, "192.0.2.1:9", "/-/healthy"); status != 200 {
 				t.Errorf("health: status %d while scrapes are refused", status)
 			}
-			if got := scraper.scrapes.Load(); got != int32(places) {
-				t.Errorf("%s: %d scrapes, want %d", target, got, places)
+			if got := scraper.scrapes.Load(); got != int32(slots) {
+				t.Errorf("%s: %d scrapes, want %d", target, got, slots)
 			}
 			close(release)
 			wg.Wait()
 			if status := askFrom(handler, "192.0.2.1:9", target); status != 200 {
-				t.Errorf("%s: status %d when all is quiet again", target, status)
+				t.Errorf("%s: status %d after all were served", target, status)
 			}
 		})
 	}
 }
 
-func TestRefusalSaysWhenToComeBack(t *testing.T) {
+func TestLimitSendsRetryAfter(t *testing.T) {
 	handler := limit(0, nil)
 	recorder := httptest.NewRecorder()
 	handler(recorder, httptest.NewRequest("GET", "/metrics", nil))

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
 //go:embed status.html
@@ -18,19 +21,16 @@ var statusHTML string
 //go:embed status.css
 var statusCSS string
 
-// usualRows is how many tokens the page shows unless asked for all: the worst, and enough to scroll through.
-const usualRows = 500
-
-// pagePolicy lets the browser apply the page's own style and show its icon, and nothing else.
-var pagePolicy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-	base64.StdEncoding.EncodeToString(sum(statusCSS)))
+// pagePolicy allows the page's own style, icon and form, and nothing else.
+var pagePolicy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; "+
+	"form-action 'self'; frame-ancestors 'none'", base64.StdEncoding.EncodeToString(sum(statusCSS)))
 
 func sum(text string) []byte {
 	digest := sha256.Sum256([]byte(text))
 	return digest[:]
 }
 
-// icons are dots in the colour of a tone, for the browser's tab.
+// icons are dots in the color of a tone, for the browser's tab.
 var icons = map[string]template.URL{
 	"bad":  icon("c8261d"),
 	"warn": icon("d98a00"),
@@ -38,18 +38,63 @@ var icons = map[string]template.URL{
 	"good": icon("2a8c4f"),
 }
 
-func icon(colour string) template.URL {
+func icon(color string) template.URL {
 	return template.URL("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E" +
-		"%3Ccircle cx='8' cy='8' r='7' fill='%23" + colour + "'/%3E%3C/svg%3E")
+		"%3Ccircle cx='8' cy='8' r='7' fill='%23" + color + "'/%3E%3C/svg%3E")
 }
 
-// statusPage shows people how the tokens stand. It never probes.
+// filter is what the page's query asks for.
+type filter struct {
+	Text      string // part of the name of a token or account, in any case
+	State     string // name of a state; empty: all
+	NoRefresh bool   // the page does not refresh itself
+	All       bool   // no limit of rows
+}
+
+// parseFilter reads a filter from a query. The error is for the user and quotes nothing.
+func parseFilter(query url.Values) (filter, error) {
+	f := filter{
+		Text:      strings.TrimSpace(query.Get("q")),
+		State:     query.Get("state"),
+		NoRefresh: query.Get("refresh") == "off",
+		All:       query.Has("all"),
+	}
+	if f.State != "" {
+		if _, err := status.ParseState(f.State); err != nil {
+			return filter{}, fmt.Errorf("invalid state: use one of %v", status.States())
+		}
+	}
+	return f, nil
+}
+
+// Active reports whether the filter leaves tokens out.
+func (f filter) Active() bool { return f.Text != "" || f.State != "" }
+
+// link returns the relative URL of the page with this filter.
+func (f filter) link() string {
+	query := make(url.Values)
+	if f.Text != "" {
+		query.Set("q", f.Text)
+	}
+	if f.State != "" {
+		query.Set("state", f.State)
+	}
+	if f.NoRefresh {
+		query.Set("refresh", "off")
+	}
+	if f.All {
+		query.Set("all", "1")
+	}
+	if len(query) == 0 {
+		return "./"
+	}
+	return "./?" + query.Encode()
+}
+
+// statusPage shows the state of all tokens to people. It never probes.
 type statusPage struct {
-	scraper     Scraper
-	lastReload  func() (ok bool, at time.Time)
-	version     string
-	metricsPath string
-	template    *template.Template
+	Options
+	template *template.Template
 }
 
 func newStatusPage(options Options) (*statusPage, error) {
@@ -57,42 +102,37 @@ func newStatusPage(options Options) (*statusPage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the status page: %w", err)
 	}
-	return &statusPage{
-		scraper:     options.Scraper,
-		lastReload:  options.LastReload,
-		version:     options.Version,
-		metricsPath: strings.TrimPrefix(options.TelemetryPath, "/"),
-		template:    parsed,
-	}, nil
+	return &statusPage{options, parsed}, nil
 }
 
 func (p *statusPage) serve(w http.ResponseWriter, r *http.Request) {
-	snapshot := p.scraper.Snapshot()
-	rows := usualRows
-	if r.URL.Query().Has("all") {
-		rows = len(snapshot.Tokens)
+	f, err := parseFilter(r.URL.Query())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
-	v := newView(snapshot, rows)
+	snapshot := p.Scraper.Snapshot()
+	v := newView(snapshot, f)
 	v.Style, v.Icon = template.CSS(statusCSS), icons[v.Tone]
-	v.Version, v.MetricsPath = p.version, p.metricsPath
-	if ok, at := p.lastReload(); !ok {
-		v.Notices = append([]notice{reloadFailed(momentAt(at, snapshot.Time))}, v.Notices...)
+	v.Version, v.MetricsPath = p.Version, strings.TrimPrefix(p.TelemetryPath, "/")
+	if at, err := p.LastReload(); err != nil {
+		v.Notices = append([]notice{reloadFailed(at, snapshot.Time, err)}, v.Notices...)
 	}
 
 	var body bytes.Buffer
 	if err := p.template.Execute(&body, v); err != nil {
-		panic(err) // the template does not fit the view; survive logs it
+		panic(err) // impossible: tests execute all of the template
 	}
 	if w.Header().Get("Content-Security-Policy") == strictPolicy {
 		w.Header().Set("Content-Security-Policy", pagePolicy)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	compressed := newAnswer(w.Header(), r)
-	_, _ = body.WriteTo(compressed)
-	compressed.send(w)
+	response := newBufferedResponse(w.Header(), r)
+	_, _ = body.WriteTo(response)
+	response.send(w)
 }
 
-func reloadFailed(at moment) notice {
-	return notice{"bad", "The configuration could not be reloaded.",
-		fmt.Sprintf("The attempt of %s (%s) failed, and the configuration before it stays in use. The exporter's log says why.", at.Relative, at.Absolute)}
+func reloadFailed(at, now time.Time, err error) notice {
+	return notice{"bad", "Reloading the configuration failed; the old one stays in use.",
+		fmt.Sprintf("Tried %s (%s): %v", status.Ago(at, now), status.Minute(at), err)}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -12,13 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/advice"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // compareGolden compares with a file in testdata. With UPDATE_GOLDEN=1 in the environment it writes the file instead,
-// for somebody to read the difference.
+// for review.
 func compareGolden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -32,7 +32,7 @@ func compareGolden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs; UPDATE_GOLDEN=1 go test ./internal/web writes it anew. Got:\n%s", path, got)
+		t.Errorf("%s differs; UPDATE_GOLDEN=1 go test ./internal/web writes it again. Got:\n%s", path, got)
 	}
 }
 
@@ -43,20 +43,38 @@ func withoutStyle(page string) string {
 
 func TestPages(t *testing.T) {
 	quiet := monitor.Snapshot{Time: threeAtNight, Tokens: []monitor.TokenState{unprobed("etl"), unprobed("reporting")}}
-	quiet.Accounts = []monitor.AccountState{{Name: "acme"}}
+	quiet.Accounts = []monitor.AccountState{{Name: "acme", Tokens: 2, Limit: 1000, LimitAssumed: true, Budget: 250}}
 	for name, test := range map[string]struct {
-		snapshot monitor.Snapshot
-		reloaded bool
+		snapshot  monitor.Snapshot
+		target    string
+		reloadErr error
 	}{
-		"every_state.html": {everyState(), false},
-		"not_probed.html":  {quiet, true},
+		"every_state.html": {everyState(), "/", errors.New("config.yml:3: tokens: none")},
+		"filtered.html":    {manyTokens(300), "/?q=STORE-4&state=denied&refresh=off", nil},
+		"not_probed.html":  {quiet, "/", nil},
 	} {
 		options := testOptions(&fakeScraper{snapshot: test.snapshot})
-		options.LastReload = func() (bool, time.Time) { return test.reloaded, threeAtNight.Add(-time.Hour) }
-		page := ask(newHandler(t, options), "GET", "/").Body.String()
+		options.LastReload = func() (time.Time, error) { return threeAtNight.Add(-time.Hour), test.reloadErr }
+		page := ask(newHandler(t, options), "GET", test.target).Body.String()
 		compareGolden(t, name, withoutStyle(page))
 		if strings.Contains(page, sentinel) {
-			t.Errorf("%s shows a secret", name)
+			t.Errorf("%s contains a secret", name)
+		}
+	}
+}
+
+// TestPageForReview writes pages to look at to the directory that PAGES names.
+func TestPageForReview(t *testing.T) {
+	dir := os.Getenv("PAGES")
+	if dir == "" {
+		t.Skip("PAGES is not set")
+	}
+	for name, snapshot := range map[string]monitor.Snapshot{
+		"every_state.html": everyState(), "300.html": manyTokens(300), "1000.html": manyTokens(1000),
+	} {
+		page := ask(newHandler(t, testOptions(&fakeScraper{snapshot: snapshot})), "GET", "/?refresh=off").Body.Bytes()
+		if err := os.WriteFile(filepath.Join(dir, name), page, 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -74,72 +92,31 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-func TestStandings(t *testing.T) {
-	dated := func(result probe.Result, left time.Duration) monitor.TokenState {
-		token := probed("t", result, 0, "")
-		token.ExpiresAt = threeAtNight.Add(left)
-		return token
-	}
-	const day = 24 * time.Hour
-	for _, test := range []struct {
-		name  string
-		token monitor.TokenState
-		want  standing
-	}{
-		{"never probed", unprobed("t"), waiting},
-		{"accepted", probed("t", probe.Valid, 200, ""), valid},
-		{"rejected", probed("t", probe.Rejected, 401, ""), denied},
-		{"locked", probed("t", probe.Locked, 403, ""), denied},
-		{"forbidden", probed("t", probe.Forbidden, 403, ""), denied},
-		{"no verdict ever", probed("t", probe.Timeout, 0, ""), unknown},
-		{"no secret", probed("t", probe.NoToken, 0, ""), unknown},
-		{"accepted, then an outage", judged(probed("t", probe.ServerError, 500, ""), probe.VerdictValid), unconfirmed},
-		{"accepted, then a limit", judged(probed("t", probe.RateLimited, 420, ""), probe.VerdictValid), unconfirmed},
-		{"rejected, then an outage", judged(probed("t", probe.Timeout, 0, ""), probe.VerdictDenied), denied},
-		{"expires in 14 days", dated(probe.Valid, 14*day), valid},
-		{"expires before", dated(probe.Valid, 14*day-1), expiring},
-		{"expired", dated(probe.Valid, -day), expiring},
-		{"rejected and expired", dated(probe.Rejected, -day), denied},
-		{"no verdict and expired", dated(probe.Timeout, -day), unknown},
-	} {
-		if got := standingOf(test.token, threeAtNight); got != test.want {
-			t.Errorf("%s: %s, want %s", test.name, standings[got].word, standings[test.want].word)
-		}
-	}
-}
-
-func TestADenialKeepsItsReason(t *testing.T) {
-	token := judged(probed("t", probe.ServerError, 503, "Service Unavailable"), probe.VerdictDenied)
-	got := newRow(token, threeAtNight)
-	if got.Why != probe.Locked.Meaning() || got.Action != probe.Locked.Advice() || got.Message != token.Ground.Message {
-		t.Errorf("the reason is lost: %q, %q, %q", got.Why, got.Message, got.Action)
-	}
-	for _, want := range []string{"4 h ago", "no verdict", probe.ServerError.Meaning(), "Service Unavailable"} {
-		if !strings.Contains(got.Note, want) {
-			t.Errorf("the note %q lacks %q", got.Note, want)
-		}
-	}
-}
-
 func TestHeadlines(t *testing.T) {
+	valid, denied := probed("t", probe.Valid, 200, ""), probed("t", probe.Rejected, 401, "")
+	unknown, waiting := probed("t", probe.Timeout, 0, ""), unprobed("t")
+	many := func(n int, tokens ...monitor.TokenState) []monitor.TokenState {
+		return append(slices.Repeat([]monitor.TokenState{valid}, n), tokens...)
+	}
 	for _, test := range []struct {
-		counts [numStandings]int
+		tokens []monitor.TokenState
 		tone   string
 		want   string
 	}{
-		{[numStandings]int{}, "idle", "Nothing has been probed yet"},
-		{[numStandings]int{waiting: 3}, "idle", "Nothing has been probed yet"},
-		{[numStandings]int{valid: 1}, "good", "The token is valid"},
-		{[numStandings]int{valid: 12}, "good", "All tokens are valid"},
-		{[numStandings]int{valid: 11, waiting: 1}, "good", "All tokens probed so far are valid"},
-		{[numStandings]int{denied: 1}, "bad", "The token needs attention"},
-		{[numStandings]int{denied: 1, valid: 11}, "bad", "1 of 12 tokens needs attention"},
-		{[numStandings]int{denied: 1, unknown: 1, valid: 10}, "bad", "2 of 12 tokens need attention"},
-		{[numStandings]int{unconfirmed: 2, valid: 9998}, "warn", "2 of 10,000 tokens need attention"},
-		{[numStandings]int{expiring: 1, waiting: 1}, "warn", "1 of 2 tokens needs attention"},
+		{nil, "idle", "Nothing has been probed yet"},
+		{many(0, waiting, waiting), "idle", "Nothing has been probed yet"},
+		{many(1), "good", "The token is valid"},
+		{many(12), "good", "All tokens are valid"},
+		{many(11, waiting), "good", "All tokens probed so far are valid"},
+		{many(0, denied), "bad", "The token needs attention"},
+		{many(11, denied), "bad", "1 of 12 tokens needs attention"},
+		{many(10, unknown, denied), "bad", "2 of 12 tokens need attention"},
+		{many(9998, unknown, unknown), "warn", "2 of 10,000 tokens need attention"},
+		{many(0, unknown, waiting), "warn", "1 of 2 tokens needs attention"},
 	} {
-		if tone, got := headline(test.counts); got != test.want || tone != test.tone {
-			t.Errorf("%v: %s %q, want %s %q", test.counts, tone, got, test.tone, test.want)
+		v := newView(monitor.Snapshot{Time: threeAtNight, Tokens: test.tokens}, filter{})
+		if v.Headline != test.want || v.Tone != test.tone {
+			t.Errorf("%s %q, want %s %q", v.Tone, v.Headline, test.tone, test.want)
 		}
 	}
 }
@@ -147,152 +124,186 @@ func TestHeadlines(t *testing.T) {
 func TestNotices(t *testing.T) {
 	at := func(token monitor.TokenState, last, due time.Duration) monitor.TokenState {
 		token.Last.Start = threeAtNight.Add(last)
-		token.NextDue = threeAtNight.Add(due)
+		token.NextProbe = threeAtNight.Add(due)
 		return token
 	}
 	good, slow := probed("a", probe.Valid, 200, ""), probed("b", probe.Timeout, 0, "")
 	lost := probed("c", probe.NoToken, 0, "")
-	busy := func(account string, used int64) monitor.TokenState {
-		token := good
-		token.Account, token.Quota.Used = account, used
-		return token
+	tokens := func(tokens ...monitor.TokenState) monitor.Snapshot { return monitor.Snapshot{Tokens: tokens} }
+	accounts := func(accounts ...monitor.AccountState) monitor.Snapshot {
+		return monitor.Snapshot{Tokens: []monitor.TokenState{good}, Accounts: accounts}
 	}
-	held := func(name string) monitor.AccountState {
-		return monitor.AccountState{Name: name, HeldUntil: threeAtNight.Add(15 * time.Minute), HeldFor: probe.SlowDown}
+	used := func(name string, used int64) monitor.AccountState {
+		return monitor.AccountState{Name: name, Quota: reported(used, 1000)}
+	}
+	held := func(account monitor.AccountState) monitor.AccountState {
+		account.Held, account.HeldUntil = monitor.SlowDown, threeAtNight.Add(15*time.Minute)
+		return account
+	}
+	file := func(errors uint64, saved time.Duration) monitor.Snapshot {
+		snapshot := tokens(good)
+		snapshot.StateFile = monitor.StateFile{Enabled: true, Errors: errors, Saved: threeAtNight.Add(-saved)}
+		return snapshot
 	}
 	for _, test := range []struct {
 		name     string
-		tokens   []monitor.TokenState
-		accounts []monitor.AccountState
+		snapshot monitor.Snapshot
 		want     []string // beginnings of titles
 	}{
-		{"all is well", []monitor.TokenState{good}, nil, nil},
-		{"some time out", []monitor.TokenState{good, slow, slow}, nil, nil},
-		{"all time out", []monitor.TokenState{slow, slow, lost}, nil, []string{"The API answers no token"}},
-		{"the only one times out", []monitor.TokenState{slow, lost}, nil, nil},
-		{"nothing probed", []monitor.TokenState{unprobed("a")}, nil, []string{"The exporter probes when"}},
-		{"quiet, something due", []monitor.TokenState{at(good, -16*time.Minute, -time.Minute)}, nil, []string{"Nobody seems to scrape"}},
-		{"quiet, nothing due", []monitor.TokenState{at(good, -16*time.Minute, time.Minute)}, nil, nil},
-		{"not quiet for long", []monitor.TokenState{at(good, -14*time.Minute, -time.Minute)}, nil, nil},
-		{"a pause", []monitor.TokenState{good}, []monitor.AccountState{{Name: "x"}, held("acme")}, []string{"Account acme is not probed until 2026-05-04 03:15 UTC"}},
-		{"pauses", []monitor.TokenState{good}, []monitor.AccountState{held("acme"), held("x")}, []string{"2 accounts are not probed"}},
-		{"a quota of which nine tenths are used", []monitor.TokenState{busy("x", 900)}, []monitor.AccountState{{Name: "x"}}, nil},
-		{"one of which more is used", []monitor.TokenState{busy("x", 901), busy("x", 3)}, []monitor.AccountState{{Name: "x"}, {Name: "y"}}, []string{"Account x has used 901 of 1,000 requests today"}},
-		{"several", []monitor.TokenState{busy("x", 901), busy("y", 1000)}, []monitor.AccountState{{Name: "x"}, {Name: "y"}}, []string{"2 accounts have used"}},
-		{"used up, and a pause", []monitor.TokenState{busy("x", 1000)}, []monitor.AccountState{held("x")}, []string{"Account x is not probed"}},
-		{"a pause that is over", []monitor.TokenState{good}, []monitor.AccountState{{Name: "x", HeldUntil: threeAtNight}}, nil},
+		{"all valid", tokens(good), nil},
+		{"some time out", tokens(good, slow, slow), nil},
+		{"all time out", tokens(slow, slow, lost), []string{"The API answers for no token"}},
+		{"the only one times out", tokens(slow, lost), nil},
+		{"nothing probed", tokens(unprobed("a")), []string{"The exporter probes when"}},
+		{"quiet, something due", tokens(at(good, -16*time.Minute, -time.Minute)), []string{"Nothing seems to scrape"}},
+		{"quiet, nothing due", tokens(at(good, -16*time.Minute, time.Minute)), nil},
+		{"not quiet for long", tokens(at(good, -14*time.Minute, -time.Minute)), nil},
+		{"one hold", accounts(used("x", 1), held(used("acme", 1))), []string{"Account acme is on hold"}},
+		{"two holds", accounts(held(used("acme", 1)), held(used("x", 1))), []string{"2 accounts are on hold"}},
+		{"90 % used", accounts(used("x", 900)), nil},
+		{"more used", accounts(used("x", 901), used("y", 1)), []string{"Account x has used 901 of 1,000 requests today"}},
+		{"more used by two", accounts(used("x", 901), used("y", 1000)), []string{"2 accounts have used"}},
+		{"used up and held", accounts(held(used("x", 1000))), []string{"Account x is on hold"}},
+		{"shared user", accounts(monitor.AccountState{Name: "x", SameUserAs: []string{"y"}}), []string{"1 account share"}},
+		{"state saved late", file(0, time.Hour), nil},
+		{"state saved after an error", file(3, time.Minute), nil},
+		{"state not saved", file(3, time.Hour), []string{"The state file cannot be written"}},
 	} {
-		got := newView(monitor.Snapshot{Time: threeAtNight, Tokens: test.tokens, Accounts: test.accounts}, usualRows).Notices
-		if !slices.EqualFunc(got, test.want, func(n notice, beginning string) bool { return strings.HasPrefix(n.Title, beginning) }) {
+		test.snapshot.Time = threeAtNight
+		got := newView(test.snapshot, filter{}).Notices
+		if !slices.EqualFunc(got, test.want, func(n notice, start string) bool { return strings.HasPrefix(n.Title, start) }) {
 			t.Errorf("%s: %+v, want %q", test.name, got, test.want)
 		}
 	}
 }
 
-func TestAPageOfManyTokensShowsTheWorst(t *testing.T) {
-	snapshot := monitor.Snapshot{Time: threeAtNight}
-	for i := range 2 * usualRows {
-		snapshot.Tokens = append(snapshot.Tokens, probed(fmt.Sprintf("token-%04d", i), probe.Valid, 200, ""))
-	}
-	snapshot.Tokens = append(snapshot.Tokens, probed("zz-last", probe.Rejected, 401, ""))
-	handler := newHandler(t, testOptions(&fakeScraper{snapshot: snapshot}))
-
-	page := ask(handler, "GET", "/").Body.String()
-	if rows := strings.Count(page, `scope="row"`); rows != usualRows {
-		t.Errorf("%d rows, want %d", rows, usualRows)
-	}
-	for _, want := range []string{"zz-last", "501 more tokens", `href="?all"`, "1 of 1,001 tokens needs attention"} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page lacks %q", want)
-		}
-	}
-	page = ask(handler, "GET", "/?all").Body.String()
-	if rows := strings.Count(page, `scope="row"`); rows != len(snapshot.Tokens) || strings.Contains(page, "more tokens") {
-		t.Errorf("%d rows of %d when asked for all", rows, len(snapshot.Tokens))
-	}
-}
-
-func TestMoments(t *testing.T) {
-	for offset, want := range map[time.Duration]string{
-		0:                       "now",
-		-999 * time.Millisecond: "now",
-		-time.Second:            "1 s ago",
-		-59 * time.Second:       "59 s ago",
-		-90 * time.Second:       "1 min ago",
-		-3 * time.Hour:          "3 h ago",
-		-47 * time.Hour:         "47 h ago",
-		-48 * time.Hour:         "2 days ago",
-		5 * time.Minute:         "in 5 min",
-		300 * 24 * time.Hour:    "in 300 days",
+func TestLongPageShowsTheWorst(t *testing.T) {
+	handler := newHandler(t, testOptions(&fakeScraper{snapshot: manyTokens(1000)}))
+	for _, test := range []struct {
+		target string
+		rows   int
+		has    []string
+		lacks  []string
+	}{
+		{"/", maxRows, []string{"500 more tokens", `href="./?all=1"`, "of 1,000 tokens need attention", `id="token-store-8"`}, nil},
+		{"/?all=1", 1000, nil, []string{"more token"}},
+		{"/?q=store-999", 1, []string{"1 of 1,000 tokens", `id="token-store-999"`, `id="account-acct100"`}, []string{"acct99"}},
+		{"/?q=ACCT3&state=denied", 25, []string{`value="ACCT3"`}, nil},
+		{"/?q=nobody", 0, []string{"No token matches"}, []string{"more token"}},
 	} {
-		if got := momentAt(threeAtNight.Add(offset), threeAtNight).Relative; got != want {
-			t.Errorf("%v: %q, want %q", offset, got, want)
+		page := ask(handler, "GET", test.target).Body.String()
+		if rows := strings.Count(page, `id="token-`); rows != test.rows {
+			t.Errorf("%s: %d rows, want %d", test.target, rows, test.rows)
 		}
-	}
-	berlin := time.FixedZone("CEST", 2*3600)
-	got := momentAt(threeAtNight.In(berlin), threeAtNight)
-	want := moment{"now", "a moment", "2026-05-04 03:00:00 UTC", "2026-05-04 03:00 UTC", "2026-05-04T03:00:00Z"}
-	if got != want {
-		t.Errorf("%+v, want %+v", got, want)
-	}
-	if never := momentAt(time.Time{}, threeAtNight); never != (moment{}) {
-		t.Errorf("never: %+v", never)
+		for _, want := range test.has {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: no %q", test.target, want)
+			}
+		}
+		for _, bad := range test.lacks {
+			if strings.Contains(page, bad) {
+				t.Errorf("%s: %q", test.target, bad)
+			}
+		}
 	}
 }
 
-func TestNumbers(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0", 7: "7", 999: "999", 1000: "1,000", 12345: "12,345", 1234567: "1,234,567", -1000: "-1,000", -999: "-999",
-		math.MinInt64: "-9,223,372,036,854,775,808",
+// TestGroupsSayOnce checks that 300 tokens need one explanation per cause, worst first and in natural order.
+func TestGroupsSayOnce(t *testing.T) {
+	v := newView(manyTokens(300), filter{})
+	var got []string
+	for _, g := range v.Groups {
+		names := make([]string, min(3, len(g.Rows)))
+		for i := range names {
+			names[i] = g.Rows[i].Name
+		}
+		got = append(got, fmt.Sprint(g.State(), " ", g.Cause(), " ", g.Count, " ", names, " ", g.Message))
+	}
+	want := []string{
+		"denied rejected 8 [store-8 store-48 store-88] Invalid access token",
+		"denied locked 10 [store-21 store-22 store-23] No API Access: this account is locked due to an unpaid balance.",
+		"valid server_error 10 [store-4 store-54 store-79] Service Unavailable",
+		"valid valid 272 [store-1 store-2 store-3] ",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("groups:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if names := fmt.Sprint(v.Accounts[0].Name, v.Accounts[1].Name, v.Accounts[9].Name); names != "acct1acct2acct10" {
+		t.Errorf("accounts are not in natural order: %s", names)
+	}
+}
+
+// TestAnchors checks that the anchors work in links with and without percent-encoding.
+func TestAnchors(t *testing.T) {
+	for name, want := range map[string]string{"store-1": "token-store-1", "a b": "token-a%20b", "報告/x": "token-報告/x"} {
+		if got := anchor("token", name); got != want {
+			t.Errorf("anchor of %q: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestInvalidFilter(t *testing.T) {
+	answer := ask(newHandler(t, testOptions(&fakeScraper{})), "GET", "/?state=<b>")
+	if answer.Code != 400 || strings.Contains(answer.Body.String(), "<b>") || !strings.Contains(answer.Body.String(), "denied") {
+		t.Errorf("status %d: %s", answer.Code, answer.Body)
+	}
+}
+
+// TestTableRoles checks that every part of a table has a role: where CSS lays a table out as cards, browsers hide that
+// it is one from screen readers.
+func TestTableRoles(t *testing.T) {
+	page := ask(newHandler(t, testOptions(&fakeScraper{snapshot: everyState()})), "GET", "/").Body.String()
+	for tag, role := range map[string]string{
+		"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "td": "cell",
+		`th scope="col"`: "columnheader", `th scope="row"`: "rowheader",
 	} {
-		if got := number(n); got != want {
-			t.Errorf("number(%d) = %q, want %q", n, got, want)
+		tags := regexp.MustCompile("<"+regexp.QuoteMeta(tag)+"[ >]").FindAllString(page, -1)
+		if roles := strings.Count(page, "<"+tag+` role="`+role+`"`); len(tags) == 0 || roles != len(tags) {
+			t.Errorf("%d of %d <%s> have the role %s", roles, len(tags), tag, role)
 		}
 	}
-	for d, want := range map[time.Duration]string{0: "0 ms", 83 * time.Millisecond: "83 ms", 1234 * time.Millisecond: "1.2 s", 10 * time.Second: "10.0 s"} {
-		if got := latency(d); got != want {
-			t.Errorf("latency(%v) = %q, want %q", d, got, want)
-		}
+	if captions := strings.Count(page, "<caption>"); captions != strings.Count(page, "<table") {
+		t.Errorf("%d captions", captions)
 	}
 }
 
-// minContrast is what WCAG 2 level AA asks for between text and its ground.
+// minContrast is what WCAG 2 level AA requires between text and background.
 const minContrast = 4.5
 
-func TestColoursContrast(t *testing.T) {
+func TestColorsContrast(t *testing.T) {
 	schemes := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(statusCSS, -1)
 	if len(schemes) != 2 {
-		t.Fatalf("%d colour schemes, want light and dark", len(schemes))
+		t.Fatalf("%d color schemes, want light and dark", len(schemes))
 	}
 	for _, scheme := range schemes {
-		colours := make(map[string]float64) // relative luminance by name
+		colors := make(map[string]float64) // relative luminance by name
 		for _, found := range regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{6});`).FindAllStringSubmatch(scheme[1], -1) {
-			colours[found[1]] = luminance(t, found[2])
+			colors[found[1]] = luminance(t, found[2])
 		}
-		for text, grounds := range map[string][]string{
+		for text, backgrounds := range map[string][]string{
 			"text":  {"page", "card", "bad-wash", "warn-wash"},
-			"quiet": {"page", "card"},
+			"quiet": {"page", "card", "warn-wash"},
 			"link":  {"page", "card"},
 			"bad":   {"page", "card", "bad-wash"},
 			"warn":  {"page", "card", "warn-wash"},
 			"good":  {"page", "card"},
 			"idle":  {"page", "card"},
 		} {
-			for _, ground := range grounds {
-				a, foundText := colours[text]
-				b, foundGround := colours[ground]
-				if !foundText || !foundGround {
-					t.Fatalf("no colour %s or %s", text, ground)
+			for _, background := range backgrounds {
+				a, foundText := colors[text]
+				b, foundBackground := colors[background]
+				if !foundText || !foundBackground {
+					t.Fatalf("no color %s or %s", text, background)
 				}
 				if contrast := (max(a, b) + 0.05) / (min(a, b) + 0.05); contrast < minContrast {
-					t.Errorf("%s on %s: contrast %.2f, want at least %v", text, ground, contrast, minContrast)
+					t.Errorf("%s on %s: contrast %.2f, want at least %v", text, background, contrast, minContrast)
 				}
 			}
 		}
 	}
 }
 
-// luminance is the relative luminance of a colour, by WCAG 2's formula.
+// luminance is the relative luminance of a color, by WCAG 2's formula.
 func luminance(t *testing.T, hex string) float64 {
 	t.Helper()
 	var sum float64

@@ -6,328 +6,367 @@ import (
 	"html/template"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/advice"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// view is what status.html shows: words, ready to be read.
+// maxRows is how many tokens the page shows unless asked for all: the worst come first.
+const maxRows = 500
+
+// view is the content of status.html: words, ready to be read.
 type view struct {
 	Style       template.CSS
-	Tone        string       // class of the worst there is: bad, warn, idle, good
-	Icon        template.URL // for the browser's tab, in the same colour
+	Tone        string       // class of the worst state: bad, warn, idle or good
+	Icon        template.URL // for the browser's tab, in the same color
 	Headline    string
-	Counts      []string // how many tokens stand how
-	Notices     []notice
-	Rows        []row
-	Hidden      string // how many rows are left out; empty when none is
-	Accounts    []accountRow
 	Now         moment
+	Filter      filter
+	States      []stateLink
+	Notices     []notice
+	Groups      []group
+	Shown       string // which tokens the filter shows; empty without a filter
+	Hidden      string // how many rows are left out for brevity; empty if none
+	Accounts    []accountRow
+	PaceAdvice  string
+	StateFile   string
 	MetricsPath string // relative to the page, so that it works behind a proxy that strips a prefix
 	Version     string
+
+	AllLink, ClearLink, RefreshLink string
 }
 
-// notice is what concerns more than one token, with what to do about it.
+// stateLink is a state with the number of tokens in it and the link that filters by it.
+type stateLink struct {
+	Name     string
+	Count    string
+	Link     string
+	Selected bool
+}
+
+// notice concerns more than one token.
 type notice struct{ Tone, Title, Text string }
+
+// group is all tokens with one state and one cause.
+type group struct {
+	state status.State
+	cause status.Cause
+
+	Tone    string
+	Count   int // tokens, including those that are not in Rows
+	Message string
+	Rows    []row
+}
+
+func (g group) State() string  { return g.state.String() }
+func (g group) Cause() string  { return g.cause.String() }
+func (g group) Why() string    { return g.cause.Meaning() }
+func (g group) Advice() string { return g.cause.Advice() }
+func (g group) Tokens() string { return status.Plural(g.Count, "token") }
+
+// Quoted reports whether the messages are the words of whoever answered the probe.
+func (g group) Quoted() bool {
+	if int(g.cause) >= probe.NumResults {
+		return g.cause == status.Unconfirmed
+	}
+	result := probe.Result(g.cause)
+	return result.Answered() || result == probe.ServerError
+}
 
 // row is one token.
 type row struct {
-	standing   standing
-	Tone       string
-	State      string
-	Since      moment
-	OrEarlier  bool // whether it may have stood so for longer
+	ID         string // of the anchor
 	Name       string
 	Account    string
-	Why        string // the last result in words, or the one that a denial rests on
-	Message    string // what the API said, or what went wrong on the way to it
-	Quoted     bool   // whether the message is the API's
-	Note       string // what else the reader should know
-	Action     string // what to do; empty when there is nothing
+	AccountID  string
+	State      string
+	SinceWhat  string
+	Since      moment
+	Length     string // how long since Since, or at least
+	Message    string // empty if it is the group's
+	Notes      []string
 	HTTPStatus string
 	Latency    string
-	Quota      string
-	QuotaHigh  bool // more than nine tenths of the account's quota are used
-	Last       moment
-	Next       moment // zero: at the next scrape
-	Expires    moment
-	Expired    bool
+	Result     string // of the last probe
+	Last, Next moment // zero Next: at the next scrape
 }
 
 // accountRow is one account.
 type accountRow struct {
-	Name   string
-	Quota  string // empty when the API has not reported it today
-	High   bool   // more than nine tenths of it are used
-	Budget string
-	Held   string // why it is not probed; empty when it is
-	Until  moment
+	ID          string
+	Name        string
+	Tokens      string
+	Quota       string // empty if the API has not reported it today
+	QuotaHigh   bool
+	Reset       moment
+	Budget      string
+	LongestWait string
+	Held        bool
+	Notes       []string
 }
 
-// newView draws the page's content from a snapshot, with at most maxRows rows.
-func newView(snapshot monitor.Snapshot, maxRows int) view {
-	now := snapshot.Time
-	rows := make([]row, len(snapshot.Tokens))
-	var counts [numStandings]int
+// moment is a time in words. The zero moment stands for never.
+type moment struct {
+	Relative string // "3 h ago", "in 5 min", "now"
+	Absolute string // "2026-05-04 03:12 UTC"
+	Machine  string // RFC 3339, for the datetime attribute
+}
+
+func momentAt(t, now time.Time) moment {
+	if t.IsZero() {
+		return moment{}
+	}
+	return moment{status.Ago(t, now), status.Minute(t), t.UTC().Format(time.RFC3339)}
+}
+
+// anchor returns the id of an element: the name as it is, so that #token-NAME works as a link, but for spaces, which an
+// id cannot have and which a link has as %20.
+func anchor(kind, name string) string { return kind + "-" + strings.ReplaceAll(name, " ", "%20") }
+
+// judged is a token with its state.
+type judged struct {
+	monitor.TokenState
+	status.Judgement
+}
+
+func newView(snapshot monitor.Snapshot, f filter) view {
+	now, thresholds := snapshot.Time, status.DefaultThresholds
+	accounts := make(map[string]monitor.AccountState, len(snapshot.Accounts))
+	for _, account := range snapshot.Accounts {
+		accounts[account.Name] = account
+	}
+	tokens := make([]judged, len(snapshot.Tokens))
 	for i, token := range snapshot.Tokens {
-		rows[i] = newRow(token, now)
-		counts[rows[i].standing]++
+		tokens[i] = judged{token, status.Judge(token, accounts[token.Account], now, thresholds)}
 	}
-	slices.SortStableFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.standing, b.standing), cmp.Compare(a.Name, b.Name))
-	})
 	v := view{
-		Rows:     rows[:min(len(rows), maxRows)],
-		Accounts: accountRows(snapshot),
-		Now:      momentAt(now, now),
+		Now:        momentAt(now, now),
+		Filter:     f,
+		States:     stateLinks(tokens, f),
+		Notices:    append(notices(snapshot), accountNotices(snapshot)...),
+		PaceAdvice: status.PaceAdvice,
+		StateFile:  stateFile(snapshot.StateFile, now),
+		ClearLink:  filter{NoRefresh: f.NoRefresh}.link(),
 	}
-	v.Notices = append(notices(snapshot), accountNotices(v.Accounts)...)
-	if hidden := len(rows) - len(v.Rows); hidden > 0 {
-		v.Hidden = plural(hidden, "more token")
+	v.Tone, v.Headline = headline(tokens)
+	all, toggled := f, f
+	all.All, toggled.NoRefresh = true, !f.NoRefresh
+	v.AllLink, v.RefreshLink = all.link(), toggled.link()
+
+	shown := slices.DeleteFunc(slices.Clone(tokens), func(token judged) bool { return !f.shows(token) })
+	if f.Active() {
+		v.Shown = fmt.Sprintf("%s of %s", status.Number(int64(len(shown))), status.Plural(len(tokens), "token"))
 	}
-	v.Tone, v.Headline = headline(counts)
-	for s, count := range counts {
-		if count > 0 && v.Tone != "idle" {
-			v.Counts = append(v.Counts, number(int64(count))+" "+standings[s].counted)
-		}
+	limit := maxRows
+	if f.All {
+		limit = len(shown)
 	}
+	if hidden := len(shown) - limit; hidden > 0 {
+		v.Hidden = status.Plural(hidden, "more token")
+	}
+	v.Groups = groups(shown, limit, now)
+	v.Accounts = accountRows(snapshot, shown, f)
 	return v
 }
 
-// headline says in one line, with its tone, whether anybody has to get up.
-func headline(counts [numStandings]int) (tone, text string) {
-	total, attention := 0, 0
-	tone = "good"
-	for s, count := range counts {
-		total += count
-		if count > 0 && standing(s).needsAttention() {
-			if attention == 0 {
-				tone = standings[s].class
-			}
-			attention += count
+// shows reports whether the page shows the token.
+func (f filter) shows(token judged) bool {
+	text := strings.ToLower(f.Text)
+	return (f.State == "" || f.State == token.State.String()) &&
+		(strings.Contains(strings.ToLower(token.Name), text) || strings.Contains(strings.ToLower(token.Account), text))
+}
+
+func stateLinks(tokens []judged, f filter) []stateLink {
+	var counts [status.NumStates]int
+	for _, token := range tokens {
+		counts[token.State]++
+	}
+	var links []stateLink
+	for _, state := range status.States() {
+		target := filter{State: state.String(), NoRefresh: f.NoRefresh}
+		links = append(links, stateLink{
+			Name:     state.String(),
+			Count:    status.Number(int64(counts[state])),
+			Link:     target.link(),
+			Selected: f.State == state.String(),
+		})
+	}
+	return links
+}
+
+// headline summarizes all tokens in one line and gives its tone. A token that only waits for its first probe needs no
+// attention.
+func headline(tokens []judged) (tone, text string) {
+	total, attention, waiting, worst := len(tokens), 0, 0, status.Valid
+	for _, token := range tokens {
+		switch {
+		case token.Cause == status.NotProbed:
+			waiting++
+		case token.State != status.Valid:
+			attention++
+			worst = min(worst, token.State)
 		}
 	}
+	tone = toneOf(worst, status.Cause(probe.Valid))
 	switch {
 	case attention > 0 && total == 1:
 		return tone, "The token needs attention"
 	case attention == 1:
-		return tone, fmt.Sprintf("1 of %s tokens needs attention", number(int64(total)))
+		return tone, fmt.Sprintf("1 of %s tokens needs attention", status.Number(int64(total)))
 	case attention > 0:
-		return tone, fmt.Sprintf("%s of %s tokens need attention", number(int64(attention)), number(int64(total)))
-	case counts[waiting] == total:
+		return tone, fmt.Sprintf("%s of %s need attention", status.Number(int64(attention)), status.Plural(total, "token"))
+	case waiting == total:
 		return "idle", "Nothing has been probed yet"
+	case waiting > 0:
+		return tone, "All tokens probed so far are valid"
 	case total == 1:
 		return tone, "The token is valid"
-	case counts[waiting] > 0:
-		return tone, "All tokens probed so far are valid"
 	default:
 		return tone, "All tokens are valid"
 	}
 }
 
-func newRow(token monitor.TokenState, now time.Time) row {
-	s := standingOf(token, now)
-	since, orEarlier := standingSince(s, token)
+// toneOf returns the class that colors a state.
+func toneOf(state status.State, cause status.Cause) string {
+	switch {
+	case cause == status.NotProbed:
+		return "idle"
+	case state == status.Denied:
+		return "bad"
+	case state == status.Valid:
+		return "good"
+	default:
+		return "warn"
+	}
+}
+
+// groups returns the tokens by state and cause, worst first, with limit rows in all.
+func groups(tokens []judged, limit int, now time.Time) []group {
+	// Among valid tokens, those that the last probe confirmed come last.
+	confirmed := func(cause status.Cause) int {
+		if cause == status.Cause(probe.Valid) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(tokens, func(a, b judged) int {
+		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(confirmed(a.Cause), confirmed(b.Cause)),
+			cmp.Compare(a.Cause, b.Cause), status.CompareNames(a.Name, b.Name))
+	})
+	var all []group
+	for same := range chunks(tokens) {
+		g := group{state: same[0].State, cause: same[0].Cause, Count: len(same)}
+		g.Tone = toneOf(g.state, g.cause)
+		g.Message = same[0].Judgement.Message
+		if slices.ContainsFunc(same, func(token judged) bool { return token.Judgement.Message != g.Message }) {
+			g.Message = ""
+		}
+		for _, token := range same[:min(len(same), limit)] {
+			r := newRow(token, now)
+			if g.Message != "" {
+				r.Message = ""
+			}
+			g.Rows = append(g.Rows, r)
+		}
+		limit -= len(g.Rows)
+		all = append(all, g)
+	}
+	return all
+}
+
+// chunks yields the runs of tokens with the same state and cause.
+func chunks(tokens []judged) func(yield func([]judged) bool) {
+	return func(yield func([]judged) bool) {
+		for len(tokens) > 0 {
+			n := 1
+			for n < len(tokens) && tokens[n].State == tokens[0].State && tokens[n].Cause == tokens[0].Cause {
+				n++
+			}
+			if !yield(tokens[:n]) {
+				return
+			}
+			tokens = tokens[n:]
+		}
+	}
+}
+
+func newRow(token judged, now time.Time) row {
 	r := row{
-		standing:  s,
-		Tone:      standings[s].class,
-		State:     standings[s].word,
-		Since:     momentAt(since, now),
-		OrEarlier: orEarlier,
+		ID:        anchor("token", token.Name),
 		Name:      token.Name,
 		Account:   token.Account,
-		Next:      momentAt(later(token.NextDue, now), now),
-		Expires:   momentAt(token.ExpiresAt, now),
-		Expired:   !token.ExpiresAt.After(now),
-		Note:      note(s, token, now),
+		AccountID: anchor("account", token.Account),
+		State:     token.State.String(),
+		SinceWhat: token.SinceWhat,
+		Since:     momentAt(token.Since, now),
+		Message:   token.Judgement.Message,
+		Notes:     token.Notes,
 	}
-	r.Quota, r.QuotaHigh = usage(token.Quota)
-	if !token.Probed {
-		r.Why = "The next scrape probes it."
-		if r.Next.Relative != "" {
-			r.Why = "Its account's pause or budget holds the first probe back."
+	if !token.Since.IsZero() {
+		r.Length = status.Duration(now.Sub(token.Since))
+		if token.OrEarlier {
+			r.Length = "at least " + r.Length
 		}
-		return r
 	}
-	ground := monitor.Ground{Result: token.Last.Result, Message: token.Last.Message}
-	if s == denied {
-		ground = token.Ground
+	if token.NextProbe.After(now) {
+		r.Next = momentAt(token.NextProbe, now)
 	}
-	r.Why = ground.Result.Meaning()
-	if ground.Result != probe.Valid {
-		r.Message = ground.Message
-		r.Quoted = ground.Result.Answered() || ground.Result == probe.ServerError
-		r.Action = ground.Result.Advice()
-	}
-	if token.Last.HTTPStatus != 0 {
-		r.HTTPStatus = strconv.Itoa(token.Last.HTTPStatus)
-	}
-	if token.Last.Result != probe.NoToken { // which made no request
-		r.Latency = latency(token.Last.Duration)
+	if token.Probed {
+		r.Result = token.Last.Result.String()
 		r.Last = momentAt(token.Last.Start, now)
+		if token.Last.HTTPStatus != 0 {
+			r.HTTPStatus = strconv.Itoa(token.Last.HTTPStatus)
+		}
+		if token.Last.Result != probe.NoToken { // which made no request
+			r.Latency = status.Latency(token.Last.Duration)
+		}
 	}
 	return r
 }
 
-// later returns t when it is yet to come, else zero.
-func later(t, now time.Time) time.Time {
-	if t.After(now) {
-		return t
+// accountRows returns one row per account in natural order; with a filter, only those of the tokens that are shown.
+func accountRows(snapshot monitor.Snapshot, shown []judged, f filter) []accountRow {
+	waits := status.LongestWaits(snapshot.Tokens)
+	inUse := make(map[string]bool)
+	for _, token := range shown {
+		inUse[token.Account] = true
 	}
-	return time.Time{}
-}
-
-// note says what a token's standing does not: an older verdict that stands, an expiry that is near.
-func note(s standing, token monitor.TokenState, now time.Time) string {
-	given := momentAt(token.VerdictTime, now).Relative
-	switch {
-	case s == unconfirmed:
-		return fmt.Sprintf("It was valid when the API last judged it, %s, and counts as valid until the API says otherwise.", given)
-	case s == denied && token.Last.Result.Verdict() == probe.VerdictUnknown:
-		last := token.Last.Result.Meaning()
-		if token.Last.Message != "" {
-			last += " (" + token.Last.Message + ")"
-		}
-		return fmt.Sprintf("So the API said when it last judged the token, %s. The last probe brought no verdict: %s", given, last)
-	case s == expiring && token.ExpiresAt.After(now):
-		return "It still works. Replace it before it expires, and set expires_at anew."
-	case s == expiring:
-		return "It works past the expiry that the configuration gives. Set expires_at to what is true."
-	default:
-		return ""
-	}
-}
-
-// usage says how much of a quota is used, and whether that is more than nine tenths: then rules warn of it too.
-func usage(quota probe.Quota) (text string, high bool) {
-	switch {
-	case quota.UsedOK && quota.LimitOK:
-		return number(quota.Used) + " of " + number(quota.Limit), float64(quota.Used) > 0.9*float64(quota.Limit)
-	case quota.UsedOK:
-		return number(quota.Used), false
-	default:
-		return "", false
-	}
-}
-
-// accountRows returns a row for each account. Its tokens may have heard of its quota at different times: the most that
-// was used is the latest.
-func accountRows(snapshot monitor.Snapshot) []accountRow {
-	quotas := make(map[string]probe.Quota)
-	for _, token := range snapshot.Tokens {
-		if known, ok := quotas[token.Account]; token.Quota.UsedOK && (!ok || token.Quota.Used > known.Used) {
-			quotas[token.Account] = token.Quota
+	var rows []accountRow
+	for _, account := range snapshot.Accounts {
+		if inUse[account.Name] || !f.Active() {
+			rows = append(rows, newAccountRow(account, waits[account.Name], snapshot.Time))
 		}
 	}
-	rows := make([]accountRow, len(snapshot.Accounts))
-	for i, account := range snapshot.Accounts {
-		rows[i] = newAccountRow(account, snapshot.Time)
-		rows[i].Quota, rows[i].High = usage(quotas[account.Name])
-	}
+	slices.SortStableFunc(rows, func(a, b accountRow) int { return status.CompareNames(a.Name, b.Name) })
 	return rows
 }
 
-func newAccountRow(account monitor.AccountState, now time.Time) accountRow {
-	a := accountRow{Name: account.Name, Budget: "The API has not reported a limit yet, so probes are not paced."}
-	if account.BudgetKnown {
-		a.Budget = fmt.Sprintf("%s of %s requests that probes may make today (UTC)", number(account.Used), number(account.Budget))
+func newAccountRow(account monitor.AccountState, longestWait time.Duration, now time.Time) accountRow {
+	return accountRow{
+		ID:        anchor("account", account.Name),
+		Name:      account.Name,
+		Tokens:    status.Number(int64(account.Tokens)),
+		Quota:     status.Usage(account.Quota),
+		QuotaHigh: status.QuotaNearlyUsed(account.Quota, status.DefaultThresholds),
+		Reset:     momentAt(account.QuotaReset, now),
+		Budget: status.Number(account.BudgetUsed) + " of " + status.Number(account.Budget) +
+			" requests",
+		LongestWait: status.Duration(longestWait),
+		Held:        account.Held != monitor.NotHeld,
+		Notes:       status.AccountNotes(account, now),
 	}
-	if account.HeldUntil.After(now) {
-		a.Until = momentAt(account.HeldUntil, now)
-		a.Held = "The API asked to slow down."
-		if account.HeldFor == probe.DailyLimit {
-			a.Held = "All of the account's requests of the day are used up."
-		}
-	}
-	return a
 }
 
-// quiet is how long nothing may have been probed, though something was due, before the page wonders who scrapes.
-const quiet = 15 * time.Minute
-
-// notices says what concerns all tokens.
-func notices(snapshot monitor.Snapshot) []notice {
-	var all []notice
-	last := lastProbe(snapshot.Tokens)
-	if last.IsZero() {
-		all = append(all, notice{"idle", "The exporter probes when it is scraped.",
-			"Let Prometheus scrape it; what the API says is then shown on this page."})
-	}
-	if nobodyAnswered(snapshot.Tokens) {
-		all = append(all, notice{"warn", "The API answers no token.",
-			"The network, a proxy or the API itself is at fault rather than the tokens. Their last verdicts stand."})
-	}
-	if !last.IsZero() && snapshot.Time.Sub(last) > quiet && anyDue(snapshot) {
-		all = append(all, notice{"warn", "Nobody seems to scrape this exporter.",
-			fmt.Sprintf("The last probe was %s, and more are due. The exporter probes only when it is scraped: check that Prometheus reaches it.",
-				momentAt(last, snapshot.Time).Relative)})
-	}
-	return all
-}
-
-// accountNotices says which accounts the API asked not to bother, and which have almost used up their requests; of
-// several, only how many.
-func accountNotices(accounts []accountRow) []notice {
-	var held, high []accountRow
-	for _, account := range accounts {
-		switch {
-		case account.Held != "":
-			held = append(held, account)
-		case account.High:
-			high = append(high, account)
-		}
-	}
-	var all []notice
-	switch len(held) {
-	case 0:
-	case 1:
-		all = append(all, notice{"warn", fmt.Sprintf("Account %s is not probed until %s.", held[0].Name, held[0].Until.Minute), held[0].Held})
+func stateFile(s monitor.StateFile, now time.Time) string {
+	switch {
+	case !s.Enabled:
+		return "No state file: a restart forgets verdicts, budgets and holds."
+	case s.Saved.IsZero():
+		return "State file: not saved yet."
 	default:
-		all = append(all, notice{"warn", fmt.Sprintf("%s accounts are not probed for now.", number(int64(len(held)))),
-			"The API asked for a pause; the list of accounts below says until when."})
+		return "State file: saved " + status.Ago(s.Saved, now) + "."
 	}
-	const soon = "At the limit the API refuses all of an account's programs until midnight UTC."
-	switch len(high) {
-	case 0:
-	case 1:
-		all = append(all, notice{"warn", fmt.Sprintf("Account %s has used %s requests today.", high[0].Name, high[0].Quota), soon})
-	default:
-		all = append(all, notice{"warn", fmt.Sprintf("%s accounts have used over nine tenths of their requests today.", number(int64(len(high)))), soon})
-	}
-	return all
-}
-
-// nobodyAnswered reports whether several tokens were probed and none of the last probes reached the API.
-func nobodyAnswered(tokens []monitor.TokenState) bool {
-	asked := 0
-	for _, token := range tokens {
-		switch {
-		case !token.Probed || token.Last.Result == probe.NoToken:
-		case token.Last.Result.Answered():
-			return false
-		default:
-			asked++
-		}
-	}
-	return asked > 1
-}
-
-// lastProbe returns when the latest probe of any token began; zero before the first.
-func lastProbe(tokens []monitor.TokenState) time.Time {
-	var last time.Time
-	for _, token := range tokens {
-		if token.Probed && token.Last.Start.After(last) {
-			last = token.Last.Start
-		}
-	}
-	return last
-}
-
-// anyDue reports whether a scrape would have probed something by now.
-func anyDue(snapshot monitor.Snapshot) bool {
-	return slices.ContainsFunc(snapshot.Tokens, func(token monitor.TokenState) bool {
-		return !token.NextDue.After(snapshot.Time)
-	})
 }

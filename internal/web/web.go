@@ -1,5 +1,5 @@
-// Package web serves the exporter: metrics, service discovery, health, and a status page for people. It draws all of
-// it from snapshots and keeps no state of its own. Only /metrics and /probe, asked by GET, make requests to the API.
+// Package web serves the exporter: metrics, service discovery, JSON, health, and a status page for people. It renders
+// snapshots and has no state of its own. Only GET requests for /metrics and /probe make requests to the API.
 package web
 
 import (
@@ -20,10 +20,10 @@ import (
 
 // Scraper knows the state of the tokens and probes them.
 type Scraper interface {
-	// Scrape probes the tokens that are due, of those named or of all when none is named. It waits until that is
-	// done, the deadline has passed, or ctx ends, and returns the state of the same tokens.
+	// Scrape probes the named tokens that are due, or all if there are no names, and returns their state. It returns
+	// when all is done, at the deadline, or when ctx ends. Without a deadline it takes as long as its probes may take.
 	Scrape(ctx context.Context, deadline time.Time, names ...string) monitor.Snapshot
-	// Snapshot returns the same state as it is now, without a probe.
+	// Snapshot returns the same state without probing.
 	Snapshot(names ...string) monitor.Snapshot
 	// Has reports whether a token of that name is configured.
 	Has(name string) bool
@@ -34,32 +34,35 @@ type Options struct {
 	Scraper Scraper
 	// Exposition turns a snapshot into metric families, each name once, sorted by name.
 	Exposition func(monitor.Snapshot) prometheus.Gatherer
-	// Registry holds the metrics of the process itself. The handler adds those of promhttp.
+	// Exporter gathers the exporter's own metrics.
+	Exporter prometheus.Gatherer
+	// Registry holds the metrics of the process. The handler adds those of promhttp.
 	Registry *prometheus.Registry
-	// TelemetryPath is where the metrics are; by default /metrics. At / they take the status page's place.
+	// TelemetryPath is the path of the metrics, by default /metrics. At / they replace the status page.
 	TelemetryPath string
-	// TimeoutOffset is taken off the time that Prometheus says it will wait for a scrape.
+	// TimeoutOffset is subtracted from Prometheus' scrape timeout.
 	TimeoutOffset time.Duration
-	// DefaultTimeout is how long a scrape may take when the client does not say how long it will wait.
-	DefaultTimeout func() time.Duration
-	// NoTokens leaves the tokens to /probe: the metrics are those of the process alone and nothing is probed for them.
-	NoTokens bool
+	// TokensOnMetrics serves the tokens' metrics at TelemetryPath. Otherwise only /probe does, and TelemetryPath has only
+	// the metrics of the process.
+	TokensOnMetrics bool
 	// EnablePprof serves Go's profiles under /debug/pprof/.
 	EnablePprof bool
-	// Ready reports whether the exporter can serve scrapes: a configuration is loaded and it is not shutting down.
+	// Healthy returns an error if the exporter cannot do its work and a restart would help. It must not block.
+	Healthy func() error
+	// Ready reports whether scrapes are served: the configuration is loaded and the exporter is not shutting down.
 	Ready func() bool
-	// Reload reads the configuration anew. An error means that nothing has changed; it is shown to the client.
-	// The handler makes one call at a time.
+	// Reload reloads the configuration. An error means that nothing has changed; clients see it. The handler makes one
+	// call at a time.
 	Reload func() error
-	// LastReload reports whether the last attempt to load the configuration succeeded, and when it was made.
-	LastReload func() (ok bool, at time.Time)
+	// LastReload returns when the configuration was last loaded, and the error if that failed; the page shows it.
+	LastReload func() (time.Time, error)
 	// Version is shown on the status page.
 	Version string
 	Logger  *slog.Logger
 }
 
-// How many requests of a kind are served at once. Those that scrape wait for the API, and while they wait cost
-// about 20 KiB each; those that show all tokens at once cost memory by the token, so fewer are let in.
+// How many requests of a kind are served at once. A scrape costs about 20 KiB while it waits for the API; a response
+// about all tokens costs memory per token.
 const (
 	maxProbes  = 1500
 	maxMetrics = 40
@@ -68,10 +71,10 @@ const (
 	maxPprof   = 4
 )
 
-// defaultTelemetryPath is where Prometheus looks unless told otherwise.
+// defaultTelemetryPath is Prometheus' own default.
 const defaultTelemetryPath = "/metrics"
 
-// New returns the handler of all endpoints. The error says what is wrong with the options that users set.
+// New returns the handler of all endpoints. Its error is about the options that users set.
 func New(options Options) (http.Handler, error) {
 	if options.TelemetryPath == "" {
 		options.TelemetryPath = defaultTelemetryPath
@@ -84,12 +87,13 @@ func New(options Options) (http.Handler, error) {
 
 	metrics := promhttp.InstrumentMetricHandler(options.Registry, limit(maxMetrics, exposition.serveMetrics))
 	routes := map[string]http.Handler{
-		"GET /{$}":       limit(maxPages, page.serve),
-		"GET /probe":     limit(maxProbes, exposition.serveProbe),
-		"GET /sd":        limit(maxPages, discovery{options.Scraper}.serve),
-		"GET /-/healthy": http.HandlerFunc(serveHealthy),
-		"GET /-/ready":   serveReady(options.Ready),
-		"POST /-/reload": http.NewCrossOriginProtection().Handler(limit(maxReloads, serveReload(options.Reload))),
+		"GET /{$}":           limit(maxPages, page.serve),
+		"GET /probe":         limit(maxProbes, exposition.serveProbe),
+		"GET /sd":            limit(maxPages, serveDiscovery(options.Scraper)),
+		"GET /api/v1/status": limit(maxPages, serveStatus(options.Scraper)),
+		"GET /-/healthy":     serveHealthy(options.Healthy),
+		"GET /-/ready":       serveReady(options.Ready),
+		"POST /-/reload":     http.NewCrossOriginProtection().Handler(limit(maxReloads, serveReload(options.Reload))),
 	}
 	if err := addTelemetry(routes, options.TelemetryPath, metrics); err != nil {
 		return nil, err
@@ -101,10 +105,10 @@ func New(options Options) (http.Handler, error) {
 	for pattern, handler := range routes {
 		mux.Handle(pattern, handler)
 	}
-	return secure(survive(options.Logger, mux)), nil
+	return securityHeaders(recoverPanics(options.Logger, mux)), nil
 }
 
-// addTelemetry adds the metrics at the path that the user chose, which may be the status page's but no other's.
+// addTelemetry adds the metrics at the configured path, which may replace the status page but nothing else.
 func addTelemetry(routes map[string]http.Handler, at string, metrics http.Handler) error {
 	const flag = "--web.telemetry-path"
 	switch {
@@ -113,20 +117,20 @@ func addTelemetry(routes map[string]http.Handler, at string, metrics http.Handle
 	case strings.ContainsAny(at, "{}%?#") || at != "/" && path.Clean(at) != strings.TrimSuffix(at, "/"):
 		return fmt.Errorf("%s %q: must be a plain path, as in /metrics", flag, at)
 	case strings.HasPrefix(at, "/debug/pprof/"):
-		return fmt.Errorf("%s %q: is where profiles are served", flag, at)
+		return fmt.Errorf("%s %q: used for profiles", flag, at)
 	}
 	pattern := "GET " + at
 	if strings.HasSuffix(at, "/") {
 		pattern += "{$}"
 	}
 	if pattern != "GET /{$}" && (routes[pattern] != nil || routes["POST "+at] != nil) {
-		return fmt.Errorf("%s %q: is where the exporter serves something else", flag, at)
+		return fmt.Errorf("%s %q: already used by the exporter", flag, at)
 	}
 	routes[pattern] = metrics
 	return nil
 }
 
-// addPprof adds Go's profiles, which set the time that they take themselves.
+// addPprof adds Go's profiles, whose parameters set how long they take.
 func addPprof(routes map[string]http.Handler) {
 	for pattern, serve := range map[string]http.HandlerFunc{
 		"GET /debug/pprof/":        pprof.Index,

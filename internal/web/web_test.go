@@ -18,7 +18,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
-// exposeNames stands in for the collector: one series a token.
+// exposeNames stands in for the collector: one series per token.
 func exposeNames(snapshot monitor.Snapshot) prometheus.Gatherer {
 	registry := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "appfigures_token_info", Help: "Tokens."}, []string{"token"})
@@ -34,16 +34,17 @@ func testOptions(scraper Scraper) Options {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_info", Help: "Stands for the process' metrics."}))
 	return Options{
-		Scraper:        scraper,
-		Exposition:     exposeNames,
-		Registry:       registry,
-		TimeoutOffset:  500 * time.Millisecond,
-		DefaultTimeout: func() time.Duration { return 10 * time.Second },
-		Ready:          func() bool { return true },
-		Reload:         func() error { return nil },
-		LastReload:     func() (bool, time.Time) { return true, threeAtNight },
-		Version:        "1.2.3",
-		Logger:         slog.New(slog.DiscardHandler),
+		Scraper:         scraper,
+		Exposition:      exposeNames,
+		Registry:        registry,
+		TimeoutOffset:   500 * time.Millisecond,
+		TokensOnMetrics: true,
+		Healthy:         func() error { return nil },
+		Ready:           func() bool { return true },
+		Reload:          func() error { return nil },
+		LastReload:      func() (time.Time, error) { return threeAtNight, nil },
+		Version:         "1.2.3",
+		Logger:          slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -80,7 +81,7 @@ func TestEndpoints(t *testing.T) {
 		lacks   []string
 		scrapes int32
 	}{
-		{name: "page", target: "/", status: 200, has: []string{"<h1", "12 of 16 tokens need attention"}},
+		{name: "page", target: "/", status: 200, has: []string{"<h1", "15 of 20 tokens need attention"}},
 		{name: "page, metrics elsewhere", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/", status: 200, has: []string{`href="./telemetry"`}},
 		{name: "page by HEAD", method: "HEAD", target: "/", status: 200},
 		{name: "page by POST", method: "POST", target: "/", status: 405},
@@ -96,38 +97,44 @@ func TestEndpoints(t *testing.T) {
 		{name: "metrics no more here", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/metrics", status: 404},
 		{name: "metrics below a directory", options: set(func(o *Options) { o.TelemetryPath = "/a/" }), target: "/a/", status: 200, scrapes: 1, has: []string{tokens}},
 		{name: "metrics at the root", options: set(func(o *Options) { o.TelemetryPath = "/" }), target: "/", status: 200, scrapes: 1, has: []string{tokens}, lacks: []string{"<h1"}},
-		{name: "metrics without tokens", options: set(func(o *Options) { o.NoTokens = true }), target: "/metrics", status: 200, has: []string{process}, lacks: []string{tokens}},
+		{name: "metrics without tokens", options: set(func(o *Options) { o.TokensOnMetrics = false }), target: "/metrics", status: 200, has: []string{process}, lacks: []string{tokens}},
 
-		{name: "probe", target: "/probe?target=mobile", status: 200, scrapes: 1, has: []string{`appfigures_token_info{token="mobile"}`}, lacks: []string{"go_info", "promhttp_", "reporting"}},
-		{name: "probe with other parameters", target: "/probe?module=x&target=mobile", status: 200, scrapes: 1},
-		{name: "probe without tokens on /metrics", options: set(func(o *Options) { o.NoTokens = true }), target: "/probe?target=mobile", status: 200, scrapes: 1},
-		{name: "probe by HEAD", method: "HEAD", target: "/probe?target=mobile", status: 200},
-		{name: "probe by POST", method: "POST", target: "/probe?target=mobile", status: 405},
+		{name: "probe", target: "/probe?target=mobile2", status: 200, scrapes: 1, has: []string{`appfigures_token_info{token="mobile2"}`}, lacks: []string{"go_info", "promhttp_", "reporting"}},
+		{name: "probe with other parameters", target: "/probe?module=x&target=mobile2", status: 200, scrapes: 1},
+		{name: "probe without tokens on /metrics", options: set(func(o *Options) { o.TokensOnMetrics = false }), target: "/probe?target=mobile2", status: 200, scrapes: 1},
+		{name: "probe by HEAD", method: "HEAD", target: "/probe?target=mobile2", status: 200},
+		{name: "probe by POST", method: "POST", target: "/probe?target=mobile2", status: 405},
 		{name: "probe of a strange name", target: "/probe?target=" + url.QueryEscape(`<script>alert("x")</script>`), status: 200, scrapes: 1},
 		{name: "probe of nothing", target: "/probe", status: 400, has: []string{"/probe?target=NAME"}},
 		{name: "probe of an empty name", target: "/probe?target=", status: 400},
-		{name: "probe of two", target: "/probe?target=mobile&target=etl", status: 400},
-		{name: "probe of the same twice", target: "/probe?target=mobile&target=mobile", status: 400},
+		{name: "probe of two", target: "/probe?target=mobile2&target=etl", status: 400},
+		{name: "probe of the same twice", target: "/probe?target=mobile2&target=mobile2", status: 400},
 		{name: "probe of an unknown name", target: "/probe?target=pat_12345", status: 404, has: []string{"/sd"}, lacks: []string{"pat_12345"}},
 		{name: "probe of a URL", target: "/probe?target=http://127.0.0.1/", status: 404, lacks: []string{"127.0.0.1"}},
-		{name: "probe with a broken query", target: "/probe?target=mobile;x=%zz", status: 400, lacks: []string{"%zz"}},
+		{name: "probe with a broken query", target: "/probe?target=mobile2;x=%zz", status: 400, lacks: []string{"%zz"}},
 
-		{name: "discovery", target: "/sd", status: 200, has: []string{`"targets":["mobile"]`}},
+		{name: "discovery", target: "/sd", status: 200, has: []string{`"targets":["mobile2"]`}},
 		{name: "discovery by POST", method: "POST", target: "/sd", status: 405},
+
+		{name: "status", target: "/api/v1/status", status: 200, has: []string{`"state":"denied"`, `"name":"mobile2"`}},
+		{name: "status by HEAD", method: "HEAD", target: "/api/v1/status", status: 200},
+		{name: "status by POST", method: "POST", target: "/api/v1/status", status: 405},
+		{name: "other version of the status", target: "/api/v2/status", status: 404},
 
 		{name: "healthy", target: "/-/healthy", status: 200, has: []string{"healthy"}},
 		{name: "healthy by HEAD", method: "HEAD", target: "/-/healthy", status: 200},
+		{name: "not healthy", options: set(func(o *Options) { o.Healthy = func() error { return errors.New("stuck for 9s") } }), target: "/-/healthy", status: 503, has: []string{"not healthy: stuck for 9s"}},
 		{name: "healthy while shutting down", options: set(func(o *Options) { o.Ready = func() bool { return false } }), target: "/-/healthy", status: 200},
 		{name: "ready", target: "/-/ready", status: 200, has: []string{"ready"}},
 		{name: "not ready", options: set(func(o *Options) { o.Ready = func() bool { return false } }), target: "/-/ready", status: 503, has: []string{"not ready"}},
 
-		{name: "reload", method: "POST", target: "/-/reload", status: 200, has: []string{"was reloaded"}},
+		{name: "reload", method: "POST", target: "/-/reload", status: 200, has: []string{"reloaded"}},
 		{name: "reload by GET", target: "/-/reload", status: 405},
-		{name: "reload that fails", options: set(func(o *Options) { o.Reload = func() error { return errors.New("config.yml:3: tokens: none") } }), method: "POST", target: "/-/reload", status: 500, has: []string{"was not reloaded", "config.yml:3: tokens: none"}},
+		{name: "reload that fails", options: set(func(o *Options) { o.Reload = func() error { return errors.New("config.yml:3: tokens: none") } }), method: "POST", target: "/-/reload", status: 500, has: []string{"failed; keeping the old one", "config.yml:3: tokens: none"}},
 
 		{name: "no profiles unasked", target: "/debug/pprof/", status: 404},
 		{name: "no heap unasked", target: "/debug/pprof/heap", status: 404},
-		{name: "profiles", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/", status: 200, has: []string{"goroutine"}},
+		{name: "used for profiles", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/", status: 200, has: []string{"goroutine"}},
 		{name: "heap", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/heap", status: 200},
 		{name: "command line", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/cmdline", status: 200},
 	} {
@@ -165,7 +172,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-func TestTelemetryPathsThatAreRefused(t *testing.T) {
+func TestInvalidTelemetryPaths(t *testing.T) {
 	for path, want := range map[string]string{
 		"metrics":              "must begin with a slash",
 		"/a{b}":                "must be a plain path",
@@ -174,12 +181,13 @@ func TestTelemetryPathsThatAreRefused(t *testing.T) {
 		"//metrics":            "must be a plain path",
 		"/metrics//":           "must be a plain path",
 		"/a/../b":              "must be a plain path",
-		"/probe":               "something else",
-		"/sd":                  "something else",
-		"/-/healthy":           "something else",
-		"/-/reload":            "something else",
-		"/debug/pprof/":        "profiles",
-		"/debug/pprof/profile": "profiles",
+		"/probe":               "already used",
+		"/sd":                  "already used",
+		"/api/v1/status":       "already used",
+		"/-/healthy":           "already used",
+		"/-/reload":            "already used",
+		"/debug/pprof/":        "used for profiles",
+		"/debug/pprof/profile": "used for profiles",
 	} {
 		options := testOptions(&fakeScraper{})
 		options.TelemetryPath, options.EnablePprof = path, true
@@ -190,15 +198,15 @@ func TestTelemetryPathsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestProbeOfATokenThatAReloadRemoves(t *testing.T) {
+func TestProbeOfTokenRemovedByReload(t *testing.T) {
 	scraper := &fakeScraper{snapshot: everyState()}
 	scraper.onScrape = func(context.Context, time.Time) { scraper.snapshot.Tokens = nil }
-	if answer := ask(newHandler(t, testOptions(scraper)), "GET", "/probe?target=mobile"); answer.Code != 404 {
+	if answer := ask(newHandler(t, testOptions(scraper)), "GET", "/probe?target=mobile2"); answer.Code != 404 {
 		t.Errorf("status %d, want 404", answer.Code)
 	}
 }
 
-func TestReloadRefusesOtherSites(t *testing.T) {
+func TestReloadRejectsOtherSites(t *testing.T) {
 	for _, test := range []struct {
 		header []string
 		status int
@@ -219,15 +227,16 @@ func TestReloadRefusesOtherSites(t *testing.T) {
 }
 
 func TestScrapeDeadline(t *testing.T) {
-	for header, want := range map[string]time.Duration{"2": 1500 * time.Millisecond, "": 10 * time.Second, "soon": 10 * time.Second} {
-		for _, target := range []string{"/metrics", "/probe?target=mobile"} {
+	for header, want := range map[string]time.Duration{"2": 1500 * time.Millisecond, "": 0, "soon": 0} {
+		for _, target := range []string{"/metrics", "/probe?target=mobile2"} {
 			scraper := &fakeScraper{snapshot: everyState()}
-			var got time.Duration
-			scraper.onScrape = func(_ context.Context, deadline time.Time) { got = time.Until(deadline) }
-			ask(newHandler(t, testOptions(scraper)), "GET", target, timeoutHeader, header)
-			if got > want || got < want-time.Second {
-				t.Errorf("%s with header %q: %v left, want %v", target, header, got, want)
+			scraper.onScrape = func(_ context.Context, deadline time.Time) {
+				got := time.Until(deadline)
+				if deadline.IsZero() != (want == 0) || want != 0 && (got > want || got < want-time.Second) {
+					t.Errorf("%s with header %q: deadline %v, in %v, want %v", target, header, deadline, got, want)
+				}
 			}
+			ask(newHandler(t, testOptions(scraper)), "GET", target, timeoutHeader, header)
 		}
 	}
 }
@@ -236,7 +245,7 @@ func TestSecurityHeaders(t *testing.T) {
 	options := testOptions(&fakeScraper{snapshot: everyState()})
 	options.EnablePprof = true
 	handler := newHandler(t, options)
-	for _, target := range []string{"/", "/metrics", "/probe?target=mobile", "/probe", "/sd", "/nowhere", "/-/healthy", "/debug/pprof/"} {
+	for _, target := range []string{"/", "/metrics", "/probe?target=mobile2", "/probe", "/sd", "/api/v1/status", "/nowhere", "/-/healthy", "/debug/pprof/"} {
 		header := ask(handler, "GET", target).Header()
 		policy := header.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'"} {
@@ -255,7 +264,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-func TestConfiguredSecurityHeadersStand(t *testing.T) {
+func TestConfiguredSecurityHeadersRemain(t *testing.T) {
 	handler := newHandler(t, testOptions(&fakeScraper{snapshot: everyState()}))
 	const configured = "default-src 'self'"
 	for _, target := range []string{"/", "/-/healthy"} {
@@ -268,12 +277,12 @@ func TestConfiguredSecurityHeadersStand(t *testing.T) {
 	}
 }
 
-// FuzzProbeTarget holds that only the name of a token makes a probe, and that no refusal quotes anything of the query: a
-// target may be a secret that was put in the wrong place.
+// FuzzProbeTarget checks that only the name of a token makes a probe, and that no error quotes the query: a target may be
+// a secret that was put in the wrong place.
 func FuzzProbeTarget(f *testing.F) {
 	scraper := &fakeScraper{snapshot: everyState()}
 	handler := newHandler(f, testOptions(scraper))
-	for _, query := range []string{"", "target", "target=", "target=mobile", "target=mobile&target=mobile", "target=http://x/", "target=%zz", "target=a;b", "target=%00", "Target=mobile", "target=mobile&name[]=x", "target[]=mobile", "target=%6dobile", "target=pat_secret", "target=pat_secret&target=x", "target=pat_secret&%zz"} {
+	for _, query := range []string{"", "target", "target=", "target=mobile2", "target=mobile2&target=mobile2", "target=http://x/", "target=%zz", "target=a;b", "target=%00", "Target=mobile", "target=mobile2&name[]=x", "target[]=mobile", "target=%6dobile2", "target=pat_secret", "target=pat_secret&target=x", "target=pat_secret&%zz"} {
 		f.Add(query)
 	}
 	ask := func(query string) (status int, all string) {

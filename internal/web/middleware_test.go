@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 	"time"
 )
 
-func TestPanicsBecome500AndALogLine(t *testing.T) {
+func TestPanicBecomesStatus500(t *testing.T) {
 	var log bytes.Buffer
 	options := testOptions(&fakeScraper{})
 	options.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -22,7 +23,7 @@ func TestPanicsBecome500AndALogLine(t *testing.T) {
 	if answer.Code != 500 || strings.Contains(answer.Body.String(), "broken gauge") {
 		t.Errorf("status %d, want 500 without details: %s", answer.Code, answer.Body)
 	}
-	for _, want := range []string{"broken gauge", "path=/-/ready", "guard_test.go"} {
+	for _, want := range []string{"broken gauge", "path=/-/ready", "middleware_test.go"} {
 		if strings.Count(log.String(), want) == 0 {
 			t.Errorf("the log lacks %q: %s", want, log.String())
 		}
@@ -35,8 +36,8 @@ func TestPanicsBecome500AndALogLine(t *testing.T) {
 	}
 }
 
-func TestAPanicInTheMidstOfAnAnswerCutsIt(t *testing.T) {
-	handler := survive(slog.New(slog.DiscardHandler), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+func TestPanicDuringResponseAborts(t *testing.T) {
+	handler := recoverPanics(slog.New(slog.DiscardHandler), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "part")
 		panic("late")
 	}))
@@ -46,19 +47,18 @@ func TestAPanicInTheMidstOfAnAnswerCutsIt(t *testing.T) {
 		}
 	}()
 	ask(handler, "GET", "/")
-	t.Error("the part passes for the whole")
+	t.Error("the client takes the part for the whole")
 }
 
-func TestAPanicGivesItsPlacesBack(t *testing.T) {
-	options := testOptions(&fakeScraper{snapshot: everyState()})
+func TestPanicReleasesItsSlot(t *testing.T) {
+	scraper := &fakeScraper{snapshot: everyState()}
 	fail := true
-	options.DefaultTimeout = func() time.Duration {
+	scraper.onScrape = func(context.Context, time.Time) {
 		if fail {
-			panic("no timeout")
+			panic("no scrape")
 		}
-		return time.Second
 	}
-	handler := newHandler(t, options)
+	handler := newHandler(t, testOptions(scraper))
 	for range 2 * maxMetrics {
 		if answer := ask(handler, "GET", "/metrics"); answer.Code != 500 {
 			t.Fatalf("status %d, want 500", answer.Code)
@@ -70,8 +70,8 @@ func TestAPanicGivesItsPlacesBack(t *testing.T) {
 	}
 }
 
-// TestNothingFollowsABody holds that a connection ends after a request with a body, and only then.
-func TestNothingFollowsABody(t *testing.T) {
+// TestBodyClosesConnection checks that a connection ends after a request with a body, and only then.
+func TestBodyClosesConnection(t *testing.T) {
 	const next = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	for name, test := range map[string]struct {
 		first   string

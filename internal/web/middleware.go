@@ -7,15 +7,15 @@ import (
 	"runtime/debug"
 )
 
-// strictPolicy is the Content-Security-Policy of all that is no page.
+// strictPolicy is the Content-Security-Policy of everything but the status page.
 const strictPolicy = "default-src 'none'; frame-ancestors 'none'"
 
-// secure adds the headers that tell a browser to do nothing with an answer but show it. What
-// --web.config.file sets has the last word.
+// securityHeaders adds headers that tell a browser to do nothing with a response but show it. Headers that
+// --web.config.file sets take precedence.
 //
-// It also closes the connection after a request with a body, which nothing here asks for: where that body ends, a proxy
-// in front may see otherwise, and what follows it would be a request smuggled past that proxy (RFC 9112, section 6.3).
-func secure(next http.Handler) http.Handler {
+// It also closes the connection after a request with a body, which no endpoint needs: a proxy in front may disagree
+// about where that body ends, and what follows could be a request smuggled past it (RFC 9112, section 6.3).
+func securityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setDefault(w.Header(), "Content-Security-Policy", strictPolicy)
 		setDefault(w.Header(), "X-Content-Type-Options", "nosniff")
@@ -34,9 +34,9 @@ func setDefault(header http.Header, key, value string) {
 	}
 }
 
-// survive turns a panic of a handler into a log line and 500. When part of an answer is already under way it cuts the
-// connection instead, so that nobody takes the part for the whole.
-func survive(logger *slog.Logger, next http.Handler) http.Handler {
+// recoverPanics turns a panic of a handler into a log line and status 500. If part of the response has been written, it
+// aborts the connection instead, so that the client does not take the part for the whole.
+func recoverPanics(logger *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		watched := &watchedWriter{ResponseWriter: w}
 		defer func() {
@@ -45,31 +45,31 @@ func survive(logger *slog.Logger, next http.Handler) http.Handler {
 				return
 			}
 			if problem != http.ErrAbortHandler {
-				logger.Error("A request handler panicked; this is a bug.",
+				logger.Error("A request handler panicked; this is a bug",
 					"method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(problem), "stack", string(debug.Stack()))
 			}
-			if watched.began || problem == http.ErrAbortHandler {
+			if watched.wrote || problem == http.ErrAbortHandler {
 				panic(http.ErrAbortHandler)
 			}
-			http.Error(w, "Internal error; the exporter's log says more.", http.StatusInternalServerError)
+			http.Error(w, "Internal error; see the exporter's log.", http.StatusInternalServerError)
 		}()
 		next.ServeHTTP(watched, r)
 	})
 }
 
-// watchedWriter notes whether the answer has begun.
+// watchedWriter records whether anything was written.
 type watchedWriter struct {
 	http.ResponseWriter
-	began bool
+	wrote bool
 }
 
 func (w *watchedWriter) WriteHeader(status int) {
-	w.began = true
+	w.wrote = true
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *watchedWriter) Write(body []byte) (int, error) {
-	w.began = true
+	w.wrote = true
 	return w.ResponseWriter.Write(body)
 }
 

@@ -1,0 +1,71 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
+)
+
+const (
+	exporterTimeout = 10 * time.Second
+	maxReport       = 64 << 20 // bytes: more than 100,000 tokens
+)
+
+// FromExporter returns a function that loads the state from a running exporter. The URL may have a user and a password;
+// no error quotes them.
+func FromExporter(exporter string) (func(context.Context) (status.Report, error), error) {
+	base, err := url.Parse(exporter)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, errors.New("--exporter: not an http or https URL; use one such as http://localhost:10187")
+	}
+	return func(ctx context.Context) (status.Report, error) {
+		ctx, cancel := context.WithTimeout(ctx, exporterTimeout)
+		defer cancel()
+		report, err := fetch(ctx, base)
+		if err != nil {
+			return status.Report{}, fmt.Errorf("loading the state from the exporter at %s: %w", base.Host, err)
+		}
+		return report, nil
+	}, nil
+}
+
+func fetch(ctx context.Context, base *url.URL) (report status.Report, err error) {
+	target := base.JoinPath("/api/v1/status")
+	target.User = nil
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
+	if err != nil {
+		return report, errors.New("not a valid URL")
+	}
+	if user := base.User; user != nil {
+		password, _ := user.Password()
+		request.SetBasicAuth(user.Username(), password)
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // without the URL
+	}
+	if err != nil {
+		return report, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return report, fmt.Errorf("%s responded %s", target.Path, response.Status)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReport))
+	if err != nil {
+		return report, err
+	}
+	if err := json.Unmarshal(body, &report); err != nil || report.State == "" || !strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") {
+		return report, errors.New("the response is not the state of an appfigures_exporter")
+	}
+	return report, nil
+}
