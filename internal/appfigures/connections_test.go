@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
@@ -96,5 +98,27 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	if n := opened.Load(); n != atOnce {
 		t.Errorf("%d connections were opened for %d probes at once, and again", n, atOnce)
+	}
+}
+
+// BenchmarkProbe measures a probe on an open connection, the server's work included.
+func BenchmarkProbe(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["X-Request-Limit"], w.Header()["X-Request-Usage"] = []string{"1000"}, []string{"125"}
+		_, _ = io.WriteString(w, `{"status":"200","message":"OK","user":{"id":42},"usage":{"daily_used":125,"daily_limit":1000}}`)
+	}))
+	defer server.Close()
+	root, err := url.Parse(server.URL + "/v2/")
+	if err != nil {
+		b.Fatal(err)
+	}
+	session := appfigures.NewSession(&config.Config{APIURL: root, Timeout: longTimeout, MaxConcurrency: 1}, "test")
+	defer session.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		outcome, err := session.Probe(b.Context(), config.NewSecret(sentinel))
+		if err != nil || outcome.Result != probe.Valid {
+			b.Fatal(outcome, err)
+		}
 	}
 }

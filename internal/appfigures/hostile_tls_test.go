@@ -1,6 +1,7 @@
 package appfigures_test
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -210,6 +211,38 @@ func TestHandshakeEndsWithItsProbe(t *testing.T) {
 		if outcome := probeWithin(t, session, victimToken, probe.Valid); outcome.Result != want {
 			t.Errorf("result %s (%s), want %s", outcome.Result, outcome.Message, want)
 		}
+	}
+}
+
+// TestHangingHandshakesDelayNoOther checks that many handshakes that hang do not keep another from being begun. The one
+// connection that works serves all probes.
+func TestHangingHandshakesDelayNoOther(t *testing.T) {
+	const hanging = 200
+	listener := listen(t, func(conn net.Conn, number int64) {
+		if number <= hanging {
+			awaitClose(conn)
+			return
+		}
+		server := tls.Server(conn, goodServer)
+		defer server.Close()
+		for reader := bufio.NewReader(server); ; {
+			if _, err := http.ReadRequest(reader); err != nil {
+				return
+			}
+			write(server, validAnswer)
+		}
+	})
+	session := newSession(t, &config.Config{
+		APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: hanging + 1,
+	})
+	start := time.Now()
+	var probes sync.WaitGroup
+	for range hanging + 1 {
+		probes.Go(func() { checkOutcome(t, probeWithin(t, session, sentinel, probe.Valid), probe.Valid, 200) })
+	}
+	probes.Wait()
+	if took := time.Since(start); took > longTimeout/2 {
+		t.Errorf("the probes took %s", took)
 	}
 }
 

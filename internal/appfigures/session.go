@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
@@ -132,8 +131,7 @@ func (s *Session) roundTrip(ctx context.Context, header http.Header, begin time.
 		URL:    s.root,
 		Host:   s.root.Host,
 		Header: header,
-		Body: io.NopCloser(strings.NewReader("")),
-		TransferEncoding: []string{"identity"},
+		Body:   unrepeatable{},
 	}).WithContext(ctx))
 	return x, resp, err
 }

@@ -1,6 +1,8 @@
 package appfigures_test
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -100,6 +102,40 @@ func TestServerBehavior(t *testing.T) {
 }
 
 const cut401 = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\n"
+
+// TestRequest checks each byte of the request.
+func TestRequest(t *testing.T) {
+	requests := make(chan string, 1)
+	listener := listen(t, func(conn net.Conn, _ int64) {
+		request := make([]byte, 4096)
+		n, _ := conn.Read(request)
+		requests <- string(request[:n])
+		write(conn, validAnswer)
+	})
+	cfg := &config.Config{APIURL: urlOf(t, "http", listener), Timeout: longTimeout, MaxConcurrency: 1}
+	checkOutcome(t, probeOnce(t, newSession(t, cfg)), probe.Valid, 200)
+	want := "GET /v2/ HTTP/1.1\r\nHost: " + listener.Addr().String() + "\r\nUser-Agent: appfigures_exporter/test\r\n" +
+		"Accept: application/json\r\nAuthorization: Bearer " + sentinel + "\r\nAccept-Encoding: gzip\r\n\r\n"
+	if got := <-requests; got != want {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+}
+
+// TestCanceled checks that a probe that was canceled has no outcome.
+func TestCanceled(t *testing.T) {
+	s := serveHostile(t, "http", hostileCase{answer: stalls(ok200 + "\r\n{"), want: probe.Unexpected})
+	session := newSession(t, s.config(t))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	shutdown := errors.New("shutting down")
+	go func() {
+		<-s.reached
+		cancel(shutdown)
+	}()
+	outcome, err := session.Probe(ctx, config.NewSecret(sentinel))
+	if !errors.Is(err, shutdown) || outcome != (probe.Outcome{}) {
+		t.Errorf("got %+v, %v", outcome, err)
+	}
+}
 
 // TestEcho checks that nothing of a token is reported if the server echoes it.
 func TestEcho(t *testing.T) {

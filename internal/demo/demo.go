@@ -92,7 +92,9 @@ func (d *Demo) Config() *config.Config {
 		APIURL:         &root,
 		Timeout:        3 * time.Second,
 		MaxConcurrency: 50,
-		Pacing:         config.Pacing{QuotaShare: 0.25, MinInterval: 2 * time.Second},
+		Pacing: config.Pacing{
+			QuotaShare: 0.25, AssumedDailyLimit: plenty, Reserve: 0.05, MinInterval: 2 * time.Second,
+		},
 	}
 	for _, a := range actors {
 		token := config.Token{
@@ -102,7 +104,7 @@ func (d *Demo) Config() *config.Config {
 			Labels:  []config.Label{{Name: "team", Value: a.team}},
 		}
 		if a.missing {
-			token.Source = config.EnvSource("APPFIGURES_DEMO_TOKEN_THAT_NOBODY_SETS")
+			token.Source = config.EnvSource("APPFIGURES_DEMO_TOKEN_UNSET")
 		}
 		if a.expires > 0 {
 			token.ExpiresAt = d.start.Add(a.expires).UTC().Truncate(time.Second)

@@ -65,7 +65,7 @@ const plenty = 1_000_000
 var customers = []customer{
 	{account: "growth", limit: 20_000, dayTotal: 14_400}, // one more every 6 s
 	{account: "studio", limit: 1_000, dayTotal: 480},     // what the vendor grants; probes are soon paced
-	{account: "crunch", limit: 1_000, atStart: 970},
+	{account: "crunch", limit: 1_000, atStart: 900},
 }
 
 const (

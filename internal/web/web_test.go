@@ -37,6 +37,7 @@ func testOptions(scraper Scraper) Options {
 		Scraper:         scraper,
 		Exposition:      exposeNames,
 		Registry:        registry,
+		Exporter:        prometheus.NewRegistry(),
 		TimeoutOffset:   500 * time.Millisecond,
 		TokensOnMetrics: true,
 		Healthy:         func() error { return nil },
@@ -81,7 +82,7 @@ func TestEndpoints(t *testing.T) {
 		lacks   []string
 		scrapes int32
 	}{
-		{name: "page", target: "/", status: 200, has: []string{"<h1", "15 of 20 tokens need attention"}},
+		{name: "page", target: "/", status: 200, has: []string{"<h1", "14 of 20 tokens need attention"}},
 		{name: "page, metrics elsewhere", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/", status: 200, has: []string{`href="./telemetry"`}},
 		{name: "page by HEAD", method: "HEAD", target: "/", status: 200},
 		{name: "page by POST", method: "POST", target: "/", status: 405},

@@ -1,10 +1,11 @@
-package simulated
+package harness
 
 import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -16,7 +17,7 @@ import (
 	"time"
 )
 
-// Authority is a certificate authority that nobody trusts but those who are given its file.
+// Authority is a certificate authority that only clients trust that are given its file.
 type Authority struct {
 	File string // its certificate, in PEM
 
@@ -30,13 +31,13 @@ type Identity struct {
 	Expiry            time.Time
 }
 
-// NewAuthority makes an authority, which is gone with the test.
-func NewAuthority(t *testing.T) *Authority {
+// NewAuthority returns an authority that lasts as long as the test.
+func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	ca := &Authority{File: filepath.Join(t.TempDir(), "ca.pem"), key: newKey(t)}
 	ca.certificate = &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "Authority of the test"},
+		Subject:               pkix.Name{CommonName: "Test authority"},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(10 * 24 * time.Hour),
 		IsCA:                  true,
@@ -47,8 +48,8 @@ func NewAuthority(t *testing.T) *Authority {
 	return ca
 }
 
-// Issue makes a certificate for the IP address, which ends before the authority's own.
-func (ca *Authority) Issue(t *testing.T, ip string) Identity {
+// Issue issues a certificate for an IP address. It expires before the authority's own.
+func (ca *Authority) Issue(t testing.TB, ip string) Identity {
 	t.Helper()
 	dir := t.TempDir()
 	identity := Identity{
@@ -74,11 +75,15 @@ func (ca *Authority) Issue(t *testing.T, ip string) Identity {
 	return identity
 }
 
-// Identity returns the certificate that the API is served with.
-func (s *Server) Identity() Identity { return s.identity }
+// Trusting returns the configuration of clients that trust the authority alone.
+func (ca *Authority) Trusting() *tls.Config {
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.certificate)
+	return &tls.Config{RootCAs: pool}
+}
 
 // sign writes the certificate of a public key.
-func (ca *Authority) sign(t *testing.T, certificate *x509.Certificate, public crypto.PublicKey, file string) {
+func (ca *Authority) sign(t testing.TB, certificate *x509.Certificate, public crypto.PublicKey, file string) {
 	t.Helper()
 	signed, err := x509.CreateCertificate(rand.Reader, certificate, ca.certificate, public, ca.key)
 	if err != nil {
@@ -87,7 +92,7 @@ func (ca *Authority) sign(t *testing.T, certificate *x509.Certificate, public cr
 	writePEM(t, file, "CERTIFICATE", signed)
 }
 
-func newKey(t *testing.T) crypto.Signer {
+func newKey(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -96,7 +101,7 @@ func newKey(t *testing.T) crypto.Signer {
 	return key
 }
 
-func writePEM(t *testing.T, file, kind string, block []byte) {
+func writePEM(t testing.TB, file, kind string, block []byte) {
 	t.Helper()
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: block}), 0o600); err != nil {
 		t.Fatal(err)
