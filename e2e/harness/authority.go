@@ -11,13 +11,12 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 )
 
-// Authority is a certificate authority that only clients trust that are given its file.
+// Authority is a certificate authority. Only clients that are given its file trust it.
 type Authority struct {
 	File string // its certificate, in PEM
 
@@ -75,10 +74,11 @@ func (ca *Authority) Issue(t testing.TB, ip string) Identity {
 	return identity
 }
 
-// Trusting returns the configuration of clients that trust the authority alone.
-func (ca *Authority) Trusting() *tls.Config {
+// ClientConfig returns the configuration of clients that trust only the authority.
+func (ca *Authority) ClientConfig(t testing.TB) *tls.Config {
+	t.Helper()
 	pool := x509.NewCertPool()
-	pool.AddCert(ca.certificate)
+	pool.AppendCertsFromPEM([]byte(Read(t, ca.File)))
 	return &tls.Config{RootCAs: pool}
 }
 
@@ -103,7 +103,5 @@ func newKey(t testing.TB) crypto.Signer {
 
 func writePEM(t testing.TB, file, kind string, block []byte) {
 	t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: block}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	Write(t, file, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: block})))
 }

@@ -1,5 +1,4 @@
-// Package prometheus runs a real Prometheus and asks it questions.
-package prometheus
+package harness
 
 import (
 	"cmp"
@@ -8,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -16,54 +14,47 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
 )
 
-// The programs of the release that the suites are run with, and how to get them.
+// How to install the release that the tests are run with.
 const (
 	installPrometheus = "go install github.com/prometheus/prometheus/cmd/prometheus@v0.316.0"
 	installPromtool   = "go install github.com/prometheus/prometheus/cmd/promtool@v0.316.0"
 )
 
-// startPatience is how long a Prometheus may take until it is ready.
-const startPatience = 30 * time.Second
-
-// Server is a running Prometheus.
-type Server struct {
-	*process.Process
+// Prometheus is a running Prometheus.
+type Prometheus struct {
+	*Process
 	url string // of its API, with a slash at its end
 }
 
-// Start runs a Prometheus with the configuration and waits until it is ready.
-func Start(t *testing.T, config string) *Server {
+// StartPrometheus starts a Prometheus with the configuration and waits until it is ready.
+func StartPrometheus(t testing.TB, config string) *Prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := process.Start(t, "Prometheus", exec.Command(process.Tool(t, "prometheus", installPrometheus),
-		"--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0"))
-	address := "http://" + p.Address()
-	process.Until(t, startPatience, func() error {
+	Write(t, file, config)
+	p := StartProcess(t, "Prometheus", exec.Command(Tool(t, "prometheus", installPrometheus),
+		"--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+anyPort))
+	address := "http://" + p.AwaitListening()
+	Until(t, startTimeout, func() error {
 		response, err := http.Get(address + "/-/ready")
 		if err != nil {
 			return err
 		}
 		response.Body.Close()
 		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("answer of Prometheus: %s", response.Status)
+			return fmt.Errorf("Prometheus is not ready: %s", response.Status)
 		}
 		return nil
 	})
-	return &Server{p, address + "/api/v1/"}
+	return &Prometheus{p, address + "/api/v1/"}
 }
 
 // Promtool returns the path of promtool.
-func Promtool(t *testing.T) string {
+func Promtool(t testing.TB) string {
 	t.Helper()
-	return process.Tool(t, "promtool", installPromtool)
+	return Tool(t, "promtool", installPromtool)
 }
 
 // Sample is one sample of an instant query's result, or the last of a series of a range query's.
@@ -72,15 +63,15 @@ type Sample struct {
 	Value  float64
 }
 
-// Query asks the instant query, as of now. A scalar is one sample without labels.
-func (s *Server) Query(expr string) ([]Sample, error) {
-	return s.samples("query", url.Values{"query": {expr}})
+// Query evaluates an instant query now. A scalar is one sample without labels.
+func (p *Prometheus) Query(expr string) ([]Sample, error) {
+	return p.samples("query", url.Values{"query": {expr}})
 }
 
-// QueryRange asks the query for each step in the time before now.
-func (s *Server) QueryRange(expr string, before, step time.Duration) ([]Sample, error) {
+// QueryRange evaluates a query at each step of the time before now.
+func (p *Prometheus) QueryRange(expr string, before, step time.Duration) ([]Sample, error) {
 	now := time.Now()
-	return s.samples("query_range", url.Values{
+	return p.samples("query_range", url.Values{
 		"query": {expr}, "start": {timestamp(now.Add(-before))}, "end": {timestamp(now)}, "step": {step.String()},
 	})
 }
@@ -89,12 +80,12 @@ func timestamp(t time.Time) string {
 	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64)
 }
 
-func (s *Server) samples(path string, parameters url.Values) ([]Sample, error) {
+func (p *Prometheus) samples(path string, parameters url.Values) ([]Sample, error) {
 	var data struct {
 		ResultType string
 		Result     json.RawMessage
 	}
-	if err := s.Get(path, parameters, &data); err != nil {
+	if err := p.Get(path, parameters, &data); err != nil {
 		return nil, err
 	}
 	if data.ResultType == "scalar" {
@@ -122,39 +113,39 @@ func (s *Server) samples(path string, parameters url.Values) ([]Sample, error) {
 	return samples, nil
 }
 
-// number returns the value of a point, which is its time and its value as a text; NaN if it is none.
+// number returns the value of a point: a pair of its time and its value as text.
 func number(point [2]any) float64 {
 	text, _ := point[1].(string)
 	value, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		panic(fmt.Sprintf("Prometheus answered with the point %v", point))
+		panic(fmt.Sprintf("Prometheus returned the point %v", point))
 	}
 	return value
 }
 
-// Get asks the API at path and decodes the data of the answer.
-func (s *Server) Get(path string, parameters url.Values, data any) error {
-	response, err := http.Get(s.url + path + "?" + parameters.Encode())
+// Get requests a path of the API and decodes the data of the response.
+func (p *Prometheus) Get(path string, parameters url.Values, data any) error {
+	response, err := http.Get(p.url + path + "?" + parameters.Encode())
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
-	answer := struct {
+	result := struct {
 		Status, Error string
 		Data          any
 	}{Data: data}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return fmt.Errorf("asking Prometheus for %s: %w", path, err)
+	if err := json.NewDecoder(response.Body).Decode(&result); err != nil {
+		return fmt.Errorf("requesting %s of Prometheus: %w", path, err)
 	}
-	if answer.Status != "success" {
-		return fmt.Errorf("asking Prometheus for %s: %s", path, answer.Error)
+	if result.Status != "success" {
+		return fmt.Errorf("requesting %s of Prometheus: %s", path, result.Error)
 	}
 	return nil
 }
 
-// By asks the instant query and returns its values by those of the labels, joined by slashes.
-func (s *Server) By(expr string, labels ...string) (map[string]float64, error) {
-	samples, err := s.Query(expr)
+// By evaluates an instant query and returns its values by those of the labels, joined by slashes.
+func (p *Prometheus) By(expr string, labels ...string) (map[string]float64, error) {
+	samples, err := p.Query(expr)
 	if err != nil {
 		return nil, err
 	}
@@ -166,26 +157,26 @@ func (s *Server) By(expr string, labels ...string) (map[string]float64, error) {
 		}
 		name := strings.Join(key, "/")
 		if _, taken := values[name]; taken {
-			return nil, fmt.Errorf("%s: more than one series is %s", expr, name)
+			return nil, fmt.Errorf("%s: more than one series has the labels %s", expr, name)
 		}
 		values[name] = sample.Value
 	}
 	return values, nil
 }
 
-// Await waits until the instant query has just these values, by those of the labels joined by slashes.
-func (s *Server) Await(t *testing.T, patience time.Duration, want map[string]float64, expr string, labels ...string) {
+// Await waits until an instant query has exactly these values, by those of the labels joined by slashes.
+func (p *Prometheus) Await(t testing.TB, timeout time.Duration, want map[string]float64, expr string, labels ...string) {
 	t.Helper()
-	process.Until(t, patience, func() error {
-		got, err := s.By(expr, labels...)
+	Until(t, timeout, func() error {
+		got, err := p.By(expr, labels...)
 		if err == nil && !maps.Equal(got, want) {
-			err = fmt.Errorf("%s is not as it should be:\n%s", expr, Difference(got, want))
+			err = fmt.Errorf("%s:\n%s", expr, Difference(got, want))
 		}
 		return err
 	})
 }
 
-// Difference lists, a line each, where two maps part.
+// Difference lists where two maps differ, one line per key.
 func Difference[V comparable](got, want map[string]V) string {
 	keys := map[string]bool{}
 	for key := range got {
