@@ -125,10 +125,10 @@ func (x *Exporter) Get(path string, headers ...string) (*http.Response, string) 
 	return response, body
 }
 
-// Scrape returns the exposition.
+// Scrape returns the exposition, as a Prometheus gets it whose scrape timeout is shorter than [ResponseTimeout].
 func (x *Exporter) Scrape() string {
 	x.t.Helper()
-	response, body := x.Get("/metrics")
+	response, body := x.Get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "4")
 	if response.StatusCode != http.StatusOK {
 		x.t.Errorf("GET /metrics: %s\n%s", response.Status, body)
 	}

@@ -1,4 +1,4 @@
-package image
+package packaging
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 // buildah runs the program of that name in a store of its own, which ends with the test. It needs root, and no
@@ -70,7 +70,7 @@ func (b *buildah) build(t *testing.T, p platform, arguments map[string]string) s
 	for key, value := range arguments {
 		args = append(args, "--build-arg", key+"="+value)
 	}
-	b.run(t, append(args, exporter.Root)...)
+	b.run(t, append(args, harness.Root)...)
 	return name
 }
 
@@ -80,7 +80,7 @@ var buildStage = regexp.MustCompile(`(?m)^FROM --platform=\$BUILDPLATFORM (golan
 // its programs are this machine's: buildah before 1.29 looks the base up by the target's platform.
 func (b *buildah) standIn(t *testing.T, p platform) {
 	t.Helper()
-	dockerfile := read(t, filepath.Join(exporter.Root, "Dockerfile"))
+	dockerfile := read(t, filepath.Join(harness.Root, "Dockerfile"))
 	base := buildStage.FindSubmatch(dockerfile)
 	if base == nil {
 		t.Fatalf("Dockerfile has no line that matches %s", buildStage)
@@ -133,7 +133,7 @@ func (b *buildah) run(t *testing.T, args ...string) []byte {
 func goCommand(t *testing.T, args ...string) string {
 	t.Helper()
 	command := exec.Command("go", args...)
-	command.Dir = exporter.Root
+	command.Dir = harness.Root
 	return strings.TrimSpace(string(output(t, command)))
 }
 

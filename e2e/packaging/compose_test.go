@@ -1,6 +1,6 @@
 // Package compose holds the test of compose.yaml: what it mounts exists, what it passes to the exporter is known to the
 // exporter, what it wires by name is there, and nothing is open that need not be.
-package compose
+package packaging
 
 import (
 	"os"
@@ -13,7 +13,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 // projects are the two ways to start: without a token, and with tokens.
@@ -100,7 +100,7 @@ func testPorts(t *testing.T, service types.ServiceConfig) {
 	}
 }
 
-// TestMounts holds that what a container is given is there, and stays as it is.
+// TestMounts checks that what a container is given is there, and stays as it is.
 func TestMounts(t *testing.T) {
 	for name, files := range projects {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func testExists(t *testing.T, path string) {
 	}
 }
 
-// testIgnored holds that git would not add the file.
+// testIgnored checks that git would not add the file.
 func testIgnored(t *testing.T, path string) {
 	t.Helper()
 	ignore, err := os.ReadFile(filepath.Join(filepath.Dir(path), ".gitignore"))
@@ -161,7 +161,7 @@ func TestGrafanaPassword(t *testing.T) {
 	}
 }
 
-// TestLoadIsStrict holds that the other tests would notice a misspelt key.
+// TestLoadIsStrict checks that the other tests would notice a misspelt key.
 func TestLoadIsStrict(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte("services: {x: {image: x, read_onyl: true}}"), 0o644); err != nil {
@@ -207,7 +207,7 @@ func service(t *testing.T, project *types.Project, name string) types.ServiceCon
 
 func root(t *testing.T) string {
 	t.Helper()
-	dir, err := filepath.Abs(exporter.Root)
+	dir, err := filepath.Abs(harness.Root)
 	if err != nil {
 		t.Fatal(err)
 	}

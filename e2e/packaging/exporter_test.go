@@ -1,4 +1,4 @@
-package compose
+package packaging
 
 import (
 	"bytes"
@@ -10,12 +10,12 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 // TestExporterKnowsItsFlags asks the program itself about the command line that it is given.
 func TestExporterKnowsItsFlags(t *testing.T) {
-	binary := exporter.Build(t)
+	binary := harness.Build(t)
 	for name, files := range projects {
 		t.Run(name, func(t *testing.T) {
 			command := service(t, load(t, root(t), files...), "exporter").Command
@@ -56,7 +56,7 @@ func TestExporterTakesItsTokens(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.yml")
 	writeFile(t, file, string(moved))
 
-	check := exec.Command(exporter.Build(t), "--config.check", "--config.file="+file)
+	check := exec.Command(harness.Build(t), "--config.check", "--config.file="+file)
 	out, err := check.CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %v\n%s", check, err, out)

@@ -1,5 +1,5 @@
 // Package image holds the test of the container image: it builds the Dockerfile, reads what came out, and runs it.
-package image
+package packaging
 
 import (
 	"bytes"
@@ -89,7 +89,7 @@ func testConfiguration(t *testing.T, image configuration) {
 	}
 }
 
-// testFiles holds that the image has these files and no other, so no shell, and that its user can change none.
+// testFiles checks that the image has these files and no other, so no shell, and that its user can change none.
 func testFiles(t *testing.T, root string) {
 	want := []string{"LICENSE", "appfigures_exporter", "etc/ssl/certs/ca-certificates.crt"}
 	var got []string

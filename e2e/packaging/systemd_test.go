@@ -1,6 +1,6 @@
 // Package systemd holds the test of the systemd unit: systemd understands it and finds it as tight as it says, the
 // exporter takes its command line, and its credentials are the tokens of its configuration.
-package systemd
+package packaging
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 	credentials = "/run/credentials/" + unitName
 )
 
-var directory = filepath.Join(exporter.Root, "deploy", "systemd")
+var directory = filepath.Join(harness.Root, "deploy", "systemd")
 
 func TestVerify(t *testing.T) {
 	unit := read(t, unitName)
@@ -32,7 +32,7 @@ func TestVerify(t *testing.T) {
 		t.Fatalf("the unit does not start %s", installed)
 	}
 	// systemd-analyze also looks for the program.
-	unit = bytes.ReplaceAll(unit, []byte(installed), []byte(exporter.Build(t)))
+	unit = bytes.ReplaceAll(unit, []byte(installed), []byte(harness.Build(t)))
 	file := filepath.Join(t.TempDir(), unitName)
 	write(t, file, unit)
 	verify := exec.Command("systemd-analyze", "verify", file)
@@ -56,7 +56,7 @@ func TestSecurity(t *testing.T) {
 }
 
 func TestExporterTakesItsCommandLine(t *testing.T) {
-	binary := exporter.Build(t)
+	binary := harness.Build(t)
 	help, err := exec.Command(binary, "--help").CombinedOutput()
 	if err != nil {
 		t.Fatalf("--help: %v\n%s", err, help)
@@ -108,7 +108,7 @@ func TestExporterTakesItsConfiguration(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "config.yml")
 	write(t, file, bytes.ReplaceAll(read(t, "config.yml"), []byte(credentials), []byte(dir)))
-	check := exec.Command(exporter.Build(t), "--config.check", "--config.file="+file)
+	check := exec.Command(harness.Build(t), "--config.check", "--config.file="+file)
 	if out, err := check.CombinedOutput(); err != nil || bytes.Contains(out, []byte("level=WARN")) {
 		t.Errorf("%s: %v\n%s", check, err, out)
 	}

@@ -1,5 +1,5 @@
 // Package version holds the test of what --version says: the truth, in each way of building the exporter.
-package version
+package packaging
 
 import (
 	"archive/zip"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 const module = "github.com/appfigures-exporter/appfigures_exporter"
@@ -87,7 +87,7 @@ func TestVersion(t *testing.T) {
 func checkout(t *testing.T) string {
 	t.Helper()
 	clone := filepath.Join(t.TempDir(), "checkout")
-	output(t, exporter.Root, nil, "git", "clone", "--quiet", "--no-tags", ".", clone)
+	output(t, harness.Root, nil, "git", "clone", "--quiet", "--no-tags", ".", clone)
 	output(t, clone, nil, "git", "checkout", "--quiet", "--detach")
 	output(t, clone, nil, "git", "tag", "v1.2.3")
 	return clone

@@ -1,4 +1,4 @@
-package compose
+package packaging
 
 import (
 	"fmt"
@@ -113,7 +113,7 @@ func TestGrafanaIsWired(t *testing.T) {
 	}
 }
 
-// testAddress holds that address is that of a service, and that it publishes the port, so listens on it; it returns the
+// testAddress checks that address is that of a service, and that it publishes the port, so listens on it; it returns the
 // service's name.
 func testAddress(t *testing.T, project *types.Project, address string) string {
 	t.Helper()

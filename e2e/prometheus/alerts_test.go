@@ -1,7 +1,7 @@
 // Package alerts holds the proof that the alerts tell the truth: a real Prometheus with the shipped rules and a real
 // Alertmanager with the shipped configuration watch a simulated API that revokes, locks, throttles, fails, hangs and
 // recovers, and a webhook hears of just that.
-package alerts
+package prometheus
 
 import (
 	"errors"
@@ -14,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
@@ -144,7 +143,7 @@ func (s *stage) answerOnce(token string, behaviour simulator.Behaviour) {
 	s.t.Helper()
 	before := s.api.Requests(secretOf(token))
 	s.api.Set(secretOf(token), behaviour)
-	process.Until(s.t, patience, func() error {
+	harness.Until(s.t, patience, func() error {
 		if s.api.Requests(secretOf(token)) == before {
 			return fmt.Errorf("the token %s is not probed", token)
 		}
@@ -168,7 +167,7 @@ func (s *stage) awaitEach(result string) {
 		fmt.Sprintf(`appfigures_probe_result{result=%q, token!~"exhausted|throttled"} == 1`, result), "token")
 }
 
-// testStands holds that Prometheus has not let go of the alert on the dead token, be it for a moment: it fires, and
+// testStands checks that Prometheus has not let go of the alert on the dead token, be it for a moment: it fires, and
 // since the same time as ever.
 func (s *stage) testStands() {
 	s.t.Helper()
@@ -198,10 +197,10 @@ var summaries = map[string]string{
 // spoilt is what a text must not hold: what Prometheus leaves of a template that it cannot fill in, and secrets.
 var spoilt = regexp.MustCompile(`\{\{|\}\}|<no value>|<error|%!|NaN|pat_`)
 
-// testTexts holds that what people read is whole, names what it is about, and leads to a runbook that is there.
+// testTexts checks that what people read is whole, names what it is about, and leads to a runbook that is there.
 func (s *stage) testTexts() {
 	s.t.Helper()
-	runbooks, err := os.ReadFile(filepath.Join(exporter.Root, "docs", "runbooks.md"))
+	runbooks, err := os.ReadFile(filepath.Join(harness.Root, "docs", "runbooks.md"))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -1,6 +1,4 @@
-// Package demo holds the proof that what is shipped for Prometheus and Grafana fits what the exporter exposes: a real
-// Prometheus scrapes the demo, and each query of each rule and panel brings data.
-package demo
+package prometheus
 
 import (
 	"errors"
@@ -11,57 +9,53 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/prometheus"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// patience is how long it may take until there is data for each query: the demo's slowest change comes after 25 s, and
-// one of the rules looks at full minutes only.
-const patience = 2 * time.Minute
+// demoTimeout is how long it may take until there is data for each query: the demo's slowest change comes after 25 s.
+const demoTimeout = 2 * time.Minute
 
-// empty lists the queries that must bring no data, and why.
+// empty lists the queries that must return no data, and why.
 var empty = map[string]string{
-	"panel API certificate A": "the simulated API of the demo speaks plain HTTP",
+	"panel API certificate A": "the demo's simulated API serves plain HTTP",
 }
 
-// elsewhere lists the metrics that the demo does not have, and why. The suite "scrape" has them.
-var elsewhere = map[string]string{
-	"appfigures_api_certificate_expiry_timestamp_seconds": "the simulated API of the demo speaks plain HTTP",
+// notInDemo lists the metrics that the demo does not have, and why. TestAllBehaviors has them.
+var notInDemo = map[string]string{
+	"appfigures_api_certificate_expiry_timestamp_seconds":  "the demo's simulated API serves plain HTTP",
+	"appfigures_exporter_state_saved_timestamp_seconds": "the demo keeps no state",
+	"appfigures_exporter_state_errors_total":            "the demo keeps no state",
 }
 
-// noMetrics lists what looks like a metric and is none.
-var noMetrics = map[string]string{
+// notMetrics lists words that look like metrics and are not.
+var notMetrics = map[string]string{
 	"appfigures_exporter": "the program",
 	"appfigures_tokens":   "a job of Prometheus",
 	"appfigures_tokens_":  "a job of Prometheus for each replica",
 }
 
-// results are all that a probe can have.
-const results = "valid rejected locked forbidden rate_limited server_error unexpected timeout unreachable no_token"
-
+// TestDemo checks that what is shipped for Prometheus and Grafana fits the exposition: Prometheus scrapes the demo, and
+// each query of each rule and panel returns data.
 func TestDemo(t *testing.T) {
-	watcher := exporter.Start(t, exporter.Build(t), exporter.AnyPort, nil, "demo")
-	rules, err := filepath.Abs(files(t, "prometheus", "appfigures.rules.yml")[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The rules are evaluated as often as Prometheus scrapes, so that what they record is there soon.
-	quick := filepath.Join(t.TempDir(), "rules.yml")
-	write(t, quick, strings.Replace(string(read(t, rules)), "interval: 1m", "interval: 1s", 1))
-	server := prometheus.Start(t, fmt.Sprintf(`
-global: {scrape_interval: 1s, scrape_timeout: 1s}
+	t.Parallel()
+	x := harness.StartExporter(t, "", "demo")
+	rules := filepath.Join(t.TempDir(), "rules.yml")
+	harness.Write(t, rules, harness.ReadWith(t, "prometheus/appfigures.rules.yml"))
+	server := harness.StartPrometheus(t, fmt.Sprintf(`
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
 rule_files: [%s]
 scrape_configs:
   - {job_name: appfigures, static_configs: [{targets: ['%s']}]}
-`, quick, watcher.Address))
+`, rules, x.Address))
 
 	every := map[string]float64{}
-	for result := range strings.FieldsSeq(results) {
-		every[result] = 1
+	for _, result := range probe.Results() {
+		every[result.String()] = 1
 	}
-	server.Await(t, patience, every, `max by (result) (max_over_time(appfigures_probe_result[5m])) == 1`, "result")
-	server.Await(t, patience, map[string]float64{"etl": 1}, `changes(appfigures_token_valid{token="etl"}[5m]) > bool 0`, "token")
+	server.Await(t, demoTimeout, every, `max by (result) (max_over_time(appfigures_probe_result[5m])) == 1`, "result")
+	server.Await(t, demoTimeout, map[string]float64{"etl": 1},
+		`changes(appfigures_token_valid{token="etl"}[5m]) > bool 0`, "token")
 
 	queries := allQueries(t)
 	t.Run("data", func(t *testing.T) { testData(t, server, queries) })
@@ -74,8 +68,8 @@ scrape_configs:
 	t.Run("documents", func(t *testing.T) { testDocuments(t, known) })
 }
 
-// testData holds that all queries bring data, but for those that are listed.
-func testData(t *testing.T, server *prometheus.Server, queries []query) {
+// testData checks that each query returns data, except for those in empty.
+func testData(t *testing.T, server *harness.Prometheus, queries []query) {
 	unused := maps.Clone(empty)
 	for _, q := range queries {
 		delete(unused, q.where)
@@ -83,7 +77,7 @@ func testData(t *testing.T, server *prometheus.Server, queries []query) {
 	for where := range unused {
 		t.Errorf("%s is listed as empty, but there is no such query", where)
 	}
-	process.Until(t, patience, func() error {
+	harness.Until(t, demoTimeout, func() error {
 		var problems []error
 		for _, q := range queries {
 			if err := q.test(server); err != nil {
@@ -94,9 +88,9 @@ func testData(t *testing.T, server *prometheus.Server, queries []query) {
 	})
 }
 
-// test holds that the query brings data, or none if it is listed.
-func (q query) test(server *prometheus.Server) error {
-	count, err := q.ask(server)
+// test returns an error unless the query returns data, or none if it is listed as empty.
+func (q query) test(server *harness.Prometheus) error {
+	count, err := q.series(server)
 	switch reason := empty[q.where]; {
 	case err != nil:
 		return fmt.Errorf("%s: %w", q.where, err)

@@ -1,4 +1,4 @@
-package alerts
+package prometheus
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 // The shipped files think in minutes, hours and days. For the test they are made faster, and are else as shipped: a
@@ -60,7 +60,7 @@ type replacement struct{ written, meant string }
 // its text.
 func shipped(t *testing.T, name string, places *regexp.Regexp, replacements ...replacement) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(exporter.Root, "prometheus", name))
+	content, err := os.ReadFile(filepath.Join(harness.Root, "prometheus", name))
 	if err != nil {
 		t.Fatal(err)
 	}

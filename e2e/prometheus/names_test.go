@@ -1,4 +1,4 @@
-package demo
+package prometheus
 
 import (
 	"fmt"
@@ -9,15 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/prometheus"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 // series is what Prometheus knows: the values of each label of each metric.
 type series map[string]map[string]map[string]bool
 
-// knownSeries asks Prometheus for all series.
-func knownSeries(t *testing.T, server *prometheus.Server) series {
+// knownSeries returns all series.
+func knownSeries(t *testing.T, server *harness.Prometheus) series {
 	t.Helper()
 	var found []map[string]string
 	if err := server.Get("series", url.Values{"match[]": {`{__name__!=""}`}}, &found); err != nil {
@@ -40,7 +39,7 @@ func knownSeries(t *testing.T, server *prometheus.Server) series {
 	return known
 }
 
-// node is a node of a parsed query, as Prometheus tells it, with the fields that hold names.
+// node is a node of a parsed query, as Prometheus returns it, with the fields that contain names.
 type node struct {
 	Type     string
 	Name     string // of a metric
@@ -52,7 +51,7 @@ type node struct {
 	Args                  []*node
 }
 
-// check holds that each name of the query below n exists in known. It returns the labels of the metrics below n.
+// check returns the labels of the metrics below n, and the names below n that are not in known.
 func (n *node) check(known series) (labels []string, problems []string) {
 	if n == nil {
 		return nil, nil
@@ -63,7 +62,7 @@ func (n *node) check(known series) (labels []string, problems []string) {
 	}
 	if n.Type == "vectorSelector" || n.Type == "matrixSelector" {
 		metric, exists := known[n.Name]
-		if !exists && elsewhere[n.Name] == "" {
+		if !exists && notInDemo[n.Name] == "" {
 			return labels, append(problems, fmt.Sprintf("the metric %s does not exist", n.Name))
 		}
 		for label := range metric {
@@ -92,8 +91,8 @@ func (n *node) check(known series) (labels []string, problems []string) {
 	return labels, problems
 }
 
-// testNames holds that each metric, label and label's value that the query names exists.
-func testNames(t *testing.T, server *prometheus.Server, known series, q query) {
+// testNames checks that each metric, label and label value of the query exists.
+func testNames(t *testing.T, server *harness.Prometheus, known series, q query) {
 	t.Helper()
 	var root node
 	if err := server.Get("parse_query", url.Values{"query": {q.expr}}, &root); err != nil {
@@ -109,10 +108,10 @@ func testNames(t *testing.T, server *prometheus.Server, known series, q query) {
 	}
 }
 
-// word finds what looks like a metric.
-var word = regexp.MustCompile(`\bappfigures_[a-z0-9_]+`)
+// metricName matches what looks like a metric.
+var metricName = regexp.MustCompile(`\bappfigures_[a-z0-9_]+`)
 
-// testDocuments holds that each metric that people are told of exists.
+// testDocuments checks that each metric in documents exists.
 func testDocuments(t *testing.T, known series) {
 	t.Helper()
 	documents := slices.Concat(
@@ -120,25 +119,25 @@ func testDocuments(t *testing.T, known series) {
 		files(t, "grafana", "*.md"), files(t, "deploy", "*.md"))
 	metrics := 0
 	for _, document := range documents {
-		for _, name := range word.FindAllString(string(read(t, document)), -1) {
-			if noMetrics[name] != "" {
+		for _, name := range metricName.FindAllString(harness.Read(t, document), -1) {
+			if notMetrics[name] != "" {
 				continue
 			}
 			metrics++
 			if !known.has(name) {
-				relative, _ := filepath.Rel(exporter.Root, document)
-				t.Errorf("%s names %s, which does not exist", relative, name)
+				relative, _ := filepath.Rel(harness.Root, document)
+				t.Errorf("%s mentions %s, which does not exist", relative, name)
 			}
 		}
 	}
 	if metrics < 20 {
-		t.Errorf("the documents name only %d metrics", metrics)
+		t.Errorf("the documents mention only %d metrics", metrics)
 	}
 }
 
 // has reports whether there is a metric of that name, or, if the name ends in an underscore, one that begins so.
 func (known series) has(name string) bool {
-	if elsewhere[name] != "" || known[name] != nil {
+	if notInDemo[name] != "" || known[name] != nil {
 		return true
 	}
 	for metric := range known {

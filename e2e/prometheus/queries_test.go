@@ -1,9 +1,8 @@
-package demo
+package prometheus
 
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,22 +11,21 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/prometheus"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/alerts"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
+	"github.com/appfigures-exporter/appfigures_exporter/grafana"
 )
 
-// query is a question that a shipped file asks of Prometheus.
+// query is a query of a shipped file.
 type query struct {
-	where string // the file's kind, what asks in it, and which of its queries it is
+	where string // the kind of file, the rule or panel, and the query's name
 	expr  string
-	// overTime asks for each step of the time shown; else it is about now.
+	// overTime evaluates it at each step of the time shown, else now.
 	overTime bool
 }
 
-// ask returns how many series the answer has.
-func (q query) ask(server *prometheus.Server) (int, error) {
-	var samples []prometheus.Sample
+// series returns how many series the result has.
+func (q query) series(server *harness.Prometheus) (int, error) {
+	var samples []harness.Sample
 	var err error
 	if q.overTime {
 		samples, err = server.QueryRange(q.expr, shown, step)
@@ -37,13 +35,13 @@ func (q query) ask(server *prometheus.Server) (int, error) {
 	return len(samples), err
 }
 
-// What a dashboard shows here, with how many seconds between two points: Grafana's variables of that name.
+// What a dashboard shows: Grafana's variables $__range and $__interval.
 const (
 	shown = 2 * time.Minute
 	step  = time.Second
 )
 
-// allQueries returns the questions of all shipped files.
+// allQueries returns the queries of all shipped files.
 func allQueries(t *testing.T) []query {
 	t.Helper()
 	var all []query
@@ -51,17 +49,17 @@ func allQueries(t *testing.T) []query {
 		"rules": ruleQueries(t), "Grafana alerts": grafanaAlertQueries(t), "dashboards": dashboardQueries(t),
 	} {
 		if len(found) < 10 {
-			t.Errorf("%s ask %d queries: too few to be all", kind, len(found))
+			t.Errorf("%s have only %d queries, so some were missed", kind, len(found))
 		}
 		all = append(all, found...)
 	}
 	return all
 }
 
-// ruleQueries returns what the Prometheus rules record, and what they compare.
+// ruleQueries returns what the Prometheus rules record and compare.
 func ruleQueries(t *testing.T) []query {
 	t.Helper()
-	groups, err := alerts.ReadRules(exporter.Root)
+	groups, err := grafana.ReadRules(harness.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +80,7 @@ func ruleQueries(t *testing.T) []query {
 	return all
 }
 
-// grafanaAlertQueries returns what the provisioned alert rules of Grafana ask of Prometheus.
+// grafanaAlertQueries returns the queries of Grafana's provisioned alert rules.
 func grafanaAlertQueries(t *testing.T) []query {
 	t.Helper()
 	var all []query
@@ -99,13 +97,13 @@ func grafanaAlertQueries(t *testing.T) []query {
 				}
 			}
 		}
-		if err := yaml.Unmarshal(read(t, name), &file); err != nil {
+		if err := yaml.Unmarshal([]byte(harness.Read(t, name)), &file); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for _, group := range file.Groups {
 			for _, rule := range group.Rules {
 				for _, data := range rule.Data {
-					if data.DatasourceUID == alerts.DataSource {
+					if data.DatasourceUID == grafana.DataSource {
 						all = append(all, query{where: "Grafana alert " + rule.Title + " " + data.RefID, expr: data.Model.Expr})
 					}
 				}
@@ -126,7 +124,7 @@ type panel struct {
 	Panels []panel
 }
 
-// dashboardQueries returns what the panels and the variables of all dashboards ask, as Grafana would.
+// dashboardQueries returns the queries of the panels and variables of all dashboards, as Grafana sends them.
 func dashboardQueries(t *testing.T) []query {
 	t.Helper()
 	var all []query
@@ -137,7 +135,7 @@ func dashboardQueries(t *testing.T) []query {
 				List []struct{ Name, Type, Definition, AllValue string }
 			}
 		}
-		if err := json.Unmarshal(read(t, name), &dashboard); err != nil {
+		if err := json.Unmarshal([]byte(harness.Read(t, name)), &dashboard); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		variables := map[string]string{"__range": shown.String(), "__interval": step.String(), "__rate_interval": "10s"}
@@ -168,12 +166,11 @@ func dashboardQueries(t *testing.T) []query {
 var (
 	variable = regexp.MustCompile(`\$\{?([a-zA-Z_]+)\}?`)
 	values   = regexp.MustCompile(`^label_values\((.+), ([a-z_]+)\)$`)
-	// slowStep is the step of a subquery, in minutes. One that looks at each fifth minute has nothing to compare
-	// before ten have passed; here it looks at each fifth second.
+	// slowStep is the step of a subquery in minutes; in the test it is in seconds.
 	slowStep = regexp.MustCompile(`(:\d+)m\]`)
 )
 
-// fill puts values in the place of Grafana's variables.
+// fill replaces Grafana's variables by their values.
 func fill(t *testing.T, expr string, variables map[string]string) string {
 	t.Helper()
 	filled := variable.ReplaceAllStringFunc(expr, func(found string) string {
@@ -186,12 +183,12 @@ func fill(t *testing.T, expr string, variables map[string]string) string {
 	return slowStep.ReplaceAllString(filled, "${1}s]")
 }
 
-// labelValues returns the query that answers Grafana's label_values.
+// labelValues returns the query for Grafana's label_values.
 func labelValues(t *testing.T, definition string) string {
 	t.Helper()
 	parts := values.FindStringSubmatch(definition)
 	if parts == nil {
-		t.Fatalf("the variable is no label_values(metric, label): %s", definition)
+		t.Fatalf("not label_values(metric, label): %s", definition)
 	}
 	return fmt.Sprintf("count by (%s) (%s)", parts[2], parts[1])
 }
@@ -199,25 +196,9 @@ func labelValues(t *testing.T, definition string) string {
 // files returns the files of the repository that match; there must be one.
 func files(t *testing.T, pattern ...string) []string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(exporter.Root, filepath.Join(pattern...)))
+	found, err := filepath.Glob(filepath.Join(harness.Root, filepath.Join(pattern...)))
 	if err != nil || len(found) == 0 {
 		t.Fatalf("there is no %s: %v", strings.Join(pattern, "/"), err)
 	}
 	return found
-}
-
-func read(t *testing.T, name string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
-
-func write(t *testing.T, name, content string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

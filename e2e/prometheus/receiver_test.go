@@ -1,4 +1,4 @@
-package alerts
+package prometheus
 
 import (
 	"encoding/json"
@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/prometheus"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 // receiver is the webhook that Alertmanager tells of alerts: the person on call.
@@ -69,10 +68,10 @@ func (n notification) subject() string {
 // await waits until just these notifications have come, by subject.
 func (r *receiver) await(t *testing.T, patience time.Duration, want map[string]string) {
 	t.Helper()
-	process.Until(t, patience, func() error {
+	harness.Until(t, patience, func() error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if difference := prometheus.Difference(r.heard, want); difference != "" {
+		if difference := harness.Difference(r.heard, want); difference != "" {
 			return fmt.Errorf("notifications are not as they should be:\n%s", difference)
 		}
 		return nil

@@ -1,4 +1,4 @@
-package alerts
+package prometheus
 
 import (
 	"fmt"
@@ -10,10 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/prometheus"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/simulated"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
@@ -28,11 +25,11 @@ const (
 // stage is all that plays: the simulated API, the exporter, Prometheus, Alertmanager, and who is notified.
 type stage struct {
 	t          *testing.T
-	api        *simulated.Server
+	api        *harness.API
 	binary     string
 	config     string // file of the exporter's configuration
-	watcher    *exporter.Running
-	prometheus *prometheus.Server
+	watcher    *harness.Exporter
+	prometheus *harness.Prometheus
 	receiver   *receiver
 }
 
@@ -60,8 +57,8 @@ func secretOf(token string) string { return "pat_" + token }
 func setStage(t *testing.T, troubled map[string]simulator.Behaviour) *stage {
 	t.Helper()
 	awaitMidnight(t)
-	ca := simulated.NewAuthority(t)
-	s := &stage{t: t, binary: exporter.Build(t), config: filepath.Join(t.TempDir(), "config.yml"), receiver: newReceiver(t)}
+	ca := harness.NewAuthority(t)
+	s := &stage{t: t, binary: harness.Build(t), config: filepath.Join(t.TempDir(), "config.yml"), receiver: newReceiver(t)}
 	s.api = simulated.Start(t, ca, simulator.New(simulator.Options{DailyLimit: limit, SlowDelay: slowAnswer, RetryAfter: pause}), nil)
 	var config strings.Builder
 	fmt.Fprintf(&config, "api_url: %s\ntls_config: {ca_file: %s}\ntokens:\n", s.api.URL(), ca.File)
@@ -90,7 +87,7 @@ func setStage(t *testing.T, troubled map[string]simulator.Behaviour) *stage {
 // who may not ask again, begins anew at 00:00 UTC.
 func awaitMidnight(t *testing.T) {
 	const show, blind = 6 * time.Minute, 20 * time.Second // how long all takes; how long a day's quota is not believed
-	process.Until(t, show+2*blind, func() error {
+	harness.Until(t, show+2*blind, func() error {
 		now := time.Now().UTC()
 		if today := now.Sub(now.Truncate(24 * time.Hour)); today < blind || today > 24*time.Hour-show {
 			return fmt.Errorf("it is %s UTC, too near to midnight", now.Format(time.TimeOnly))
@@ -128,8 +125,8 @@ func (s *stage) startAlertmanager() string {
 	dir := s.t.TempDir()
 	file := filepath.Join(dir, "alertmanager.yml")
 	write(s.t, file, shipped(s.t, "alertmanager.yml", inConfig, replacement{"http://127.0.0.1:5001/", s.receiver.url}))
-	return process.Start(s.t, "Alertmanager", exec.Command(
-		process.Tool(s.t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
+	return harness.StartProcess(s.t, "Alertmanager", exec.Command(
+		harness.Tool(s.t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
 		"--config.file="+file, "--storage.path="+filepath.Join(dir, "data"),
 		"--web.listen-address=127.0.0.1:0", "--cluster.listen-address=",
 	)).Address()
@@ -141,7 +138,7 @@ func (s *stage) startPrometheus() {
 	s.t.Helper()
 	rules := filepath.Join(s.t.TempDir(), "appfigures.rules.yml")
 	write(s.t, rules, "groups: []\n")
-	s.prometheus = prometheus.Start(s.t, shipped(s.t, "prometheus.yml", inConfig,
+	s.prometheus = harness.StartPrometheus(s.t, shipped(s.t, "prometheus.yml", inConfig,
 		replacement{"exporter:10187", s.watcher.Address},
 		replacement{"alertmanager:9093", s.startAlertmanager()},
 		replacement{"localhost:9090", "127.0.0.1:1"}, // a job that is down, and none of ours

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
-// TestNothingIsWritten uses everything that the exporter serves, and holds that it has created and changed no file
+// TestNothingIsWritten uses everything that the exporter serves, and checks that it has created and changed no file
 // anywhere, and has none open for writing.
 func TestNothingIsWritten(t *testing.T) {
 	x := prepare(t, "--web.enable-pprof", "--config.auto-reload", "--config.auto-reload-interval=10ms")
@@ -33,7 +33,7 @@ func TestNothingIsWritten(t *testing.T) {
 	}
 	response.Body.Close()
 	x.Signal(syscall.SIGHUP)
-	process.Until(t, 10*time.Second, func() error {
+	harness.Until(t, 10*time.Second, func() error {
 		if n := strings.Count(x.Log(), "Configuration reloaded"); n < 2 {
 			return fmt.Errorf("%d reloads", n)
 		}

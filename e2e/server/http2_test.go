@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/simulated"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
@@ -124,7 +123,7 @@ var http2Attacks = map[string]struct {
 func TestHTTP2(t *testing.T) {
 	for name, attack := range http2Attacks {
 		t.Run(name, func(t *testing.T) {
-			ca := simulated.NewAuthority(t)
+			ca := harness.NewAuthority(t)
 			file := filepath.Join(t.TempDir(), "web.yml")
 			write(t, file, expand(fronts["TLS"].config, ca.Issue(t, "127.0.0.1")))
 			x := prepare(t, "--web.config.file="+file)
@@ -151,9 +150,9 @@ func TestHTTP2(t *testing.T) {
 				x.checkScraped(t)
 			}
 			if attack.held {
-				process.Until(t, headerTime, func() error { return x.checkElsewhere(http.StatusServiceUnavailable) })
+				harness.Until(t, headerTime, func() error { return x.checkElsewhere(http.StatusServiceUnavailable) })
 				x.checkScraped(t)
-				process.Until(t, answerTime, func() error { return x.checkElsewhere(http.StatusOK) })
+				harness.Until(t, answerTime, func() error { return x.checkElsewhere(http.StatusOK) })
 			}
 			if attack.cut {
 				for range http2Clients {
@@ -170,7 +169,7 @@ func TestHTTP2(t *testing.T) {
 			for _, conn := range conns {
 				_ = conn.(*tls.Conn).NetConn().Close()
 			}
-			process.Until(t, headerTime, func() error {
+			harness.Until(t, headerTime, func() error {
 				if n := x.descriptors(t); n > descriptors+5 {
 					return fmt.Errorf("%d descriptors are still open, at first there were %d", n, descriptors)
 				}

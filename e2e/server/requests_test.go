@@ -14,7 +14,7 @@ import (
 // smuggled is a request that some of those below hide. It must never be answered: it would make a probe.
 const smuggled = "GET /metrics HTTP/1.1\r\nHost: smuggled\r\nConnection: close\r\n\r\n"
 
-// TestAmbiguousRequests sends what a proxy and a server could read in two ways, and holds that the exporter reads it in
+// TestAmbiguousRequests sends what a proxy and a server could read in two ways, and checks that the exporter reads it in
 // one way that is safe: it refuses, or takes the hidden request for the body that it is, and answers nothing after it.
 func TestAmbiguousRequests(t *testing.T) {
 	x := start(t)
@@ -67,7 +67,7 @@ func TestAmbiguousRequests(t *testing.T) {
 	x.checkScraped(t)
 }
 
-// TestOversizeRequests holds that no size of a request makes the exporter read, or keep, much of it.
+// TestOversizeRequests checks that no size of a request makes the exporter read, or keep, much of it.
 func TestOversizeRequests(t *testing.T) {
 	const (
 		mebibyte = 1 << 20

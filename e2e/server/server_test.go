@@ -14,9 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/simulated"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
@@ -32,7 +30,7 @@ func TestMain(m *testing.M) {
 	}
 	binary = filepath.Join(dir, "appfigures_exporter")
 	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = exporter.Root
+	build.Dir = harness.Root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as releases are built; it runs where there are no libraries
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("building the exporter: %v\n%s", err, out))
@@ -49,7 +47,7 @@ type target struct {
 	address string
 	pid     int
 	dir     string // its working directory; tmp below it is its directory for temporary files
-	api     *simulated.Server
+	api     *harness.API
 	tls     *tls.Config // how to ask it, nil without TLS
 }
 
@@ -64,8 +62,8 @@ func start(t *testing.T, args ...string) *target {
 // prepare returns an exporter that does not run yet. All that it reads lies in its directory.
 func prepare(t *testing.T, args ...string) *target {
 	t.Helper()
-	ca := simulated.NewAuthority(t)
-	api := simulated.Start(t, ca, simulator.New(simulator.Options{DailyLimit: simulated.Plenty}), nil)
+	ca := harness.NewAuthority(t)
+	api := simulated.Start(t, ca, simulator.New(simulator.Options{DailyLimit: harness.Plenty}), nil)
 	api.Set(secret, simulator.Valid)
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
@@ -83,7 +81,7 @@ func prepare(t *testing.T, args ...string) *target {
 // run starts the exporter and waits until it listens.
 func (x *target) run(t *testing.T) {
 	t.Helper()
-	x.Process = process.Start(t, "the exporter", x.cmd)
+	x.Process = harness.StartProcess(t, "the exporter", x.cmd)
 	x.address = x.Address()
 	x.pid = x.cmd.Process.Pid
 }
@@ -113,7 +111,7 @@ func (x *target) get(t *testing.T, path string) (*http.Response, string) {
 	return response, string(body)
 }
 
-// checkScraped holds that an ordinary scraper is served, and told the truth.
+// checkScraped checks that an ordinary scraper is served, and told the truth.
 func (x *target) checkScraped(t *testing.T) {
 	t.Helper()
 	if _, body := x.get(t, "/metrics"); !strings.Contains(body, `appfigures_token_valid{token="watched"} 1`) {
@@ -121,7 +119,7 @@ func (x *target) checkScraped(t *testing.T) {
 	}
 }
 
-// TestSecurityHeaders holds that a browser is told to do nothing with any answer but show it.
+// TestSecurityHeaders checks that a browser is told to do nothing with any answer but show it.
 func TestSecurityHeaders(t *testing.T) {
 	x := start(t)
 	for _, path := range []string{"/", "/metrics", "/probe?target=watched", "/probe?target=<script>", "/sd", "/-/healthy", "/-/ready", "/-/reload", "/nowhere"} {
@@ -145,7 +143,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// TestPprof holds that profiles are there only when asked for: they would show what is in memory.
+// TestPprof checks that profiles are there only when asked for: they would show what is in memory.
 func TestPprof(t *testing.T) {
 	paths := []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline", "/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=1", "/debug/vars"}
 	without := start(t)

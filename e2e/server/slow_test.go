@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 const (
@@ -53,13 +53,13 @@ func TestSlowRequests(t *testing.T) {
 		})
 	}
 	open.Wait()
-	process.Until(t, headerTime, func() error {
+	harness.Until(t, headerTime, func() error {
 		if n := x.descriptors(t); n < descriptors+slowClients*9/10 {
 			return fmt.Errorf("only %d descriptors are open", n)
 		}
 		return nil
 	})
-	process.Until(t, headerTime, func() error { return x.checkElsewhere(http.StatusServiceUnavailable) })
+	harness.Until(t, headerTime, func() error { return x.checkElsewhere(http.StatusServiceUnavailable) })
 	for range 10 {
 		start := time.Now()
 		x.checkScraped(t)
@@ -67,7 +67,7 @@ func TestSlowRequests(t *testing.T) {
 			t.Errorf("a scrape among slow clients took %s", took)
 		}
 	}
-	process.Until(t, headerTime, func() error {
+	harness.Until(t, headerTime, func() error {
 		if n := x.descriptors(t); n > descriptors+slowClients/4+10 {
 			return fmt.Errorf("%d descriptors are still open, of those that sent heads without end", n)
 		}
@@ -76,7 +76,7 @@ func TestSlowRequests(t *testing.T) {
 	if n := x.descriptors(t); n < descriptors+slowClients/4*9/10 {
 		t.Errorf("only %d descriptors are left of those that do not read: they held nothing up", n)
 	}
-	process.Until(t, answerTime, func() error {
+	harness.Until(t, answerTime, func() error {
 		if n := x.descriptors(t); n > descriptors+5 {
 			return fmt.Errorf("%d descriptors are still open, at first there were %d", n, descriptors)
 		}

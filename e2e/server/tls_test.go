@@ -13,8 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/simulated"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 // The user that the exporter lets in. The hash is bcrypt's, at its lowest cost.
@@ -39,11 +38,11 @@ var fronts = map[string]struct {
 
 // TestFronts asks the exporter through each front by Go's client, by curl, and by its own health check.
 func TestFronts(t *testing.T) {
-	curl := process.Tool(t, "curl", "apt-get install curl")
+	curl := harness.Tool(t, "curl", "apt-get install curl")
 	for name, front := range fronts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ca := simulated.NewAuthority(t)
+			ca := harness.NewAuthority(t)
 			identity := ca.Issue(t, "127.0.0.1")
 			file := filepath.Join(t.TempDir(), "web.yml")
 			write(t, file, expand(front.config, identity))
@@ -74,7 +73,7 @@ func TestFronts(t *testing.T) {
 	}
 }
 
-func expand(config string, identity simulated.Identity) string {
+func expand(config string, identity harness.Identity) string {
 	if !strings.Contains(config, "%") {
 		return config
 	}

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
 // TestTokenSentBackUnasked watches a token at an API that sends it back behind each answer, where no answer is due. It
@@ -32,7 +31,7 @@ func TestTokenSentBackUnasked(t *testing.T) {
 	cmd := exec.Command(binary, "--web.listen-address="+exporter.AnyPort, "--log.level=debug")
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"APPFIGURES_API_KEY=" + secret, "APPFIGURES_API_BASE_URL=" + api.URL + "/v2/"}
-	x := &target{Process: process.Start(t, "the exporter", cmd)}
+	x := &target{Process: harness.StartProcess(t, "the exporter", cmd)}
 	x.address = x.Address()
 	for range 20 {
 		if _, body := x.get(t, "/metrics"); !strings.Contains(body, `appfigures_token_valid{token="default"} 1`) {

@@ -146,7 +146,7 @@ func (w *world) settled(e *exposition) error {
 	return nil
 }
 
-// checkCounted holds that no request came to the API that the exporter has not counted.
+// checkCounted checks that no request came to the API that the exporter has not counted.
 func (w *world) checkCounted(t *testing.T, e *exposition) {
 	t.Helper()
 	var came, counted int64

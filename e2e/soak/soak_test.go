@@ -18,9 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/process"
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/simulated"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
@@ -38,8 +36,8 @@ const settling = 30 * time.Second
 type soak struct {
 	t     *testing.T
 	seed  uint64
-	api   *simulated.Server
-	watch *exporter.Running
+	api   *harness.API
+	watch *harness.Exporter
 	world *world
 	tally *tally
 }
@@ -47,11 +45,11 @@ type soak struct {
 func TestSoak(t *testing.T) {
 	raced := *length / 3
 	t.Run("as released", func(t *testing.T) {
-		newSoak(t, exporter.Build(t)).run(*length-raced, 0.0001, resident, heap, goroutines, descriptors)
+		newSoak(t, harness.Build(t)).run(*length-raced, 0.0001, resident, heap, goroutines, descriptors)
 	})
 	// The race detector's own memory is most of what is resident, and its own work makes probes late on a busy machine.
 	t.Run("under the race detector", func(t *testing.T) {
-		newSoak(t, exporter.Build(t, "-race")).run(raced, 0.02, heap, goroutines, descriptors)
+		newSoak(t, harness.Build(t, "-race")).run(raced, 0.02, heap, goroutines, descriptors)
 	})
 }
 
@@ -61,9 +59,9 @@ func newSoak(t *testing.T, binary string) *soak {
 	for s.seed == 0 {
 		s.seed = rand.Uint64()
 	}
-	ca := simulated.NewAuthority(t)
+	ca := harness.NewAuthority(t)
 	s.api = simulated.Start(t, ca, simulator.New(simulator.Options{
-		DailyLimit: simulated.Plenty, SlowDelay: 300 * time.Millisecond, RetryAfter: time.Second,
+		DailyLimit: harness.Plenty, SlowDelay: 300 * time.Millisecond, RetryAfter: time.Second,
 	}), nil)
 	s.world = newWorld(t, s.api, *tokens)
 	s.watch = exporter.Start(t, binary, exporter.AnyPort, []string{"SSL_CERT_FILE=" + ca.File}, "--config.file="+s.world.configFile)
@@ -114,20 +112,20 @@ func (s *soak) everything() []func(context.Context, *rand.Rand) {
 	}
 }
 
-// settle ends all faults and holds that the exporter then knows the truth about every token, has counted every request,
+// settle ends all faults and checks that the exporter then knows the truth about every token, has counted every request,
 // and has given everything back.
 func (s *soak) settle(first usage) {
 	s.t.Helper()
 	ctx := context.WithoutCancel(s.t.Context())
 	s.world.calm()
 	var last *exposition
-	process.Until(s.t, settling, func() error {
+	harness.Until(s.t, settling, func() error {
 		last = s.scrape(ctx)
 		return s.world.settled(last)
 	})
 	s.world.checkCounted(s.t, last)
 	client.CloseIdleConnections()
-	process.Until(s.t, settling, func() error {
+	harness.Until(s.t, settling, func() error {
 		last = s.scrape(ctx)
 		return last.usage.near(first)
 	})

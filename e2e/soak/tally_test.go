@@ -129,7 +129,7 @@ var (
 // of five minutes 38 to 43, and those of ten 42.6 and 42.2.
 const comparableQuarter = 5 * time.Minute
 
-// checkFlat holds that of each measure as much is used in the last quarter of the time as in the second.
+// checkFlat checks that of each measure as much is used in the last quarter of the time as in the second.
 func (c *tally) checkFlat(t *testing.T, lasting time.Duration, measures []measure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

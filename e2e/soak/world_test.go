@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/e2e/simulated"
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
@@ -76,7 +76,7 @@ func since(from time.Time) span { return span{from, time.Now()} }
 // world is what is true of the tokens, and was.
 type world struct {
 	t          *testing.T
-	api        *simulated.Server
+	api        *harness.API
 	configFile string
 	secretsDir string
 	watched    []*watched
@@ -122,7 +122,7 @@ type change struct {
 	behaviour simulator.Behaviour
 }
 
-func newWorld(t *testing.T, api *simulated.Server, count int) *world {
+func newWorld(t *testing.T, api *harness.API, count int) *world {
 	dir := t.TempDir()
 	w := &world{t: t, api: api, configFile: filepath.Join(dir, "config.yml"), secretsDir: filepath.Join(dir, "secrets"), byName: make(map[string]*watched)}
 	if err := os.Mkdir(w.secretsDir, 0o700); err != nil {

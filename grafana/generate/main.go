@@ -1,4 +1,4 @@
-// Command generate makes Grafana's alert rules from those of Prometheus. go generate runs it in internal/alerts.
+// Command generate makes Grafana's alert rules from those of Prometheus. go generate runs it in grafana/.
 package main
 
 import (
@@ -6,17 +6,17 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/alerts"
+	"github.com/appfigures-exporter/appfigures_exporter/grafana"
 )
 
 func main() {
 	log.SetFlags(0)
-	repository := filepath.Join("..", "..")
-	text, err := alerts.GrafanaFile(repository)
+	const repository = ".."
+	text, err := grafana.GrafanaFile(repository)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(repository, alerts.GrafanaPath), text, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(repository, grafana.GrafanaPath), text, 0o644); err != nil {
 		log.Fatal(err)
 	}
 }

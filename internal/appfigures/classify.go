@@ -102,9 +102,9 @@ func (r response) classify() (probe.Result, string) {
 	case r.status == http.StatusForbidden:
 		return r.forbidden()
 	case r.location != "":
-		return probe.Unexpected, fmt.Sprintf("status %d, a redirect to %s, which the API's root does not use", r.status, r.location)
+		return probe.Unexpected, fmt.Sprintf("status %d, a redirect to %s, not an answer of the API", r.status, r.location)
 	case r.status != http.StatusOK:
-		return probe.Unexpected, withText(fmt.Sprintf("status %d, which the API's root does not use", r.status), r.text)
+		return probe.Unexpected, withText(fmt.Sprintf("status %d, which the API does not use", r.status), r.text)
 	case !r.isObject:
 		return probe.Unexpected, "status 200, but the body is not a JSON object"
 	case !r.doc.User.present:
@@ -118,7 +118,8 @@ func (r response) classify() (probe.Result, string) {
 // API has an older basic authentication, so its own error form counts for more than the challenge.
 func (r response) unauthorized() (probe.Result, string) {
 	if r.challenges.foreign != "" && !r.challenges.bearer && !r.isAPIError() {
-		return probe.Unexpected, withText("status 401 with a challenge for "+r.challenges.foreign+", not for a token", r.text)
+		problem := "status 401 with a challenge for " + r.challenges.foreign + ", not for a token"
+		return probe.Unexpected, withText(problem, r.text)
 	}
 	return probe.Rejected, r.text
 }

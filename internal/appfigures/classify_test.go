@@ -21,14 +21,14 @@ func TestParseChallenges(t *testing.T) {
 			challenges{bearer: true, code: "invalid_token", description: `say "no", twice`}},
 		{[]string{`Basic realm="Bearer, error=invalid_token"`}, challenges{foreign: "Basic"}},
 		{[]string{`Basic realm="a", error="invalid_token"`}, challenges{foreign: "Basic"}},
-		{[]string{`Basic realm="a", Bearer error="invalid_token"`}, challenges{bearer: true, code: "invalid_token", foreign: "Basic"}},
-		{[]string{`Bearer error="invalid_token", Basic error="other"`}, challenges{bearer: true, code: "invalid_token", foreign: "Basic"}},
+		{[]string{`Basic realm="a", Bearer error="b"`}, challenges{bearer: true, code: "b", foreign: "Basic"}},
+		{[]string{`Bearer error="a", Basic error="b"`}, challenges{bearer: true, code: "a", foreign: "Basic"}},
 		{[]string{"Basic", "Bearer"}, challenges{bearer: true, foreign: "Basic"}},
 		{[]string{"Negotiate", "NTLM"}, challenges{foreign: "Negotiate"}},
 		{[]string{"Negotiate YIIJvw+/g==, Bearer"}, challenges{bearer: true, foreign: "Negotiate"}},
 		{[]string{"Negotiate Bearer"}, challenges{foreign: "Negotiate"}},
 		{[]string{", ,\tBearer ,, error=a,"}, challenges{bearer: true, code: "a"}},
-		{[]string{`Basic realm="a" Bearer error="b"`}, challenges{bearer: true, code: "b", foreign: "Basic"}}, // lacks a comma
+		{[]string{`Basic realm="a" Bearer error="b"`}, challenges{bearer: true, code: "b", foreign: "Basic"}}, // no comma
 		{[]string{`Bearer error="never closed, Basic`}, challenges{bearer: true, code: "never closed, Basic"}},
 		{[]string{`Bearer error="closed late\`}, challenges{bearer: true, code: `closed late\`}},
 		{[]string{`="", "Basic", @ Basic, Bearer`}, challenges{bearer: true}},
@@ -62,7 +62,7 @@ func TestUser(t *testing.T) {
 			t.Errorf("%s has a hash", anonymous)
 		}
 	}
-	denied := classify(http.StatusUnauthorized, nil, []byte(`{"status":401,"message":"no","user":{"id":42}}`), nil, time.Now())
+	denied := classify(http.StatusUnauthorized, nil, []byte(`{"user":{"id":42}}`), nil, time.Now())
 	if denied.user != 0 {
 		t.Error("a denial has a user")
 	}

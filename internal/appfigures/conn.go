@@ -26,7 +26,7 @@ type conn struct {
 	changed *sync.Cond
 	waiting bool  // a Read is under way: everything that came has been read
 	closed  bool  // by Close: nothing more can be written
-	err     error // of the first Read that failed: those after it fail alike, where the system would call a reset an end
+	err     error // of the first Read that failed; later ones fail alike, where the system would call a reset an end
 }
 
 func newConn(inner net.Conn, o *opening) *conn {

@@ -10,22 +10,32 @@ import (
 	"testing/synctest"
 )
 
-// TestAwaitSilence checks that a request waits until the connection's reader has met all that came before it, and learns
-// whether it can still be written.
+// TestAwaitSilence checks that a request waits until the connection's reader has met all that came before it, and is
+// told whether it can still be written.
 func TestAwaitSilence(t *testing.T) {
 	for name, test := range map[string]struct {
 		before func(*conn)                     // the request wants to begin
 		until  func(*conn, context.CancelFunc) // lets it begin
 		closed bool
 	}{
-		"the reader waits already":        {before: func(c *conn) { go c.Read(make([]byte, 1)) }},
-		"the connection was closed":       {before: func(c *conn) { _ = c.Close() }, closed: true},
-		"the reader begins to wait":       {until: func(c *conn, _ context.CancelFunc) { go c.Read(make([]byte, 1)) }},
-		"the reader meets a surplus":      {until: func(c *conn, _ context.CancelFunc) { _ = c.Close() }, closed: true},
-		"the reader met the end":          {before: readEnd, until: func(c *conn, _ context.CancelFunc) { _ = c.Close() }, closed: true},
-		"the reader meets the end":        {until: func(c *conn, _ context.CancelFunc) { readEnd(c); _ = c.Close() }, closed: true},
-		"the probe's time is over":        {until: func(_ *conn, timeIsOver context.CancelFunc) { timeIsOver() }},
-		"the time is over before closing": {before: readEnd, until: func(_ *conn, timeIsOver context.CancelFunc) { timeIsOver() }},
+		"the reader waits already":  {before: func(c *conn) { go c.Read(make([]byte, 1)) }},
+		"the connection was closed": {before: func(c *conn) { _ = c.Close() }, closed: true},
+		"the reader begins to wait": {
+			until: func(c *conn, _ context.CancelFunc) { go c.Read(make([]byte, 1)) },
+		},
+		"the reader meets a surplus": {
+			until: func(c *conn, _ context.CancelFunc) { _ = c.Close() }, closed: true,
+		},
+		"the reader met the end": {
+			before: readEnd, until: func(c *conn, _ context.CancelFunc) { _ = c.Close() }, closed: true,
+		},
+		"the reader meets the end": {
+			until: func(c *conn, _ context.CancelFunc) { readEnd(c); _ = c.Close() }, closed: true,
+		},
+		"the probe's time is over": {until: func(_ *conn, timeIsOver context.CancelFunc) { timeIsOver() }},
+		"the time is over before closing": {
+			before: readEnd, until: func(_ *conn, timeIsOver context.CancelFunc) { timeIsOver() },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -50,7 +60,7 @@ func TestAwaitSilence(t *testing.T) {
 				}
 				synctest.Wait()
 				if !returned || closed != test.closed {
-					t.Errorf("the request may begin: %t, and meets a closed connection: %t, want %t", returned, closed, test.closed)
+					t.Errorf("the request may begin: %t; the connection is closed: %t, want %t", returned, closed, test.closed)
 				}
 			})
 		})

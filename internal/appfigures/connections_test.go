@@ -46,7 +46,9 @@ func TestConnections(t *testing.T) {
 	trusted.AddCert(server.Certificate())
 
 	session := newSession(t, &config.Config{
-		APIURL: parseURL(t, server.URL+"/v2/"), TLS: &tls.Config{RootCAs: trusted}, Timeout: longTimeout, MaxConcurrency: atOnce,
+		APIURL:  parseURL(t, server.URL+"/v2/"),
+		TLS:     &tls.Config{RootCAs: trusted},
+		Timeout: longTimeout, MaxConcurrency: atOnce,
 	})
 	var workers sync.WaitGroup
 	for range atOnce {
@@ -85,7 +87,9 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	session := newSession(t, &config.Config{APIURL: parseURL(t, server.URL+"/v2/"), Timeout: longTimeout, MaxConcurrency: atOnce})
+	session := newSession(t, &config.Config{
+		APIURL: parseURL(t, server.URL+"/v2/"), Timeout: longTimeout, MaxConcurrency: atOnce,
+	})
 	for range 5 {
 		together.Add(atOnce)
 		var probes sync.WaitGroup
@@ -105,7 +109,7 @@ func TestConnectionsAreKept(t *testing.T) {
 func BenchmarkProbe(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["X-Request-Limit"], w.Header()["X-Request-Usage"] = []string{"1000"}, []string{"125"}
-		_, _ = io.WriteString(w, `{"status":"200","message":"OK","user":{"id":42},"usage":{"daily_used":125,"daily_limit":1000}}`)
+		_, _ = io.WriteString(w, `{"status":"200","user":{"id":42},"usage":{"daily_used":125,"daily_limit":1000}}`)
 	}))
 	defer server.Close()
 	root, err := url.Parse(server.URL + "/v2/")

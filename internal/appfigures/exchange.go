@@ -140,21 +140,18 @@ func (x *exchange) outcome(end time.Time) probe.Outcome {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	result := probe.Outcome{Start: x.begin, Sent: x.sentLocked()}
-	if x.conn != nil {
-		result.Start = x.gotConn
-	}
-	switch o := x.opening; {
+	o, got, opened := x.opening, end, end
+	switch {
 	case x.fresh:
-		o = x.conn.opening
+		o, got, opened = x.conn.opening, x.gotConn, x.opened
+	case x.conn != nil:
+		o, result.Start = nil, x.gotConn
+	}
+	if o != nil {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		result.Start = x.gotConn.Add(-x.opened.Sub(o.start))
-		result.Phases, result.CertificateExpiry = o.phasesLocked(x.opened), o.certificateExpiry
-	case x.conn == nil && o != nil:
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		result.Start = o.start
-		result.Phases, result.CertificateExpiry = o.phasesLocked(end), o.certificateExpiry
+		result.Start = got.Add(-opened.Sub(o.start))
+		result.Phases, result.CertificateExpiry = o.phasesLocked(opened), o.certificateExpiry
 	}
 	result.Phases[probe.Processing] = between(x.wrote, x.firstByte, end)
 	result.Phases[probe.Transfer] = between(x.firstByte, end)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
@@ -24,7 +23,9 @@ func TestAddressesThatSwallow(t *testing.T) {
 		"swallowed-first.test.":      {other.String(), long, probe.Valid, 200, long / 2},
 		"swallowed-last.test.":       {other.String(), long, probe.Valid, 200, 0},
 		"swallowed-ipv6-first.test.": {"::1", grace, probe.Valid, 200, 0},
-		"swallowed.test.":            {other.String(), shortTimeout, probe.Timeout, 0, shortTimeout - 10*time.Millisecond},
+		"swallowed.test.": {
+			other.String(), shortTimeout, probe.Timeout, 0, shortTimeout - 10*time.Millisecond,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -50,7 +51,7 @@ func TestDialEndsWithItsProbe(t *testing.T) {
 	swallow(t, net.JoinHostPort(other.String(), port))
 	cfg := s.config(t)
 	cfg.APIURL = parseURL(t, "http://moving.test.:"+port+"/v2/")
-	cfg.Timeout, cfg.MaxConcurrency = time.Second, 1
+	cfg.Timeout, cfg.MaxConcurrency = 500*time.Millisecond, 1
 	session := newSession(t, cfg)
 	for _, test := range []struct {
 		moved  bool
@@ -68,7 +69,7 @@ func TestSessionEndsItsDials(t *testing.T) {
 		swallowing := must(net.Listen("tcp", other.String()+":0"))
 		t.Cleanup(func() { swallowing.Close() })
 		fill(t, swallowing)
-		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", swallowing), Timeout: longTimeout, MaxConcurrency: 4})
+		session := newSession(t, configOf(t, "http", swallowing))
 		checkOutcome(t, probeWithin(t, session, victimToken, probe.Timeout), probe.Timeout, 0)
 	})
 }

@@ -91,7 +91,7 @@ func TestNameIsKeptApart(t *testing.T) {
 	stuck, healthy := newSession(t, cfg), newSession(t, s.config(t))
 	done := make(chan probe.Outcome)
 	go func() { done <- probeWithin(t, stuck, victimToken, probe.Timeout) }()
-	checkOutcome(t, probeWithin(t, healthy, neighbourToken, probe.Valid), probe.Valid, 200)
+	checkOutcome(t, probeWithin(t, healthy, neighborToken, probe.Valid), probe.Valid, 200)
 	checkOutcome(t, <-done, probe.Timeout, 0)
 }
 

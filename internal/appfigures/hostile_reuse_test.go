@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
@@ -26,29 +25,40 @@ func TestSurplus(t *testing.T) {
 		answer string
 		want   probe.Result
 	}{
-		"two answers":                 {validAnswer + unaskedRejection, probe.Valid},
-		"three answers":               {validAnswer + unaskedRejection + unaskedLock, probe.Valid},
-		"half an answer more":         {validAnswer + unaskedRejection[:12], probe.Valid},
-		"a byte more":                 {validAnswer + "\n", probe.Valid},
-		"a body longer than it says":  {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + unaskedRejection, probe.Unexpected},
-		"204 with a body":             {"HTTP/1.1 204 No Content\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, probe.Unexpected},
-		"304 with a body":             {"HTTP/1.1 304 Not Modified\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, probe.Unexpected},
-		"more after the last chunk":   {chunked + "1a\r\n" + validBody + "\r\n0\r\n\r\n" + unaskedRejection, probe.Valid},
-		"401 with a body as for HEAD": {"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n" + validAnswer, probe.Rejected},
+		"two answers":         {validAnswer + unaskedRejection, probe.Valid},
+		"three answers":       {validAnswer + unaskedRejection + unaskedLock, probe.Valid},
+		"half an answer more": {validAnswer + unaskedRejection[:12], probe.Valid},
+		"a byte more":         {validAnswer + "\n", probe.Valid},
+		"a body longer than it says": {
+			"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + unaskedRejection, probe.Unexpected,
+		},
+		"204 with a body": {
+			"HTTP/1.1 204 No Content\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, probe.Unexpected,
+		},
+		"304 with a body": {
+			"HTTP/1.1 304 Not Modified\r\nContent-Length: 47\r\n\r\n" + unaskedRejection, probe.Unexpected,
+		},
+		"more after the last chunk": {
+			chunked + "1a\r\n" + validBody + "\r\n0\r\n\r\n" + unaskedRejection, probe.Valid,
+		},
+		"401 with a body as for HEAD": {
+			"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n" + validAnswer, probe.Rejected,
+		},
 	} {
 		for _, scheme := range []string{"http", "https"} {
 			t.Run(name+" over "+scheme, func(t *testing.T) {
 				t.Parallel()
-				s := serveHostile(t, scheme, hostileCase{answer: says(test.answer), want: probe.Valid}) // that is, keeps connections
+				// A server whose answers are valid keeps its connections.
+				s := serveHostile(t, scheme, hostileCase{answer: says(test.answer), want: probe.Valid})
 				cfg := s.config(t)
 				const rounds = 30
 				for range rounds {
 					session := appfigures.NewSession(cfg, "test")
 					victim := probeWithin(t, session, victimToken, test.want)
-					neighbour := probeWithin(t, session, neighbourToken, probe.Valid)
+					neighbor := probeWithin(t, session, neighborToken, probe.Valid)
 					session.Close()
-					if victim.Result != test.want || neighbour.Result != probe.Valid {
-						t.Fatalf("the victim is %s, its neighbour %s (%s)", victim.Result, neighbour.Result, neighbour.Message)
+					if victim.Result != test.want || neighbor.Result != probe.Valid {
+						t.Fatalf("results %s and %s (%s)", victim.Result, neighbor.Result, neighbor.Message)
 					}
 				}
 				if s.requests.Load() != rounds || s.others.Load() != rounds {
@@ -59,24 +69,26 @@ func TestSurplus(t *testing.T) {
 	}
 }
 
-// TestSurplusBeforeThoseWhoWait lets probes wait for the one connection that there is. Each gets it as soon as the one
-// before has its answer, when the surplus that ends the connection has not been met yet.
-func TestSurplusBeforeThoseWhoWait(t *testing.T) {
-	const probes = 30
+// TestSurplusBeforeWaitingProbes lets many probes wait for one connection. Each gets it as soon as the probe before has
+// its answer, when the surplus that ends the connection has not been met yet.
+func TestSurplusBeforeWaitingProbes(t *testing.T) {
+	const sessions, probes = 20, 300
 	s := serveHostile(t, "http", hostileCase{answer: says(validAnswer + unaskedRejection), want: probe.Valid})
 	cfg := s.config(t)
 	cfg.MaxConcurrency = 1
-	session := newSession(t, cfg)
-	var waiting sync.WaitGroup
-	for range probes {
-		waiting.Go(func() {
-			outcome := probeWithin(t, session, victimToken, probe.Valid)
-			checkOutcome(t, outcome, probe.Valid, 200)
-		})
+	for range sessions {
+		session := appfigures.NewSession(cfg, "test")
+		var waiting sync.WaitGroup
+		for range probes {
+			waiting.Go(func() {
+				checkOutcome(t, probeWithin(t, session, victimToken, probe.Valid), probe.Valid, 200)
+			})
+		}
+		waiting.Wait()
+		session.Close()
 	}
-	waiting.Wait()
-	if n := s.requests.Load(); n != probes {
-		t.Errorf("%d requests for %d probes", n, probes)
+	if n := s.requests.Load(); n != sessions*probes {
+		t.Errorf("%d requests for %d probes", n, sessions*probes)
 	}
 }
 
@@ -85,7 +97,7 @@ func TestSurplusBeforeThoseWhoWait(t *testing.T) {
 func TestClosesReused(t *testing.T) {
 	s := serveHostile(t, "http", hostileCase{answer: says(""), want: probe.Unreachable})
 	session := newSession(t, s.config(t))
-	checkOutcome(t, probeWithin(t, session, neighbourToken, probe.Valid), probe.Valid, 200)
+	checkOutcome(t, probeWithin(t, session, neighborToken, probe.Valid), probe.Valid, 200)
 	outcome := probeWithin(t, session, victimToken, probe.Unreachable)
 	checkOutcome(t, outcome, probe.Unreachable, 0)
 	if outcome.Phases[probe.Connect] != 0 {
@@ -111,7 +123,7 @@ func TestClosesIdle(t *testing.T) {
 		mu.Unlock()
 		write(conn, validAnswer)
 	})
-	session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: longTimeout, MaxConcurrency: 4})
+	session := newSession(t, configOf(t, "http", listener))
 	unreachable := 0
 	for i := range 300 {
 		token := fmt.Sprintf("pat_%03d", i)
@@ -144,7 +156,7 @@ func TestUnasked(t *testing.T) {
 			}
 			awaitClose(conn)
 		})
-		session := newSession(t, &config.Config{APIURL: urlOf(t, "http", listener), Timeout: longTimeout, MaxConcurrency: 4})
+		session := newSession(t, configOf(t, "http", listener))
 		outcome := probeWithin(t, session, victimToken, probe.Timeout)
 		if r := outcome.Result; r != probe.Rejected && r != probe.Unreachable {
 			t.Errorf("result %s (%s)", r, outcome.Message)

@@ -25,11 +25,11 @@ import (
 )
 
 // The servers of these tests do what no server should. Each is met by one token, the victim, while another, its
-// neighbour, is probed over the same session and is treated well.
+// neighbor, is probed over the same session and is treated well.
 const (
-	victimToken    = sentinel
-	neighbourToken = "pat_neighbour0123456789abcdef"
-	proxyPassword  = "pr0xyPassw0rd"
+	victimToken   = sentinel
+	neighborToken = "pat_neighbor0123456789abcdef"
+	proxyPassword = "pr0xyPassw0rd"
 )
 
 const (
@@ -43,7 +43,7 @@ const (
 
 const validBody = `{"status":"200","user":{}}`
 
-// validAnswer is what a neighbour gets.
+// validAnswer is what a neighbor gets.
 const validAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 26\r\n\r\n" + validBody
 
 func TestMain(m *testing.M) {
@@ -74,7 +74,7 @@ type hostileServer struct {
 	reached  chan struct{} // closed when the first request of the victim has come
 	once     sync.Once
 	requests atomic.Int64 // of the victim
-	others   atomic.Int64 // of the neighbour
+	others   atomic.Int64 // of the neighbor
 }
 
 // serveHostile starts a server. The scheme is http or https.
@@ -92,8 +92,11 @@ func serveHostile(t *testing.T, scheme string, c hostileCase) *hostileServer {
 }
 
 // config names the server as the API.
-func (s *hostileServer) config(t *testing.T) *config.Config {
-	return &config.Config{APIURL: urlOf(t, s.scheme, s.listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4}
+func (s *hostileServer) config(t *testing.T) *config.Config { return configOf(t, s.scheme, s.listener) }
+
+// configOf names the listener as the API.
+func configOf(t *testing.T, scheme string, listener net.Listener) *config.Config {
+	return &config.Config{APIURL: urlOf(t, scheme, listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4}
 }
 
 // listen starts a server that ends with the test. Each connection is closed after serve, which also gets its number,
@@ -173,7 +176,7 @@ func newSession(t *testing.T, cfg *config.Config) *appfigures.Session {
 	return session
 }
 
-// attack probes the victim and, as soon as the server has its request in hand, the neighbour.
+// attack probes the victim and, as soon as the server has its request, the neighbor.
 func attack(t *testing.T, s *hostileServer) {
 	t.Helper()
 	session := newSession(t, s.config(t))
@@ -187,11 +190,12 @@ func attack(t *testing.T, s *hostileServer) {
 	case <-s.reached:
 	case <-done:
 	}
-	neighbour := probeWithin(t, session, neighbourToken, probe.Valid)
+	neighbor := probeWithin(t, session, neighborToken, probe.Valid)
 	<-done
 
-	if neighbour.Result != probe.Valid || s.others.Load() != 1 {
-		t.Errorf("the neighbour is %s (%s) after %d requests, want it valid after one", neighbour.Result, neighbour.Message, s.others.Load())
+	if neighbor.Result != probe.Valid || s.others.Load() != 1 {
+		t.Errorf("the neighbor is %s (%s) after %d requests, want it valid after one",
+			neighbor.Result, neighbor.Message, s.others.Load())
 	}
 	checkOutcome(t, outcome, s.want, s.status)
 	if n := s.requests.Load(); n > 1 || n < 1 && s.want != probe.Timeout {
@@ -202,7 +206,8 @@ func attack(t *testing.T, s *hostileServer) {
 func checkOutcome(t *testing.T, outcome probe.Outcome, want probe.Result, status int) {
 	t.Helper()
 	if outcome.Result != want || outcome.HTTPStatus != status {
-		t.Errorf("result %s, status %d (%s); want %s, %d", outcome.Result, outcome.HTTPStatus, outcome.Message, want, status)
+		t.Errorf("result %s, status %d (%s); want %s, %d",
+			outcome.Result, outcome.HTTPStatus, outcome.Message, want, status)
 	}
 	checkMessage(t, outcome.Message)
 }

@@ -57,7 +57,8 @@ func newAuthority(parent *authority, until time.Time) *authority {
 	if parent == nil {
 		parent = &authority{template, key}
 	}
-	return &authority{parse(must(x509.CreateCertificate(rand.Reader, template, parent.certificate, key.Public(), parent.key))), key}
+	der := must(x509.CreateCertificate(rand.Reader, template, parent.certificate, key.Public(), parent.key))
+	return &authority{must(x509.ParseCertificate(der)), key}
 }
 
 // issue signs a certificate of a server with that address or name, which is sent with those of chain.
@@ -68,7 +69,9 @@ func (a *authority) issue(until time.Time, host string, chain ...*authority) tls
 // issueFrom is issue for a certificate that is valid from a certain time on. A nil authority lets it sign itself.
 func (a *authority) issueFrom(from, until time.Time, host string, chain ...*authority) tls.Certificate {
 	key := newKey()
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, NotBefore: from, NotAfter: until}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, NotBefore: from, NotAfter: until,
+	}
 	if a == nil {
 		a = &authority{template, key}
 	}
@@ -88,8 +91,6 @@ func (a *authority) issueFrom(from, until time.Time, host string, chain ...*auth
 }
 
 func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
-
-func parse(der []byte) *x509.Certificate { return must(x509.ParseCertificate(der)) }
 
 func pool(a *authority) *x509.CertPool {
 	pool := x509.NewCertPool()
@@ -127,17 +128,26 @@ func TestHostileHandshake(t *testing.T) {
 			_ = server.Handshake()
 			awaitClose(server)
 		}, probe.Timeout},
-		"a_byte_at_a_time":    {func(conn net.Conn) { dribble(conn, "\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb") }, probe.Timeout},
-		"closes_at_once":      {func(net.Conn) {}, probe.Unreachable},
-		"resets_at_once":      {reset, probe.Unreachable},
-		"closes_in_hello":     {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00") }, probe.Unreachable},
-		"alert":               {func(conn net.Conn) { write(conn, fatalAlert); awaitClose(conn) }, probe.Unreachable},
-		"endless_warnings":    {func(conn net.Conn) { writeForever(conn, warningAlert) }, probe.Unreachable},
-		"endless_changes":     {func(conn net.Conn) { writeForever(conn, changeCipherSpec) }, probe.Unreachable},
-		"endless_emptiness":   {func(conn net.Conn) { writeForever(conn, emptyHandshake) }, probe.Unreachable},
-		"hello_of_16_MiB":     {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00\x04\x02\xff\xff\xff"); awaitClose(conn) }, probe.Unreachable},
-		"speaks_http":         {func(conn net.Conn) { write(conn, unaskedRejection); awaitClose(conn) }, probe.Unreachable},
-		"speaks_only_TLS_1_1": {func(conn net.Conn) { _ = tls.Server(conn, oldServer).Handshake() }, probe.Unreachable},
+		"a_byte_at_a_time": {
+			func(conn net.Conn) { dribble(conn, "\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb") }, probe.Timeout,
+		},
+		"closes_at_once":    {func(net.Conn) {}, probe.Unreachable},
+		"resets_at_once":    {reset, probe.Unreachable},
+		"closes_in_hello":   {func(conn net.Conn) { write(conn, "\x16\x03\x03\x00") }, probe.Unreachable},
+		"alert":             {func(conn net.Conn) { write(conn, fatalAlert); awaitClose(conn) }, probe.Unreachable},
+		"endless_warnings":  {func(conn net.Conn) { writeForever(conn, warningAlert) }, probe.Unreachable},
+		"endless_changes":   {func(conn net.Conn) { writeForever(conn, changeCipherSpec) }, probe.Unreachable},
+		"endless_emptiness": {func(conn net.Conn) { writeForever(conn, emptyHandshake) }, probe.Unreachable},
+		"hello_of_16_MiB": {
+			func(conn net.Conn) { write(conn, "\x16\x03\x03\x00\x04\x02\xff\xff\xff"); awaitClose(conn) },
+			probe.Unreachable,
+		},
+		"speaks_http": {
+			func(conn net.Conn) { write(conn, unaskedRejection); awaitClose(conn) }, probe.Unreachable,
+		},
+		"speaks_only_TLS_1_1": {
+			func(conn net.Conn) { _ = tls.Server(conn, oldServer).Handshake() }, probe.Unreachable,
+		},
 		"resets_after_it": {func(conn net.Conn) {
 			server := tls.Server(conn, goodServer)
 			_, _ = server.Read(make([]byte, 1))
@@ -149,10 +159,10 @@ func TestHostileHandshake(t *testing.T) {
 				t.Run("alone", func(t *testing.T) {
 					t.Parallel()
 					listener := listen(t, func(conn net.Conn, _ int64) { treatOr(t, test.treat, conn) })
-					session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4})
+					session := newSession(t, configOf(t, "https", listener))
 					checkOutcome(t, probeWithin(t, session, victimToken, test.want), test.want, 0)
 				})
-				t.Run("with a neighbour", func(t *testing.T) {
+				t.Run("with a neighbor", func(t *testing.T) {
 					t.Parallel()
 					treatOne(t, test.treat, test.want)
 				})
@@ -180,11 +190,12 @@ func TestStalledHandshake(t *testing.T) {
 							_ = stalling.Handshake()
 							awaitClose(stalling)
 						})
-						session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4})
+						session := newSession(t, configOf(t, "https", listener))
 						outcome := probeWithin(t, session, victimToken, probe.Timeout)
 						checkOutcome(t, outcome, probe.Timeout, 0)
-						if !strings.Contains(outcome.Message, "in the TLS handshake") || outcome.Phases[probe.TLS] == 0 {
-							t.Errorf("it stalled elsewhere: %s; the handshake took %s", outcome.Message, outcome.Phases[probe.TLS])
+						took := outcome.Phases[probe.TLS]
+						if !strings.Contains(outcome.Message, "in the TLS handshake") || took == 0 {
+							t.Errorf("it stalled elsewhere: %s; the handshake took %s", outcome.Message, took)
 						}
 					})
 				}
@@ -206,7 +217,9 @@ func TestHandshakeEndsWithItsProbe(t *testing.T) {
 		}
 		awaitClose(server)
 	})
-	session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: time.Second, MaxConcurrency: 1})
+	cfg := configOf(t, "https", listener)
+	cfg.Timeout, cfg.MaxConcurrency = 500*time.Millisecond, 1
+	session := newSession(t, cfg)
 	for _, want := range []probe.Result{probe.Timeout, probe.Valid} {
 		if outcome := probeWithin(t, session, victimToken, probe.Valid); outcome.Result != want {
 			t.Errorf("result %s (%s), want %s", outcome.Result, outcome.Message, want)
@@ -232,9 +245,9 @@ func TestHangingHandshakesDelayNoOther(t *testing.T) {
 			write(server, validAnswer)
 		}
 	})
-	session := newSession(t, &config.Config{
-		APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: hanging + 1,
-	})
+	cfg := configOf(t, "https", listener)
+	cfg.MaxConcurrency = hanging + 1
+	session := newSession(t, cfg)
 	start := time.Now()
 	var probes sync.WaitGroup
 	for range hanging + 1 {
@@ -293,7 +306,7 @@ func probeTwo(t *testing.T, s *hostileServer, cfg *config.Config, want probe.Res
 	session := newSession(t, cfg)
 	var results [2]probe.Result
 	var probes sync.WaitGroup
-	for i, token := range []string{victimToken, neighbourToken} {
+	for i, token := range []string{victimToken, neighborToken} {
 		probes.Go(func() { results[i] = probeWithin(t, session, token, want).Result })
 	}
 	probes.Wait()
@@ -321,15 +334,22 @@ func TestHostileHTTPS(t *testing.T) {
 	end := func(conn net.Conn) { _ = conn.Close() }
 	leavesNothing(t, func(t *testing.T) {
 		for name, c := range map[string]hostileCase{
-			"reset_without_a_byte": {answer: below("", reset), want: probe.Unreachable},
-			"reset_in_headers":     {answer: below(ok200+"X-Cut: a", reset), want: probe.Unreachable},
-			"reset_in_body":        {answer: below(ok200+"Content-Length: 30\r\n\r\n"+validBody, reset), want: probe.Unreachable, status: 200},
-			"ended_without_notice": {answer: below(ok200+"\r\n"+validBody, end), want: probe.Valid, status: 200}, // as many servers do; the object is whole
-			"cut_in_body":          {answer: below(ok200+"\r\n"+validBody[:20], end), want: probe.Unexpected, status: 200},
-			"ended_properly":       {answer: then(ok200+"\r\n"+validBody, end), want: probe.Valid, status: 200},
-			"garbage_record":       {answer: below("", func(conn net.Conn) { write(conn, validAnswer) }), want: probe.Unreachable},
-			"slow_body":            {answer: drips(ok200+"Content-Length: 9999\r\n\r\n", " "), want: probe.Timeout, status: 200},
-			"endless_headers":      {answer: floods(ok200, "X-More: more\r\n"), want: probe.Unexpected},
+			"reset_without_a_byte": {below("", reset), probe.Unreachable, 0},
+			"reset_in_headers":     {below(ok200+"X-Cut: a", reset), probe.Unreachable, 0},
+			"reset_in_body": {
+				below(ok200+"Content-Length: 30\r\n\r\n"+validBody, reset), probe.Unreachable, 200,
+			},
+			// as many servers do; the object is whole
+			"ended_without_notice": {
+				answer: below(ok200+"\r\n"+validBody, end), want: probe.Valid, status: 200,
+			},
+			"cut_in_body":    {below(ok200+"\r\n"+validBody[:20], end), probe.Unexpected, 200},
+			"ended_properly": {then(ok200+"\r\n"+validBody, end), probe.Valid, 200},
+			"garbage_record": {
+				below("", func(conn net.Conn) { write(conn, validAnswer) }), probe.Unreachable, 0,
+			},
+			"slow_body":       {drips(ok200+"Content-Length: 9999\r\n\r\n", " "), probe.Timeout, 200},
+			"endless_headers": {floods(ok200, "X-More: more\r\n"), probe.Unexpected, 0},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -352,16 +372,32 @@ func TestCertificates(t *testing.T) {
 			expiry      time.Time
 			message     string // part of it
 		}{
-			"good":                       {trusted.issue(nextWeek, "127.0.0.1"), probe.Valid, nextWeek, ""},
-			"good, by one that ends":     {ending.issue(nextYear, "127.0.0.1", ending), probe.Valid, nextWeek, ""},
-			"expired":                    {trusted.issue(yesterday, "127.0.0.1"), probe.Unreachable, yesterday, "expired"},
-			"for another name":           {trusted.issue(nextWeek, "api.example.test"), probe.Unreachable, nextWeek, "127.0.0.1"},
-			"for another address":        {trusted.issue(nextWeek, "127.0.0.9"), probe.Unreachable, nextWeek, "127.0.0.1"},
-			"not valid yet":              {trusted.issueFrom(nextWeek, nextYear, "127.0.0.1"), probe.Unreachable, nextYear, "not yet valid"},
-			"self-signed":                {nobody.issue(nextWeek, "127.0.0.1"), probe.Unreachable, nextWeek, "unknown authority"},
-			"by a stranger":              {stranger.issue(nextWeek, "127.0.0.1"), probe.Unreachable, nextWeek, "unknown authority"},
-			"by a stranger who is shown": {stranger.issue(nextWeek, "127.0.0.1", stranger), probe.Unreachable, nextWeek, "unknown authority"},
-			"a link is missing":          {ending.issue(nextYear, "127.0.0.1"), probe.Unreachable, nextYear, "unknown authority"},
+			"good":                   {trusted.issue(nextWeek, "127.0.0.1"), probe.Valid, nextWeek, ""},
+			"good, by one that ends": {ending.issue(nextYear, "127.0.0.1", ending), probe.Valid, nextWeek, ""},
+			"expired": {
+				trusted.issue(yesterday, "127.0.0.1"), probe.Unreachable, yesterday, "expired",
+			},
+			"for another name": {
+				trusted.issue(nextWeek, "api.example.test"), probe.Unreachable, nextWeek, "127.0.0.1",
+			},
+			"for another address": {
+				trusted.issue(nextWeek, "127.0.0.9"), probe.Unreachable, nextWeek, "127.0.0.1",
+			},
+			"not valid yet": {
+				trusted.issueFrom(nextWeek, nextYear, "127.0.0.1"), probe.Unreachable, nextYear, "not yet valid",
+			},
+			"self-signed": {
+				nobody.issue(nextWeek, "127.0.0.1"), probe.Unreachable, nextWeek, "unknown authority",
+			},
+			"by a stranger": {
+				stranger.issue(nextWeek, "127.0.0.1"), probe.Unreachable, nextWeek, "unknown authority",
+			},
+			"by a stranger who is shown": {
+				stranger.issue(nextWeek, "127.0.0.1", stranger), probe.Unreachable, nextWeek, "unknown authority",
+			},
+			"a link is missing": {
+				ending.issue(nextYear, "127.0.0.1"), probe.Unreachable, nextYear, "unknown authority",
+			},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -373,7 +409,7 @@ func TestCertificates(t *testing.T) {
 						write(server, validAnswer)
 					}
 				})
-				session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4})
+				session := newSession(t, configOf(t, "https", listener))
 				outcome := probeWithin(t, session, victimToken, test.want)
 				if outcome.Result != test.want || !strings.Contains(outcome.Message, test.message) {
 					t.Errorf("result %s (%s), want %s and %q", outcome.Result, outcome.Message, test.want, test.message)
@@ -417,7 +453,7 @@ func TestHTTP2IsNotOffered(t *testing.T) {
 				write(secure, answer)
 				awaitClose(secure)
 			})
-			session := newSession(t, &config.Config{APIURL: urlOf(t, "https", listener), TLS: trusting, Timeout: longTimeout, MaxConcurrency: 4})
+			session := newSession(t, configOf(t, "https", listener))
 			checkOutcome(t, probeWithin(t, session, victimToken, probe.Valid), probe.Valid, 200)
 			if got := offered.Load().(string); strings.Contains(got, "h2") {
 				t.Errorf("the client offers %q", got)

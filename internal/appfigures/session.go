@@ -1,7 +1,7 @@
 // Package appfigures makes the requests to the Appfigures API: one probe of one token, and what its answer means.
 // It is the only package that makes requests to the outside and the only one that reveals a token to the wire.
 //
-// The facts about the API are from the vendor's documentation at https://docs.appfigures.com and its command-line client.
+// The facts about the API are from the vendor's documentation, https://docs.appfigures.com, and command-line client.
 package appfigures
 
 import (
@@ -123,7 +123,9 @@ func (s *Session) Probe(ctx context.Context, token config.Secret) (probe.Outcome
 
 // roundTrip sends the request and returns the response's headers. It calls RoundTrip, not Client.Do: no redirect is
 // followed, a token goes to one host.
-func (s *Session) roundTrip(ctx context.Context, header http.Header, begin time.Time) (*exchange, *http.Response, error) {
+func (s *Session) roundTrip(
+	ctx context.Context, header http.Header, begin time.Time,
+) (*exchange, *http.Response, error) {
 	x := &exchange{begin: begin}
 	ctx = httptrace.WithClientTrace(context.WithValue(ctx, exchangeKey{}, x), x.trace(ctx))
 	resp, err := s.transport.RoundTrip((&http.Request{

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -69,19 +70,26 @@ func TestServerBehavior(t *testing.T) {
 		status  int
 		message string // part of it
 	}{
-		"closes without a byte":  {"", closes, probe.Unreachable, 0, "closed without an answer"},
-		"resets before a byte":   {"", reset, probe.Unreachable, 0, "reset"},
-		"resets after headers":   {cut401, reset, probe.Unreachable, 401, "reset"},
-		"closes in headers":      {"HTTP/1.1 401 Unauthorized\r\nContent-", closes, probe.Unexpected, 0, "malformed"},
-		"hangs":                  {"", hangs, probe.Timeout, 0, "gave up after 200ms, waiting for the answer"},
-		"hangs after headers":    {cut401, hangs, probe.Timeout, 401, "gave up after 200ms, reading the answer"},
-		"headers that never end": {ok200, func(c net.Conn) { writeForever(c, "X-More: more\r\n") }, probe.Unexpected, 0, "exceeded"},
-		"body that never ends":   {ok200 + "\r\n", func(c net.Conn) { writeForever(c, "{}") }, probe.Unexpected, 200, "more than 1048576 bytes"},
-		"body of 1 MiB":          {paddedTo(1 << 20), closes, probe.Valid, 200, ""},
-		"body of 1 MiB and 1":    {paddedTo(1<<20 + 1), closes, probe.Unexpected, 200, "more than 1048576 bytes"},
-		"gzip":                   {gzipped(validBody), closes, probe.Valid, 200, ""},
-		"gzip bomb":              {gzipped(strings.Repeat(" ", 2<<20) + validBody), closes, probe.Unexpected, 200, "more than"},
-		"gzip garbage":           {packed + "hello, this is text", closes, probe.Unexpected, 200, "unreadable"},
+		"closes without a byte": {"", closes, probe.Unreachable, 0, "closed without an answer"},
+		"resets before a byte":  {"", reset, probe.Unreachable, 0, "reset"},
+		"resets after headers":  {cut401, reset, probe.Unreachable, 401, "reset"},
+		"closes in headers":     {"HTTP/1.1 401 Unauthorized\r\nContent-", closes, probe.Unexpected, 0, "malformed"},
+		"hangs":                 {"", hangs, probe.Timeout, 0, "gave up after 200ms, waiting for the answer"},
+		"hangs after headers":   {cut401, hangs, probe.Timeout, 401, "gave up after 200ms, reading the answer"},
+		"headers that never end": {
+			ok200, func(c net.Conn) { writeForever(c, "X-More: more\r\n") }, probe.Unexpected, 0, "exceeded",
+		},
+		"body that never ends": {
+			ok200 + "\r\n", func(c net.Conn) { writeForever(c, strings.Repeat("{}", 2048)) }, probe.Unexpected, 200,
+			"more than 1048576 bytes",
+		},
+		"body of 1 MiB":       {paddedTo(1 << 20), closes, probe.Valid, 200, ""},
+		"body of 1 MiB and 1": {paddedTo(1<<20 + 1), closes, probe.Unexpected, 200, "more than 1048576 bytes"},
+		"gzip":                {gzipped(validBody), closes, probe.Valid, 200, ""},
+		"gzip bomb": {
+			gzipped(strings.Repeat(" ", 2<<20) + validBody), closes, probe.Unexpected, 200, "more than",
+		},
+		"gzip garbage": {packed + "hello, this is text", closes, probe.Unexpected, 200, "unreadable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,10 +149,11 @@ func TestCanceled(t *testing.T) {
 func TestEcho(t *testing.T) {
 	for name, answer := range map[string]string{
 		"body": fmt.Sprintf("HTTP/1.1 403 Forbidden\r\n\r\n"+
-			`{"status":403,"message":"You sent Bearer %s","additional":"token %s is unknown"}`, sentinel, sentinel[:16]),
+			`{"status":403,"message":"You sent Bearer %s","additional":"unknown: %s"}`, sentinel, sentinel[:16]),
 		"status line": "Bearer " + sentinel + "\r\n\r\n",
-		"challenge":   "HTTP/1.1 401 Unauthorized\r\nWww-Authenticate: Bearer error_description=\"bad: " + sentinel + "\"\r\n\r\n",
-		"redirect":    "HTTP/1.1 302 Found\r\nLocation: /" + sentinel + "\r\nContent-Length: 0\r\n\r\n",
+		"challenge": "HTTP/1.1 401 Unauthorized\r\nWww-Authenticate: Bearer error_description=\"bad: " + sentinel +
+			"\"\r\n\r\n",
+		"redirect": "HTTP/1.1 302 Found\r\nLocation: /" + sentinel + "\r\nContent-Length: 0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			outcome := probeRaw(t, longTimeout, answersWith(answer))
@@ -220,8 +229,7 @@ func describe(o probe.Outcome) string {
 		text += fmt.Sprintf("quota_used: %d\n", o.Quota.Used)
 	}
 	if o.Throttle.Kind != probe.NotThrottled {
-		kind := map[probe.ThrottleKind]string{probe.DailyLimit: "daily_limit", probe.SlowDown: "slow_down"}[o.Throttle.Kind]
-		text += "throttle: " + kind
+		text += "throttle: " + [...]string{probe.DailyLimit: "daily_limit", probe.SlowDown: "slow_down"}[o.Throttle.Kind]
 		if o.Throttle.RetryAfterOK {
 			text += " " + o.Throttle.RetryAfter.String()
 		}
@@ -294,8 +302,7 @@ func wireFormat(t *testing.T, path string) []byte {
 	t.Helper()
 	head, body, _ := strings.Cut(readFile(t, path), "\n\n")
 	head = strings.ReplaceAll(head, "\n", "\r\n")
-	lower := strings.ToLower(head)
-	if strings.HasPrefix(head, "HTTP/") && !strings.Contains(lower, "content-length:") && !strings.Contains(lower, "transfer-encoding:") {
+	if strings.HasPrefix(head, "HTTP/") && !regexp.MustCompile("(?i)content-length:|transfer-encoding:").MatchString(head) {
 		head += fmt.Sprintf("\r\nContent-Length: %d", len(body))
 	}
 	return []byte(head + "\r\n\r\n" + body)

@@ -1,4 +1,4 @@
-package alerts
+package grafana
 
 import (
 	"os"
@@ -12,11 +12,11 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/appfigures-exporter/appfigures_exporter/collector"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // repository is where the files are, from here.
-var repository = filepath.Join("..", "..")
+var repository = ".."
 
 func readFile(t *testing.T, path string) string {
 	t.Helper()
@@ -47,7 +47,7 @@ func TestGrafanaFileIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if readFile(t, GrafanaPath) != string(want) {
-		t.Errorf("%s is not what %s makes: run go generate ./internal/alerts", GrafanaPath, RulesPath)
+		t.Errorf("%s is not what %s makes: run go generate ./grafana", GrafanaPath, RulesPath)
 	}
 }
 
@@ -58,6 +58,7 @@ func TestAlertNames(t *testing.T) {
 		"AppfiguresAccountLocked critical",
 		"AppfiguresTokenForbidden warning",
 		"AppfiguresTokenUnverified warning",
+		"AppfiguresTokenStale warning",
 		"AppfiguresTokenExpiringSoon warning",
 		"AppfiguresTokenSecretUnavailable warning",
 		"AppfiguresAPIDown warning",
@@ -168,11 +169,7 @@ func TestAlertsAreTested(t *testing.T) {
 // TestNamesExist holds that the metrics that rules, panels and runbooks name are in the collector's table or are the
 // process's own, and that the results they name are in the closed set.
 func TestNamesExist(t *testing.T) {
-	known := map[string]bool{ // registered by main
-		"appfigures_exporter_build_info":                                   true,
-		"appfigures_exporter_config_last_reload_successful":                true,
-		"appfigures_exporter_config_last_reload_success_timestamp_seconds": true,
-	}
+	known := map[string]bool{"appfigures_api_request_duration_seconds_bucket": true}
 	groups, err := ReadRules(repository)
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,7 @@
-// Package alerts turns the Prometheus rules, the one source of the alerts, into what Grafana needs to raise the same
-// ones. It is for making and checking the shipped files; the exporter itself does not use it.
+// Package grafana makes Grafana's alert rules from those of Prometheus. It is for developers; the exporter does not use it.
 //
 //go:generate go run ./generate
-package alerts
+package grafana
 
 import (
 	"errors"
