@@ -243,12 +243,12 @@ func (p *program) check(ctx context.Context) int {
 	o := check.Options{
 		Format: check.Format(*p.output), Tokens: *p.checkNames, Quiet: *p.quiet,
 		Thresholds: status.Thresholds{Expiry: time.Duration(p.warnExpiry), Quota: float64(p.warnQuota)},
-		Stdout:     terminal(p.stdout), Stderr: p.stderr, Getenv: os.Getenv,
+		Stdout:     terminal(p.stdout), Stderr: terminal(p.stderr), Getenv: os.Getenv,
 	}
 	if *p.exporter != "" {
 		fromExporter, err := check.FromExporter(*p.exporter)
 		if err != nil {
-			return p.fail(err, check.Unknown)
+			return o.Fail(err)
 		}
 		o.Load = fromExporter
 		return check.Run(ctx, o)
@@ -256,7 +256,7 @@ func (p *program) check(ctx context.Context) int {
 	location := config.Find(*p.configFile)
 	cfg, warnings, err := location.Load()
 	if err != nil {
-		return p.fail(err, check.Unknown)
+		return o.Fail(err)
 	}
 	if !*p.quiet && o.Format == check.Table {
 		p.warn(warnings)
@@ -275,7 +275,7 @@ func (p *program) check(ctx context.Context) int {
 	var snapshot monitor.Snapshot
 	o.Load = func(ctx context.Context) (status.Report, error) {
 		if kept.Locked { // a running exporter probes
-			snapshot = m.Snapshot()
+			snapshot = m.Snapshot(*p.checkNames...)
 		} else {
 			snapshot = m.Scrape(ctx, time.Time{}, *p.checkNames...)
 		}

@@ -51,7 +51,7 @@ func TestGrafanaFileIsCurrent(t *testing.T) {
 	}
 }
 
-// TestAlertNames holds what users route and silence by.
+// TestAlertNames checks what users route and silence by.
 func TestAlertNames(t *testing.T) {
 	want := []string{
 		"AppfiguresTokenRejected critical",
@@ -103,7 +103,7 @@ func TestAlertsAreComplete(t *testing.T) {
 	}
 }
 
-// TestRunbooks holds that each alert has a runbook which answers the four questions, and that there is none of others.
+// TestRunbooks checks that each alert has a runbook which answers the four questions, and that there is none of others.
 func TestRunbooks(t *testing.T) {
 	var got []string
 	sections := strings.Split(readFile(t, "docs/runbooks.md"), "\n## ")

@@ -14,83 +14,78 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
-// The API of the stage.
+// The simulated API of the alerts' test.
 const (
-	slowAnswer  = 300 * time.Millisecond // more than the 0.2 s that [numbers] leaves, less than a scrape's second
-	pause       = 30 * time.Second       // what a 429 asks for
-	limit       = 1_000_000              // requests a day of each account: no probe is ever paced
-	usedByOther = 950_000                // of the account of "spender": more than 90 %
+	slowAnswer  = 300 * time.Millisecond // more than the 0.2 s in numbers
+	retryAfter  = 2 * time.Second        // of a 429
+	limit       = 1000 * fasterMinutes   // so that probes are as many scrapes apart as in production
+	usedByOther = limit * 93 / 100       // of the account "spender": more than 90 %, but not the reserve
 )
 
-// stage is all that plays: the simulated API, the exporter, Prometheus, Alertmanager, and who is notified.
+// stage is everything that runs: the simulated API, the exporter, Prometheus, Alertmanager and the receiver.
 type stage struct {
 	t          *testing.T
 	api        *harness.API
-	binary     string
-	config     string // file of the exporter's configuration
-	watcher    *harness.Exporter
+	exporter   *harness.Exporter
 	prometheus *harness.Prometheus
 	receiver   *receiver
+	config     string // of the exporter
 }
 
-// tokens are the exporter's, in order, and whose they are.
+// tokens are the exporter's, with their accounts.
 var tokens = []struct{ name, account string }{
-	{"steady", "steady"},       // works all the time
+	{"steady", "steady"},       // valid all the time
 	{"revoked", "revoked"},     // is revoked and restored
 	{"dead", "dead"},           // is revoked, through an outage and a restart
 	{"first", "lapsed"},        // is locked
 	{"second", "lapsed"},       // is locked with it
-	{"forbidden", "forbidden"}, // may not
-	{"throttled", "throttled"}, // is told to slow down
-	{"exhausted", "exhausted"}, // has used up its day
-	{"spender", "spender"},     // has almost used up its day
-	{"odd", "odd"},             // is rejected once, by mistake
-	{"failing", "failing"},     // has no answer but 503
-	{"proxied", "proxied"},     // has never had an answer of the API's own
+	{"forbidden", "forbidden"}, // is forbidden
+	{"throttled", "throttled"}, // gets 429
+	{"exhausted", "exhausted"}, // gets 420
+	{"spender", "spender"},     // has used 93 % of its quota
+	{"odd", "odd"},             // is rejected once
+	{"failing", "failing"},     // gets only 503
+	{"proxied", "proxied"},     // gets only a proxy's page
 	{"expiring", "expiring"},   // by its configuration
-	{"missing", "missing"},     // its secret is missing at first
+	{"missing", "missing"},     // has no secret at first
 }
 
-func secretOf(token string) string { return "pat_" + token }
-
-// setStage starts everything. A token works unless it is among the troubled.
-func setStage(t *testing.T, troubled map[string]simulator.Behaviour) *stage {
+// startStage starts everything. Tokens are valid unless behaviors has another one for them.
+func startStage(t *testing.T, behaviors map[string]simulator.Behaviour) *stage {
 	t.Helper()
 	awaitMidnight(t)
-	ca := harness.NewAuthority(t)
-	s := &stage{t: t, binary: harness.Build(t), config: filepath.Join(t.TempDir(), "config.yml"), receiver: newReceiver(t)}
-	s.api = simulated.Start(t, ca, simulator.New(simulator.Options{DailyLimit: limit, SlowDelay: slowAnswer, RetryAfter: pause}), nil)
-	var config strings.Builder
-	fmt.Fprintf(&config, "api_url: %s\ntls_config: {ca_file: %s}\ntokens:\n", s.api.URL(), ca.File)
+	s := &stage{t: t, receiver: newReceiver(t), exporter: harness.NewExporter(t)}
+	s.api = harness.NewAPI(t, simulator.Options{DailyLimit: limit, SlowDelay: slowAnswer, RetryAfter: retryAfter})
+	s.config = s.api.Config() + fmt.Sprintf("timeout: 1s\npacing: {assumed_daily_limit: %d}\ntokens:\n", limit)
 	for _, token := range tokens {
-		s.api.SetAccount(secretOf(token.name), token.account)
-		fmt.Fprintf(&config, "  - {name: %s, account: %s, ", token.name, token.account)
+		secret := secretOf(token.name)
+		s.api.SetAccount(secret, token.account)
+		source := "token: " + secret
 		switch token.name {
 		case "missing":
-			fmt.Fprintf(&config, "token_file: %s}\n", s.secretFile())
+			source = "token_file: missing"
 		case "expiring":
-			fmt.Fprintf(&config, "token: %s, expires_at: %s}\n", secretOf(token.name), inDays(5))
-		default:
-			fmt.Fprintf(&config, "token: %s}\n", secretOf(token.name))
+			source += ", expires_at: " + inDays(5)
 		}
+		s.config += fmt.Sprintf("  - {name: %s, account: %s, labels: {team: %[1]s-team}, %s}\n", token.name, token.account, source)
 	}
-	for token, behaviour := range troubled {
-		s.api.Set(secretOf(token), behaviour)
+	for token, behavior := range behaviors {
+		s.api.Set(secretOf(token), behavior)
 	}
-	write(t, s.config, config.String())
-	s.startExporter(exporter.AnyPort)
+	s.exporter.WriteConfig(s.config)
+	s.exporter.StateFile = filepath.Join(t.TempDir(), "state.json")
+	s.exporter.Start()
 	s.startPrometheus()
 	return s
 }
 
-// awaitMidnight waits for a day that has begun and does not end while the stage is set: what is used of a quota, and
-// who may not ask again, begins anew at 00:00 UTC.
+// awaitMidnight waits until the UTC day has begun and does not end during the test, because quotas and holds end with it.
 func awaitMidnight(t *testing.T) {
-	const show, blind = 6 * time.Minute, 20 * time.Second // how long all takes; how long a day's quota is not believed
-	harness.Until(t, show+2*blind, func() error {
+	const longest = 10 * time.Minute
+	harness.Until(t, 2*longest, func() error {
 		now := time.Now().UTC()
-		if today := now.Sub(now.Truncate(24 * time.Hour)); today < blind || today > 24*time.Hour-show {
-			return fmt.Errorf("it is %s UTC, too near to midnight", now.Format(time.TimeOnly))
+		if today := now.Sub(now.Truncate(24 * time.Hour)); today < 5*time.Second || today > 24*time.Hour-longest {
+			return fmt.Errorf("%s UTC is too close to midnight", now.Format(time.TimeOnly))
 		}
 		return nil
 	})
@@ -98,60 +93,55 @@ func awaitMidnight(t *testing.T) {
 
 func inDays(days int) string { return time.Now().AddDate(0, 0, days).UTC().Format(time.DateOnly) }
 
-func (s *stage) secretFile() string { return filepath.Join(filepath.Dir(s.config), "missing") }
-
-func (s *stage) startExporter(listen string) {
+// reconfigure changes the exporter's configuration and reloads it.
+func (s *stage) reconfigure(from, to string) {
 	s.t.Helper()
-	s.watcher = exporter.Start(s.t, s.binary, listen, nil, "--config.file="+s.config)
+	if !strings.Contains(s.config, from) {
+		s.t.Fatalf("the exporter's configuration does not contain %q", from)
+	}
+	s.config = strings.ReplaceAll(s.config, from, to)
+	s.exporter.WriteConfig(s.config)
+	s.exporter.Signal(syscall.SIGHUP)
 }
 
-// reconfigure has the exporter read a changed configuration.
-func (s *stage) reconfigure(written, meant string) {
+// restart starts the exporter again after it was stopped; without its state if asked.
+func (s *stage) restart(forget bool) {
 	s.t.Helper()
-	content, err := os.ReadFile(s.config)
-	if err != nil {
-		s.t.Fatal(err)
+	if forget {
+		if err := os.Remove(s.exporter.StateFile); err != nil {
+			s.t.Fatal(err)
+		}
 	}
-	if !strings.Contains(string(content), written) {
-		s.t.Fatalf("the exporter's configuration does not say %q", written)
-	}
-	write(s.t, s.config, strings.ReplaceAll(string(content), written, meant))
-	s.watcher.Signal(syscall.SIGHUP)
+	s.exporter.Start()
 }
 
-// startAlertmanager starts a real Alertmanager with the shipped configuration, and returns its address.
+// startAlertmanager starts an Alertmanager with the shipped configuration and returns its address.
 func (s *stage) startAlertmanager() string {
 	s.t.Helper()
 	dir := s.t.TempDir()
 	file := filepath.Join(dir, "alertmanager.yml")
-	write(s.t, file, shipped(s.t, "alertmanager.yml", inConfig, replacement{"http://127.0.0.1:5001/", s.receiver.url}))
+	harness.Write(s.t, file, shipped(s.t, "alertmanager.yml", inConfig,
+		harness.Substitution{Old: "http://127.0.0.1:5001/", New: s.receiver.url}))
 	return harness.StartProcess(s.t, "Alertmanager", exec.Command(
 		harness.Tool(s.t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
 		"--config.file="+file, "--storage.path="+filepath.Join(dir, "data"),
 		"--web.listen-address=127.0.0.1:0", "--cluster.listen-address=",
-	)).Address()
+	)).AwaitListening()
 }
 
-// startPrometheus starts a real Prometheus with the shipped configuration, and with the shipped rules once it scrapes.
-// It takes some seconds from the start until it knows its targets, which would be minutes to rules that are faster.
+// startPrometheus starts a Prometheus with the shipped configuration, and adds the shipped rules once it scrapes: until
+// then some seconds pass, which are minutes to these rules.
 func (s *stage) startPrometheus() {
 	s.t.Helper()
 	rules := filepath.Join(s.t.TempDir(), "appfigures.rules.yml")
-	write(s.t, rules, "groups: []\n")
+	harness.Write(s.t, rules, "groups: []\n")
 	s.prometheus = harness.StartPrometheus(s.t, shipped(s.t, "prometheus.yml", inConfig,
-		replacement{"exporter:10187", s.watcher.Address},
-		replacement{"alertmanager:9093", s.startAlertmanager()},
-		replacement{"localhost:9090", "127.0.0.1:1"}, // a job that is down, and none of ours
-		replacement{"- appfigures.rules.yml", "- " + rules},
-		replacement{"scrape_timeout: 15s", "scrape_timeout: 60s"})) // to be a second: a quarter of one is too short
-	s.prometheus.Await(s.t, patience, map[string]float64{"appfigures": 1, "prometheus": 0}, `up`, "job")
-	write(s.t, rules, shipped(s.t, "appfigures.rules.yml", inRules, numbers...))
+		harness.Substitution{Old: "exporter:10187", New: s.exporter.Address},
+		harness.Substitution{Old: "alertmanager:9093", New: s.startAlertmanager()},
+		harness.Substitution{Old: "localhost:9090", New: "127.0.0.1:1"}, // a job that is down and not ours
+		harness.Substitution{Old: "- appfigures.rules.yml", New: "- " + rules},
+		harness.Substitution{Old: "scrape_timeout: 15s", New: "scrape_timeout: 60s"})) // a second: 250 ms are too short
+	s.prometheus.Await(s.t, alertTimeout, map[string]float64{"appfigures": 1, "prometheus": 0}, `up`, "job")
+	harness.Write(s.t, rules, shipped(s.t, "appfigures.rules.yml", inRules, numbers...))
 	s.prometheus.Signal(syscall.SIGHUP)
-}
-
-func write(t *testing.T, file, content string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -60,22 +60,32 @@ type Options struct {
 	Thresholds status.Thresholds
 	Note       string // for a person who reads the table; printed to Stderr
 	Stdout     Terminal
-	Stderr     io.Writer
+	Stderr     Terminal
 	Getenv     func(string) string
 }
 
 // Run loads the state, writes it to o.Stdout, and returns the exit code.
 func Run(ctx context.Context, o Options) int {
+	if o.Format == Prometheus && o.Exposition == nil {
+		return o.Fail(errors.New("--output=prometheus does not work with --exporter: let Prometheus scrape the exporter's /metrics"))
+	}
+	if o.Format == Table && !o.Quiet && o.Stderr.Is {
+		_, _ = fmt.Fprintln(o.Stderr, "Checking the tokens…")
+	}
 	report, err := o.Load(ctx)
 	if err != nil {
-		return o.fail(err, Unknown)
+		return o.Fail(err)
 	}
 	if len(o.Tokens) > 0 {
 		if missing := report.Select(o.Tokens); len(missing) > 0 {
-			return o.fail(fmt.Errorf("no token is named %q", missing), Unknown)
+			return o.Fail(fmt.Errorf("no token is named %q; use names of the configuration", missing))
 		}
 	}
+	if len(report.Tokens) == 0 {
+		return o.Fail(errors.New("there are no tokens to check"))
+	}
 	report.Apply(o.Thresholds)
+	code := exitCodes[parseState(report.State)]
 	var text bytes.Buffer
 	switch o.Format {
 	case JSON:
@@ -83,18 +93,15 @@ func Run(ctx context.Context, o Options) int {
 	case Nagios:
 		writeNagios(&text, report, o.Thresholds)
 	case Prometheus:
-		if o.Exposition == nil {
-			return o.fail(errors.New("--output=prometheus does not work with --exporter: let Prometheus scrape that exporter"), Unknown)
-		}
 		if err := o.Exposition(&text); err != nil {
-			return o.fail(err, Unknown)
+			return o.Fail(fmt.Errorf("making the metrics: %w", err))
 		}
 	default:
 		writeTable(&text, report, o)
 	}
-	code := exitCodes[parseState(report.State)]
 	if _, err := o.Stdout.Write(text.Bytes()); err != nil { // in one piece, so that a reader sees all or nothing
-		return o.fail(fmt.Errorf("writing the report: %w", err), worse(code, Unknown))
+		printError(o.Stderr, fmt.Errorf("writing the report: %w", err))
+		return worse(code, Unknown)
 	}
 	if o.Note != "" && o.Format == Table && !o.Quiet {
 		_, _ = fmt.Fprintln(o.Stderr, o.Note)
@@ -102,17 +109,23 @@ func Run(ctx context.Context, o Options) int {
 	return code
 }
 
-// fail prints an error and returns the exit code. Monitoring systems show standard output.
-func (o Options) fail(err error, code int) int {
-	out := o.Stderr
+// Fail prints why there is no report, where its reader looks: monitoring systems show standard output. It returns the
+// exit code.
+func (o Options) Fail(err error) int {
 	if o.Format == Nagios {
-		out = o.Stdout
-		err = fmt.Errorf("APPFIGURES UNKNOWN - %w", err)
+		text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+		_, _ = fmt.Fprintf(o.Stdout, "APPFIGURES UNKNOWN - %s\n", noPipe(printable(text)))
 	} else {
-		err = fmt.Errorf("appfigures_exporter: %w", err)
+		printError(o.Stderr, err)
 	}
-	_, _ = fmt.Fprintln(out, strings.ReplaceAll(err.Error(), "\n", "; "))
-	return code
+	return Unknown
+}
+
+// printError prints each line of an error.
+func printError(w io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		_, _ = fmt.Fprintf(w, "appfigures_exporter: %s\n", printable(strings.TrimSuffix(line, "\n")))
+	}
 }
 
 // worse returns the worse of two exit codes: 2, then 3, then 1.
@@ -140,7 +153,7 @@ func (o Options) styles() styles {
 // Widths of the table, in columns.
 const (
 	standardWidth = 80  // of files, pipes, and terminals of unknown width
-	minWidth      = 64  // leaves 8 columns for names beside the widest cells
+	minWidth      = 40  // holds the columns that are never left out, with 15 for names
 	maxWidth      = 120 // longer lines are hard to read
 )
 

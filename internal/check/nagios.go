@@ -8,15 +8,22 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// writeNagios writes the report as the guidelines for monitoring plugins have it: a first line with the summary and the
-// performance data, then a line per token that needs attention.
+// maxNames is how many tokens per state the first line names.
+const maxNames = 3
+
+// nagiosWords are the words of the exit codes.
+var nagiosWords = [...]string{OK: "OK", Warning: "WARNING", Critical: "CRITICAL", Unknown: "UNKNOWN"}
+
+// nagiosLimits are the thresholds of the numbers of tokens, as warning;critical.
+var nagiosLimits = [status.NumStates]string{status.Denied: ";0", status.Unknown: ";", status.Warning: "0;", status.Valid: ";"}
+
+// writeNagios writes the report in the form of the guidelines for monitoring plugins: the summary and the performance
+// data on the first line, then one line per token that needs attention. No text has a '|', which begins performance data.
 func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thresholds) {
-	word := map[int]string{OK: "OK", Warning: "WARNING", Critical: "CRITICAL", Unknown: "UNKNOWN"}[exitCodes[parseState(report.State)]]
-	counts := countStates(report)
-	fmt.Fprintf(out, "APPFIGURES %s - %s |", word, noPipe(summary(report)))
-	for state, count := range counts {
-		limits := map[status.State]string{status.Denied: ";;0", status.Unknown: ";;", status.Warning: ";0;"}[status.State(state)]
-		fmt.Fprintf(out, " %s=%d%s", status.State(state), count, limits)
+	code := exitCodes[parseState(report.State)]
+	fmt.Fprintf(out, "APPFIGURES %s - %s |", nagiosWords[code], noPipe(printable(summary(report, maxNames))))
+	for state, names := range namesByState(report) {
+		fmt.Fprintf(out, " %s=%d;%s;0;%d", status.State(state), len(names), nagiosLimits[state], len(report.Tokens))
 	}
 	for _, a := range report.Accounts {
 		if a.Quota.Used == nil || a.Quota.Limit == nil {
@@ -27,16 +34,17 @@ func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thre
 	}
 	out.WriteByte('\n')
 	for _, t := range report.Tokens {
-		if parseState(t.State) != status.Valid {
-			fmt.Fprintln(out, noPipe(printable(fmt.Sprintf("%s: %s (%s)", strings.ToUpper(t.State), t.Name, strings.Join(sentences(t), " ")))))
+		if state := parseState(t.State); state != status.Valid {
+			text := fmt.Sprintf("%s: %s (%s)", strings.ToUpper(state.String()), t.Name, strings.Join(sentences(t), " "))
+			fmt.Fprintln(out, noPipe(printable(text)))
 		}
 	}
 }
 
-// noPipe replaces the character that begins the performance data.
+// noPipe replaces the character that begins performance data.
 func noPipe(text string) string { return strings.ReplaceAll(text, "|", "/") }
 
-// label returns text as a label of the performance data, which cannot contain an equals sign or a quote.
+// label returns text as a label of performance data, which cannot contain an equals sign or a quote.
 func label(text string) string {
 	return strings.NewReplacer("=", "-", "'", "-", "|", "/").Replace(printable(text))
 }
@@ -45,31 +53,43 @@ func label(text string) string {
 func sentences(t status.Token) []string {
 	all := []string{t.Why}
 	if t.Message != nil {
-		all = append(all, "Message: "+*t.Message+".")
+		all = append(all, "Message: "+strings.TrimSuffix(*t.Message, ".")+".")
 	}
 	return append(all, t.Notes...)
 }
 
-// countStates counts the tokens by state.
-func countStates(report status.Report) (counts [status.NumStates]int) {
+// namesByState returns the names of the tokens in each state.
+func namesByState(report status.Report) (names [status.NumStates][]string) {
 	for _, t := range report.Tokens {
-		counts[parseState(t.State)]++
+		state := parseState(t.State)
+		names[state] = append(names[state], t.Name)
 	}
-	return counts
+	return names
 }
 
-// summary describes all tokens in one line.
-func summary(report status.Report) string {
-	counts := countStates(report)
+// summary describes all tokens in one line: "3 tokens: 1 denied (etl), 2 valid". It names at most max tokens per state
+// that is not valid.
+func summary(report status.Report, max int) string {
+	names := namesByState(report)
 	total := status.Plural(len(report.Tokens), "token")
-	if counts[status.Valid] == len(report.Tokens) {
-		return total + ", all valid"
+	if len(names[status.Valid]) == len(report.Tokens) {
+		return total + " valid"
 	}
-	var kinds []string
+	var parts []string
 	for _, state := range status.States() {
-		if counts[state] > 0 {
-			kinds = append(kinds, fmt.Sprintf("%d %s", counts[state], state))
+		count := len(names[state])
+		if count == 0 {
+			continue
 		}
+		part := fmt.Sprintf("%s %s", status.Number(int64(count)), state)
+		if state != status.Valid && max > 0 {
+			shown := strings.Join(names[state][:min(count, max)], ", ")
+			if count > max {
+				shown += ", …"
+			}
+			part += " (" + shown + ")"
+		}
+		parts = append(parts, part)
 	}
-	return total + ": " + strings.Join(kinds, ", ")
+	return total + ": " + strings.Join(parts, ", ")
 }

@@ -37,22 +37,28 @@ type row struct {
 	now     time.Time
 }
 
+// columns lists all columns; a narrow table leaves out the last ones.
 var columns = []column{
 	{"STATE", false, func(r row) string { return r.State }},
 	{"RESULT", false, func(r row) string { return orDash(r.Result, func(s string) string { return s }) }},
 	{"HTTP", true, func(r row) string { return orDash(r.HTTPStatus, strconv.Itoa) }},
-	{"TIME", true, func(r row) string {
-		return orDash(r.DurationSeconds, func(s float64) string { return status.Latency(time.Duration(s * float64(time.Second))) })
-	}},
 	{"PROBED", true, func(r row) string {
 		return orDash(r.ResultTime, func(t time.Time) string { return status.Ago(t, r.now) })
+	}},
+	{"TIME", true, func(r row) string {
+		return orDash(r.DurationSeconds, func(s float64) string { return status.Latency(time.Duration(s * float64(time.Second))) })
 	}},
 	{"QUOTA", false, func(r row) string { return quota(r.account.Quota) }},
 }
 
+// text returns the column's cell of a row. A report from elsewhere may contain anything.
+func (c column) text(r row) string { return cut(printable(c.cell(r)), maxCell) }
+
 const (
 	gap       = "  "   // between columns
 	markWidth = 2      // of the mark before the name and the space after it
+	nameWidth = 15     // of the names, at least, if they need it
+	maxCell   = 25     // columns of a terminal
 	indent    = "    " // of the lines below a row
 )
 
@@ -72,8 +78,11 @@ func writeTable(out *bytes.Buffer, report status.Report, o Options) {
 		return
 	}
 	slices.SortStableFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(parseState(a.State), parseState(b.State)), cmp.Compare(a.Cause, b.Cause),
-			status.CompareNames(a.Name, b.Name))
+		return cmp.Or(
+			cmp.Compare(parseState(a.State), parseState(b.State)),
+			cmp.Compare(a.Cause, b.Cause),
+			status.CompareNames(a.Name, b.Name),
+		)
 	})
 	t := table{out: out, width: o.Stdout.columns(), styles: o.styles()}
 	t.measure(rows)
@@ -83,34 +92,38 @@ func writeTable(out *bytes.Buffer, report status.Report, o Options) {
 		t.details(r)
 	}
 	t.advice(rows)
-	fmt.Fprintf(out, "\n%s\n", strings.Join(wrap(summary(report), t.width), "\n"))
+	fmt.Fprintf(out, "\n%s\n", strings.Join(wrap(printable(summary(report, 0)), t.width), "\n"))
 }
 
 // table is a table that is being written.
 type table struct {
-	out    *bytes.Buffer
-	width  int // of the longest line
-	name   int // width of the column of names
-	widths []int
-	styles styles
+	out     *bytes.Buffer
+	width   int // of the longest line
+	name    int // width of the column of names
+	columns []column
+	widths  []int // of columns
+	styles  styles
 }
 
-// measure gives each column the width of its longest cell, and names what is left.
+// measure gives each column the width of its longest cell, as long as enough is left for the names.
 func (t *table) measure(rows []row) {
-	left := t.width - markWidth
-	for _, c := range columns {
-		width := len(c.title)
-		for _, r := range rows {
-			width = max(width, displayWidth(c.cell(r)))
-		}
-		t.widths = append(t.widths, width)
-		left -= len(gap) + width
-	}
 	t.name = len("NAME")
 	for _, r := range rows {
 		t.name = max(t.name, displayWidth(printable(r.Name)))
 	}
-	t.name = max(len("NAME"), min(t.name, left))
+	left := t.width - markWidth
+	for _, c := range columns {
+		width := len(c.title)
+		for _, r := range rows {
+			width = max(width, displayWidth(c.text(r)))
+		}
+		if left -= len(gap) + width; left < min(t.name, nameWidth) && len(t.columns) >= 2 {
+			left += len(gap) + width
+			break
+		}
+		t.columns, t.widths = append(t.columns, c), append(t.widths, width)
+	}
+	t.name = min(t.name, left)
 }
 
 func (t *table) heading() {
@@ -120,14 +133,14 @@ func (t *table) heading() {
 
 func (t *table) row(r row) {
 	m := marks[parseState(r.State)]
-	line := t.line(t.styles.apply(m.style, m.mark), cut(printable(r.Name), t.name), func(c column) string { return c.cell(r) })
+	line := t.line(t.styles.apply(m.style, m.mark), cut(printable(r.Name), t.name), func(c column) string { return c.text(r) })
 	fmt.Fprintln(t.out, line)
 }
 
 // line lays out one line of the table. The mark takes one column.
 func (t *table) line(mark, name string, text func(column) string) string {
 	cells := []string{mark + " " + pad(name, t.name, false)}
-	for i, c := range columns {
+	for i, c := range t.columns {
 		cells = append(cells, pad(text(c), t.widths[i], c.right))
 	}
 	return strings.TrimRight(strings.Join(cells, gap), " ")
@@ -142,7 +155,11 @@ func (t *table) details(r row) {
 	if r.Message != nil {
 		details = append(details, "Message: "+*r.Message)
 	}
-	for _, detail := range append(details, r.Notes...) {
+	details = append(details, r.Notes...)
+	if r.Result == nil && r.NextProbe != nil {
+		details = append(details, fmt.Sprintf("Next probe: %s, at the pace of account %s.", status.Ago(*r.NextProbe, r.now), r.Account))
+	}
+	for _, detail := range details {
 		for _, line := range wrap(printable(detail), t.width-len(indent)) {
 			fmt.Fprintln(t.out, indent+line)
 		}
@@ -158,7 +175,7 @@ func (t *table) advice(rows []row) {
 		}
 		seen[r.Cause] = true
 		fmt.Fprintln(t.out)
-		for i, line := range wrap(r.Cause+": "+r.Why+" "+*r.Advice, t.width-len(indent)) {
+		for i, line := range wrap(printable(r.Cause+": "+r.Why+" "+*r.Advice), t.width-len(indent)) {
 			if i > 0 {
 				line = indent + line
 			}
