@@ -39,7 +39,7 @@ type row struct {
 
 // columns lists all columns; a narrow table leaves out the last ones.
 var columns = []column{
-	{"STATE", false, func(r row) string { return r.State }},
+	{"STATE", false, func(r row) string { return parseState(r.State).String() }},
 	{"RESULT", false, func(r row) string { return orDash(r.Result, func(s string) string { return s }) }},
 	{"HTTP", true, func(r row) string { return orDash(r.HTTPStatus, strconv.Itoa) }},
 	{"PROBED", true, func(r row) string {
@@ -127,7 +127,7 @@ func (t *table) measure(rows []row) {
 }
 
 func (t *table) heading() {
-	line := t.line(" ", "NAME", func(c column) string { return c.title })
+	line := t.line(" ", cut("NAME", t.name), func(c column) string { return c.title })
 	fmt.Fprintln(t.out, t.styles.apply(faint, line))
 }
 

@@ -15,22 +15,29 @@ func notes(token monitor.TokenState, account monitor.AccountState, now time.Time
 	if last := lastProbe(token, now); last != "" {
 		all = append(all, last)
 	}
-	if !token.ExpiresAt.IsZero() {
-		left, date := token.ExpiresAt.Sub(now), Minute(token.ExpiresAt)
-		switch {
-		case left <= 0:
-			all = append(all, fmt.Sprintf("Its expires_at was %s (%s).", Ago(token.ExpiresAt, now), date))
-		case left < thresholds.Expiry:
-			all = append(all, fmt.Sprintf("It expires in %s (%s).", Duration(left), date))
-		}
+	if !token.ExpiresAt.IsZero() && token.ExpiresAt.Sub(now) < thresholds.Expiry {
+		all = append(all, expiryNote(token.ExpiresAt, now))
 	}
 	if QuotaNearlyUsed(account.Quota, thresholds) {
-		all = append(all, fmt.Sprintf("Account %s has used %s today (UTC).", account.Name, Usage(account.Quota)))
+		all = append(all, quotaNote(account.Name, account.Quota))
 	}
 	if !token.Probed && account.Held != monitor.NotHeld {
 		all = append(all, held(account, now))
 	}
 	return all
+}
+
+// expiryNote tells when a token expires or should have expired.
+func expiryNote(expiresAt, now time.Time) string {
+	if !expiresAt.After(now) {
+		return fmt.Sprintf("Its expires_at was %s (%s).", Ago(expiresAt, now), Minute(expiresAt))
+	}
+	return fmt.Sprintf("It expires in %s (%s).", Duration(expiresAt.Sub(now)), Minute(expiresAt))
+}
+
+// quotaNote tells how much of its quota an account has used.
+func quotaNote(account string, quota probe.Quota) string {
+	return fmt.Sprintf("Account %s has used %s today (UTC).", account, Usage(quota))
 }
 
 // lastProbe describes a last probe that does not confirm the verdict. It is empty if there is none.

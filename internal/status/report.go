@@ -180,11 +180,13 @@ func nonEmpty(text string) *string {
 
 // Apply judges the tokens again that have a valid verdict, by other thresholds than those that the report was made with.
 func (r *Report) Apply(thresholds Thresholds) {
-	nearlyUsed := make(map[string]bool)
+	nearlyUsed := make(map[string]string) // notes by account
 	for _, a := range r.Accounts {
 		if a.Quota.Limit != nil && a.Quota.Used != nil {
 			quota := probe.Quota{Limit: *a.Quota.Limit, LimitOK: true, Used: *a.Quota.Used, UsedOK: true}
-			nearlyUsed[a.Name] = QuotaNearlyUsed(quota, thresholds)
+			if QuotaNearlyUsed(quota, thresholds) {
+				nearlyUsed[a.Name] = quotaNote(a.Name, quota)
+			}
 		}
 	}
 	worst := Valid
@@ -196,14 +198,17 @@ func (r *Report) Apply(thresholds Thresholds) {
 		}
 		if state >= Warning {
 			state = Valid
-			cause := Cause(probe.Valid)
+			cause, note := Cause(probe.Valid), ""
 			switch {
 			case t.ExpiresAt != nil && !t.ExpiresAt.After(r.Time):
-				state, cause = Warning, Expired
+				state, cause, note = Warning, Expired, expiryNote(*t.ExpiresAt, r.Time)
 			case t.ExpiresAt != nil && t.ExpiresAt.Sub(r.Time) < thresholds.Expiry:
-				state, cause = Warning, ExpiresSoon
-			case nearlyUsed[t.Account]:
-				state, cause = Warning, QuotaLow
+				state, cause, note = Warning, ExpiresSoon, expiryNote(*t.ExpiresAt, r.Time)
+			case nearlyUsed[t.Account] != "":
+				state, cause, note = Warning, QuotaLow, nearlyUsed[t.Account]
+			}
+			if note != "" && !slices.Contains(t.Notes, note) {
+				t.Notes = append(t.Notes, note)
 			}
 			if state == Warning || t.State == Warning.String() {
 				t.Cause, t.Why, t.Advice = cause.String(), cause.Meaning(), nonEmpty(cause.Advice())
