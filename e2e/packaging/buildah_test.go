@@ -1,40 +1,38 @@
 package packaging
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
-// buildah runs the program of that name in a store of its own, which ends with the test. It needs root, and no
-// daemon, registry, or kernel module: images are plain directories.
+// The stand-in for the golang image consists of these files and the machine's toolchain.
+const (
+	busybox      = "/bin/busybox"
+	certificates = "/etc/ssl/certs/ca-certificates.crt"
+)
+
+// buildah builds images without a daemon, a registry or kernel modules, in a store that ends with the test.
 type buildah struct {
 	store     string
-	toolchain []string // the mounts that make the stand-in a golang image
+	toolchain []string // flags that mount this machine's toolchain and module cache into the stand-in
 }
 
-// newBuildah fails the test when the machine lacks what it takes: an image that nobody built is not a passed test.
+// newBuildah fails the test if something is missing: without an image there is nothing to test.
 func newBuildah(t *testing.T) *buildah {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Fatal("building the image and entering it as another user takes root")
-	}
+	harness.NeedRoot(t)
+	harness.Tool(t, "buildah", "apt-get install buildah")
 	for _, file := range []string{busybox, certificates} {
 		if _, err := os.Stat(file); err != nil {
-			t.Fatalf("%v: install Debian's busybox-static and ca-certificates", err)
+			t.Fatalf("%v; apt-get install busybox-static ca-certificates", err)
 		}
 	}
-	if _, err := exec.LookPath("buildah"); err != nil {
-		t.Fatalf("%v: install Debian's buildah", err)
-	}
-
 	goCommand(t, "mod", "download")
 	modules := filepath.Join(goCommand(t, "env", "GOMODCACHE"), "cache", "download")
 	b := &buildah{
@@ -48,26 +46,16 @@ func newBuildah(t *testing.T) *buildah {
 	return b
 }
 
-// What the stand-in for the golang image is made of, where Debian puts it.
-const (
-	busybox      = "/bin/busybox"
-	certificates = "/etc/ssl/certs/ca-certificates.crt"
-)
-
-// platform is one that the image is released for.
-type platform struct{ os, arch string }
-
-func (p platform) String() string { return p.os + "/" + p.arch }
-
-// build builds the Dockerfile as it is for the platform, stamped with the arguments, and returns the image's name.
-func (b *buildah) build(t *testing.T, p platform, arguments map[string]string) string {
+// build builds the Dockerfile for Linux on an architecture and returns the image's name.
+func (b *buildah) build(t *testing.T, arch string, buildArgs map[string]string) string {
 	t.Helper()
-	b.standIn(t, p)
-
-	name := "appfigures_exporter:" + p.arch
-	args := []string{"bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--platform", p.String(), "--tag", name}
+	b.buildStandIn(t, arch)
+	name := "appfigures_exporter:" + arch
+	args := []string{
+		"bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--platform", "linux/" + arch, "--tag", name,
+	}
 	args = append(args, b.toolchain...)
-	for key, value := range arguments {
+	for key, value := range buildArgs {
 		args = append(args, "--build-arg", key+"="+value)
 	}
 	b.run(t, append(args, harness.Root)...)
@@ -76,29 +64,37 @@ func (b *buildah) build(t *testing.T, p platform, arguments map[string]string) s
 
 var buildStage = regexp.MustCompile(`(?m)^FROM --platform=\$BUILDPLATFORM (golang:\S+) AS build$`)
 
-// standIn makes the image that the build stage starts from. It is labelled with the target's architecture, although
-// its programs are this machine's: buildah before 1.29 looks the base up by the target's platform.
-func (b *buildah) standIn(t *testing.T, p platform) {
+// buildStandIn builds an image that the build stage takes for the golang image. It is labeled with the target's
+// architecture, although its programs are this machine's, because buildah before 1.29 looks it up by the target's.
+func (b *buildah) buildStandIn(t *testing.T, arch string) {
 	t.Helper()
-	dockerfile := read(t, filepath.Join(harness.Root, "Dockerfile"))
-	base := buildStage.FindSubmatch(dockerfile)
+	base := buildStage.FindStringSubmatch(harness.ReadWith(t, "Dockerfile"))
 	if base == nil {
 		t.Fatalf("Dockerfile has no line that matches %s", buildStage)
 	}
-
 	context := t.TempDir()
-	write(t, filepath.Join(context, "Dockerfile"), read(t, "testdata/golang/Dockerfile"), 0o644)
-	write(t, filepath.Join(context, "busybox"), read(t, busybox), 0o755)
-	write(t, filepath.Join(context, "ca-certificates.crt"), read(t, certificates), 0o644)
-	b.run(t, "bud", "--isolation", "chroot", "--arch", p.arch, "--tag", "localhost/"+string(base[1]), context)
+	for _, file := range []struct {
+		from, to string
+		mode     os.FileMode
+	}{
+		{"testdata/golang.Dockerfile", "Dockerfile", 0o644},
+		{busybox, "busybox", 0o755},
+		{certificates, "ca-certificates.crt", 0o644},
+	} {
+		if err := os.WriteFile(filepath.Join(context, file.to), []byte(harness.Read(t, file.from)), file.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.run(t, "bud", "--isolation", "chroot", "--arch", arch, "--tag", "localhost/"+base[1], context)
 }
 
-// configuration is what the image tells a container engine.
-type configuration struct {
+// imageConfig is the configuration that a container engine reads.
+type imageConfig struct {
 	Architecture string
 	Config       struct {
 		User         string
 		ExposedPorts map[string]struct{}
+		Volumes      map[string]struct{}
 		Env          []string
 		Entrypoint   []string
 		Cmd          []string
@@ -108,59 +104,32 @@ type configuration struct {
 	}
 }
 
-func (b *buildah) inspect(t *testing.T, image string) configuration {
+func (b *buildah) inspect(t *testing.T, image string) imageConfig {
 	t.Helper()
-	var inspected struct{ Docker configuration }
-	if err := json.Unmarshal(b.run(t, "inspect", "--type", "image", image), &inspected); err != nil {
+	var inspected struct{ Docker imageConfig }
+	if err := json.Unmarshal([]byte(b.run(t, "inspect", "--type", "image", image)), &inspected); err != nil {
 		t.Fatalf("inspecting %s: %v", image, err)
 	}
 	return inspected.Docker
 }
 
-// unpack returns the directory that holds the image's files.
+// unpack returns the directory with the image's files.
 func (b *buildah) unpack(t *testing.T, image string) string {
 	t.Helper()
-	container := bytes.TrimSpace(b.run(t, "from", "--pull-never", image))
-	return string(bytes.TrimSpace(b.run(t, "mount", string(container))))
+	return b.run(t, "mount", b.run(t, "from", "--pull-never", image))
 }
 
-func (b *buildah) run(t *testing.T, args ...string) []byte {
+func (b *buildah) run(t *testing.T, args ...string) string {
 	t.Helper()
-	global := []string{"--storage-driver", "vfs", "--root", filepath.Join(b.store, "root"), "--runroot", filepath.Join(b.store, "run")}
-	return output(t, exec.Command("buildah", append(global, args...)...))
+	store := []string{
+		"--storage-driver", "vfs", "--root", filepath.Join(b.store, "root"), "--runroot", filepath.Join(b.store, "run"),
+	}
+	return harness.Output(t, exec.Command("buildah", append(store, args...)...))
 }
 
 func goCommand(t *testing.T, args ...string) string {
 	t.Helper()
 	command := exec.Command("go", args...)
 	command.Dir = harness.Root
-	return strings.TrimSpace(string(output(t, command)))
-}
-
-// output returns the command's standard output, and fails the test with everything it said when it fails.
-func output(t *testing.T, command *exec.Cmd) []byte {
-	t.Helper()
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	out, err := command.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s%s", command, err, out, stderr.Bytes())
-	}
-	return out
-}
-
-func read(t *testing.T, file string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
-
-func write(t *testing.T, file string, content []byte, mode os.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(file, content, mode); err != nil {
-		t.Fatal(err)
-	}
+	return harness.Output(t, command)
 }

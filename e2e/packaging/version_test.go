@@ -1,4 +1,3 @@
-// Package version holds the test of what --version says: the truth, in each way of building the exporter.
 package packaging
 
 import (
@@ -16,9 +15,10 @@ import (
 
 const module = "github.com/appfigures-exporter/appfigures_exporter"
 
+// TestVersion checks what --version reports for each way of building the exporter.
 func TestVersion(t *testing.T) {
 	source := checkout(t)
-	commit := output(t, source, nil, "git", "rev-parse", "HEAD")
+	commit := run(t, source, nil, "git", "rev-parse", "HEAD")
 
 	for _, test := range []struct {
 		name  string
@@ -27,45 +27,45 @@ func TestVersion(t *testing.T) {
 	}{
 		{
 			"go build in a checkout at a tag", func(t *testing.T, binary string) {
-				output(t, source, []string{"GOFLAGS=-buildvcs=true"}, "go", "build", "-o", binary, ".")
+				run(t, source, []string{"GOFLAGS=-buildvcs=true"}, "go", "build", "-o", binary, ".")
 			},
 			[]string{"version 1.2.3 ", "revision: " + commit},
 		},
 		{
 			"go build in a checkout that was changed", func(t *testing.T, binary string) {
 				changed := checkout(t)
-				write(t, filepath.Join(changed, "changed.go"), "package main\n")
-				output(t, changed, []string{"GOFLAGS=-buildvcs=true"}, "go", "build", "-o", binary, ".")
+				harness.Write(t, filepath.Join(changed, "changed.go"), "package main\n")
+				run(t, changed, []string{"GOFLAGS=-buildvcs=true"}, "go", "build", "-o", binary, ".")
 			},
 			[]string{"version 1.2.3+dirty ", "revision: " + commit + "-modified"},
 		},
 		{
-			"go build of sources without their history", func(t *testing.T, binary string) {
-				output(t, source, []string{"GOFLAGS=-buildvcs=false"}, "go", "build", "-o", binary, ".")
+			"go build of sources without git", func(t *testing.T, binary string) {
+				run(t, source, []string{"GOFLAGS=-buildvcs=false"}, "go", "build", "-o", binary, ".")
 			},
 			[]string{"version devel ", "revision: unknown"},
 		},
 		{
 			"go install of a release", func(t *testing.T, binary string) {
-				proxy := "GOPROXY=file://" + moduleProxy(t, source) + ",file://" + output(t, source, nil, "go", "env", "GOMODCACHE") + "/cache/download"
+				proxy := "GOPROXY=file://" + moduleProxy(t, source) + ",file://" + run(t, source, nil, "go", "env", "GOMODCACHE") + "/cache/download"
 				env := []string{
 					proxy, "GOSUMDB=off", "GOMODCACHE=" + t.TempDir(), "GOBIN=" + filepath.Dir(binary),
-					"CGO_ENABLED=0", "GOFLAGS=-modcacherw -trimpath", // shares what the release builds below compile
+					"CGO_ENABLED=0", "GOFLAGS=-modcacherw -trimpath", // as the release build, to share its build cache
 				}
-				output(t, t.TempDir(), env, "go", "install", module+"@v1.2.3")
+				run(t, t.TempDir(), env, "go", "install", module+"@v1.2.3")
 			},
 			[]string{"version 1.2.3 "},
 		},
 		{
 			"the release build", func(t *testing.T, binary string) {
-				stamp := strings.Fields(output(t, source, nil, "sh", "deploy/stamp.sh"))
-				output(t, source, stamp, "sh", "deploy/build.sh", binary)
+				stamp := strings.Fields(run(t, source, nil, "sh", "deploy/stamp.sh"))
+				run(t, source, stamp, "sh", "deploy/build.sh", binary)
 			},
 			[]string{"version 1.2.3 ", "branch: HEAD", "revision: " + commit, "build date:       20"},
 		},
 		{
 			"the release build without a stamp", func(t *testing.T, binary string) {
-				output(t, source, nil, "sh", "deploy/build.sh", binary)
+				run(t, source, nil, "sh", "deploy/build.sh", binary)
 			},
 			[]string{"version devel ", "revision: unknown"},
 		},
@@ -73,27 +73,27 @@ func TestVersion(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			binary := filepath.Join(t.TempDir(), path.Base(module))
 			test.build(t, binary)
-			said := output(t, ".", nil, binary, "--version")
+			reported := run(t, ".", nil, binary, "--version")
 			for _, want := range test.want {
-				if !strings.Contains(said, want) {
-					t.Errorf("--version does not say %q:\n%s", want, said)
+				if !strings.Contains(reported, want) {
+					t.Errorf("--version does not contain %q:\n%s", want, reported)
 				}
 			}
 		})
 	}
 }
 
-// checkout returns a clone of the repository's newest commit, tagged as a release.
+// checkout returns a clone of the repository's latest commit, tagged as a release.
 func checkout(t *testing.T) string {
 	t.Helper()
 	clone := filepath.Join(t.TempDir(), "checkout")
-	output(t, harness.Root, nil, "git", "clone", "--quiet", "--no-tags", ".", clone)
-	output(t, clone, nil, "git", "checkout", "--quiet", "--detach")
-	output(t, clone, nil, "git", "tag", "v1.2.3")
+	run(t, harness.Root, nil, "git", "clone", "--quiet", "--no-tags", ".", clone)
+	run(t, clone, nil, "git", "checkout", "--quiet", "--detach")
+	run(t, clone, nil, "git", "tag", "v1.2.3")
 	return clone
 }
 
-// moduleProxy returns a directory that serves the sources as the module's release v1.2.3, as a module proxy does.
+// moduleProxy returns a directory that serves the sources as release v1.2.3, as a module proxy does.
 func moduleProxy(t *testing.T, source string) string {
 	t.Helper()
 	proxy := t.TempDir()
@@ -105,9 +105,9 @@ func moduleProxy(t *testing.T, source string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(versions, "list"), "v1.2.3\n")
-	write(t, filepath.Join(versions, "v1.2.3.info"), string(info))
-	write(t, filepath.Join(versions, "v1.2.3.mod"), read(t, filepath.Join(source, "go.mod")))
+	harness.Write(t, filepath.Join(versions, "list"), "v1.2.3\n")
+	harness.Write(t, filepath.Join(versions, "v1.2.3.info"), string(info))
+	harness.Write(t, filepath.Join(versions, "v1.2.3.mod"), harness.Read(t, filepath.Join(source, "go.mod")))
 
 	archive, err := os.Create(filepath.Join(versions, "v1.2.3.zip"))
 	if err != nil {
@@ -118,7 +118,7 @@ func moduleProxy(t *testing.T, source string) string {
 	for _, file := range moduleFiles(t, source) {
 		entry, err := writer.Create(module + "@v1.2.3/" + file)
 		if err == nil {
-			_, err = entry.Write([]byte(read(t, filepath.Join(source, file))))
+			_, err = entry.Write([]byte(harness.Read(t, filepath.Join(source, file))))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -130,11 +130,11 @@ func moduleProxy(t *testing.T, source string) string {
 	return proxy
 }
 
-// moduleFiles lists the committed files but those of nested modules, which are no part of this one.
+// moduleFiles lists the committed files except those of nested modules, which are not part of this one.
 func moduleFiles(t *testing.T, source string) []string {
 	t.Helper()
 	var files []string
-	for file := range strings.SplitSeq(output(t, source, nil, "git", "ls-files"), "\n") {
+	for file := range strings.SplitSeq(run(t, source, nil, "git", "ls-files"), "\n") {
 		if !strings.HasPrefix(file, "e2e/") && !strings.HasPrefix(file, "tools/") {
 			files = append(files, file)
 		}
@@ -142,33 +142,11 @@ func moduleFiles(t *testing.T, source string) []string {
 	return files
 }
 
-// output runs the program in dir with env beside this process's environment, and returns what it printed, trimmed.
-func output(t *testing.T, dir string, env []string, program string, args ...string) string {
+// run runs a program in dir, with env besides this process's environment, and returns what it prints.
+func run(t *testing.T, dir string, env []string, program string, args ...string) string {
 	t.Helper()
 	command := exec.Command(program, args...)
 	command.Dir = dir
 	command.Env = append(os.Environ(), env...)
-	var stderr strings.Builder
-	command.Stderr = &stderr
-	out, err := command.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s%s", command, err, out, stderr.String())
-	}
-	return strings.TrimSpace(string(out))
-}
-
-func read(t *testing.T, file string) string {
-	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
-}
-
-func write(t *testing.T, file, content string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return harness.Output(t, command)
 }

@@ -105,6 +105,13 @@ func TestEnvironment(t *testing.T) {
 		t.Error(err)
 	}
 	x.Stop()
+	for line, want := range map[string]int{
+		"Token was denied; probing again": 1, "Token is denied": 1, "Probe got no verdict": 2, "Token is valid": 1,
+	} {
+		if got := strings.Count(x.Log(), line); got != want {
+			t.Errorf("the log has %q %d times, want %d", line, got, want)
+		}
+	}
 	for what, text := range map[string]string{"log": x.Log(), "exposition": exposition} {
 		if strings.Contains(text, secret) {
 			t.Errorf("the token is in the exporter's %s", what)

@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	statusPath      = "/api/v1/status"
 	exporterTimeout = 10 * time.Second
 	maxReport       = 64 << 20 // bytes: those of about 50,000 tokens
 )
@@ -39,7 +40,7 @@ func FromExporter(exporter string) (func(context.Context) (status.Report, error)
 
 // fetch requests the state. The error quotes neither the URL nor the response's body.
 func fetch(ctx context.Context, base *url.URL) (report status.Report, err error) {
-	target := base.JoinPath("/api/v1/status")
+	target := base.JoinPath(statusPath)
 	target.User = nil
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
 	if err != nil {
@@ -60,7 +61,7 @@ func fetch(ctx context.Context, base *url.URL) (report status.Report, err error)
 	case http.StatusUnauthorized:
 		return report, errors.New("it requires a user and a password; use --exporter=http://USER:PASSWORD@HOST")
 	default:
-		return report, fmt.Errorf("%s responded with status %s", target.Path, response.Status)
+		return report, fmt.Errorf("%s responded with status %s", statusPath, response.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxReport+1))
 	switch {

@@ -8,8 +8,11 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// maxNames is how many tokens per state the first line names.
-const maxNames = 3
+// Limits of the first line.
+const (
+	maxNames = 3  // tokens per state
+	maxName  = 40 // columns per name
+)
 
 // nagiosWords are the words of the exit codes.
 var nagiosWords = [...]string{OK: "OK", Warning: "WARNING", Critical: "CRITICAL", Unknown: "UNKNOWN"}
@@ -33,7 +36,7 @@ func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thre
 		fmt.Fprintf(out, " '%s quota used'=%d;%d;;0;%d", label(a.Name), *a.Quota.Used, int64(thresholds.Quota*float64(limit)), limit)
 	}
 	out.WriteByte('\n')
-	for _, t := range report.Tokens {
+	for _, t := range worstFirst(report.Tokens) {
 		if state := parseState(t.State); state != status.Valid {
 			text := fmt.Sprintf("%s: %s (%s)", strings.ToUpper(state.String()), t.Name, strings.Join(sentences(t), " "))
 			fmt.Fprintln(out, noPipe(printable(text)))
@@ -53,16 +56,20 @@ func label(text string) string {
 func sentences(t status.Token) []string {
 	all := []string{t.Why}
 	if t.Message != nil {
-		all = append(all, "Message: "+strings.TrimSuffix(*t.Message, ".")+".")
+		message := "Message: " + *t.Message
+		if !strings.ContainsAny(message[len(message)-1:], ".!?") {
+			message += "."
+		}
+		all = append(all, message)
 	}
 	return append(all, t.Notes...)
 }
 
 // namesByState returns the names of the tokens in each state.
 func namesByState(report status.Report) (names [status.NumStates][]string) {
-	for _, t := range report.Tokens {
+	for _, t := range worstFirst(report.Tokens) {
 		state := parseState(t.State)
-		names[state] = append(names[state], t.Name)
+		names[state] = append(names[state], cut(printable(t.Name), maxName))
 	}
 	return names
 }

@@ -69,7 +69,7 @@ func writeTable(out *bytes.Buffer, report status.Report, o Options) {
 		accounts[a.Name] = a
 	}
 	var rows []row
-	for _, t := range report.Tokens {
+	for _, t := range worstFirst(report.Tokens) {
 		if !o.Quiet || parseState(t.State) != status.Valid {
 			rows = append(rows, row{t, accounts[t.Account], report.Time})
 		}
@@ -77,13 +77,6 @@ func writeTable(out *bytes.Buffer, report status.Report, o Options) {
 	if len(rows) == 0 && o.Quiet {
 		return
 	}
-	slices.SortStableFunc(rows, func(a, b row) int {
-		return cmp.Or(
-			cmp.Compare(parseState(a.State), parseState(b.State)),
-			cmp.Compare(a.Cause, b.Cause),
-			status.CompareNames(a.Name, b.Name),
-		)
-	})
 	t := table{out: out, width: o.Stdout.columns(), styles: o.styles()}
 	t.measure(rows)
 	t.heading()
@@ -93,6 +86,17 @@ func writeTable(out *bytes.Buffer, report status.Report, o Options) {
 	}
 	t.advice(rows)
 	fmt.Fprintf(out, "\n%s\n", strings.Join(wrap(printable(summary(report, 0)), t.width), "\n"))
+}
+
+// worstFirst returns the tokens sorted by state, cause and name.
+func worstFirst(tokens []status.Token) []status.Token {
+	return slices.SortedStableFunc(slices.Values(tokens), func(a, b status.Token) int {
+		return cmp.Or(
+			cmp.Compare(parseState(a.State), parseState(b.State)),
+			cmp.Compare(a.Cause, b.Cause),
+			status.CompareNames(a.Name, b.Name),
+		)
+	})
 }
 
 // table is a table that is being written.
@@ -156,7 +160,7 @@ func (t *table) details(r row) {
 		details = append(details, "Message: "+*r.Message)
 	}
 	details = append(details, r.Notes...)
-	if r.Result == nil && r.NextProbe != nil {
+	if r.Result == nil && r.NextProbe != nil && r.account.Held == nil {
 		details = append(details, fmt.Sprintf("Next probe: %s, at the pace of account %s.", status.Ago(*r.NextProbe, r.now), r.Account))
 	}
 	for _, detail := range details {

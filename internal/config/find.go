@@ -62,7 +62,11 @@ func (l Location) Load() (*Config, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	warnings := cfg.Warnings
+	same, err := cfg.compareSecrets()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", l.Path, err)
+	}
+	warnings := slices.Concat(cfg.Warnings, same)
 	isEnvToken := func(t Token) bool { return t.Source.Equal(EnvSource(EnvToken)) }
 	if !l.chosen && os.Getenv(EnvToken) != "" && !slices.ContainsFunc(cfg.Tokens, isEnvToken) {
 		both := fmt.Sprintf("%s is used and $%s is not, although it is set; unset it, or set --config.file=%s",

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 // The environment variables that give a start without a configuration file. They are those of the vendor's own
@@ -69,8 +71,8 @@ func Fingerprint(path string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%d\n%s", len(data), data)
 	reads := findPaths(data)
-	if reads.tokenDir != "" {
-		names, err := tokenFiles(inDir(filepath.Dir(path), reads.tokenDir))
+	for _, dir := range reads.tokenDirs {
+		names, _, err := tokenFiles(inDir(filepath.Dir(path), dir))
 		fmt.Fprintf(hash, "%q %v", names, err)
 	}
 	for _, name := range reads.tlsFiles {
@@ -92,8 +94,8 @@ func readRegular(path string) ([]byte, error) {
 
 // paths is what a configuration makes [Load] read besides itself.
 type paths struct {
-	tokenDir string
-	tlsFiles []string
+	tokenDirs []string
+	tlsFiles  []string
 }
 
 // findPaths returns the paths in a configuration. Most have none, and are not parsed.
@@ -109,7 +111,7 @@ func findPaths(data []byte) (found paths) {
 	for _, pair := range pairs {
 		switch pair.key {
 		case "token_dir":
-			found.tokenDir, _ = pair.value.text()
+			found.tokenDirs = findTokenDirs(pair.value)
 		case "tls_config":
 			settings, _ := pair.value.pairs()
 			for _, setting := range settings {
@@ -120,4 +122,27 @@ func findPaths(data []byte) (found paths) {
 		}
 	}
 	return found
+}
+
+// findTokenDirs returns the paths that a token_dir has.
+func findTokenDirs(v value) (dirs []string) {
+	switch v.node.Kind {
+	case yaml.SequenceNode:
+		items, _ := v.items()
+		for _, item := range items {
+			dirs = append(dirs, findTokenDirs(item)...)
+		}
+	case yaml.MappingNode:
+		pairs, _ := v.pairs()
+		for _, pair := range pairs {
+			if pair.key == "path" {
+				dirs = append(dirs, findTokenDirs(pair.value)...)
+			}
+		}
+	default:
+		if dir, ok := v.text(); ok {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }

@@ -117,13 +117,13 @@ func TestWarnings(t *testing.T) {
 		{"none", "tokens:\n  - {name: one, token_file: tokens/a}\n", nil},
 		{"one of each kind", "tokens:\n  - {name: two, token: pat_y}\n  - {name: one, token_file: open}\n", []string{
 			`:2: tokens[0].token: the configuration itself holds the token "two"; token_file or token_env keep tokens out of copies of this file`,
-			`:3: tokens[1].token_file: every user of this machine can read the token "one"; take the right from others (chmod o-r)`,
+			`:3: tokens[1].token_file: every user of this machine can read the token "one"; remove other users' read permission (chmod o-r)`,
 		}},
 		{"files of both sources", "token_dir: tokens\ntokens:\n  - name: one\n    token_file: open\n", []string{
-			`:4: tokens[0].token_file: every user of this machine can read 3 tokens ("one", "b", "c"); take the right from others (chmod o-r)`,
+			`:4: tokens[0].token_file: every user of this machine can read 3 tokens ("one", "b", "c"); remove other users' read permission (chmod o-r)`,
 		}},
 		{"a directory", "token_dir: tokens\n", []string{
-			`:1: token_dir: every user of this machine can read 2 tokens ("b", "c"); take the right from others (chmod o-r)`,
+			`:1: token_dir: every user of this machine can read 2 tokens ("b", "c"); remove other users' read permission (chmod o-r)`,
 		}},
 		{"many", "tokens:\n" + many.String(), []string{
 			`:2: tokens[0].token: the configuration itself holds 12 tokens ("t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9" and 2 more); token_file or token_env keep tokens out of copies of this file`,
@@ -153,8 +153,8 @@ func TestInspect(t *testing.T) {
 	now := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
 	const (
 		missing = "no such file; create it, or correct the path"
-		spaced  = `holds white space within; it must hold one token and nothing else, no "Bearer" either`
-		unset   = "no secret: the token's environment variable is not set; set it for the exporter's process"
+		spaced  = `starts with "Bearer"; put only the token there`
+		unset   = "is not set; set it for the exporter's process"
 		expired = "expires_at is in the past; replace the token, or correct the date"
 	)
 	for _, test := range []struct {
@@ -169,15 +169,18 @@ func TestInspect(t *testing.T) {
 			`the token "a": no secret: the token file ` + dir + "/tokens/bad " + spaced,
 		}},
 		{"a token for a file's name", "tokens: [{name: a, token_file: " + sentinel + "}]\n", []string{`the token "a": no secret: reading the token file: ` + missing}},
-		{"variables that are not set", "tokens: [{name: a, token_env: APPFIGURES_TEST_UNSET}, {name: b, token_env: " + sentinel + "}]\n", []string{`2 tokens ("a", "b"): ` + unset}},
+		{"variables that are not set", "tokens: [{name: a, token_env: APPFIGURES_TEST_UNSET}, {name: b, token_env: " + sentinel + "}]\n", []string{
+			`the token "a": no secret: the environment variable APPFIGURES_TEST_UNSET ` + unset,
+			`the token "b": no secret: the token's environment variable ` + unset,
+		}},
 		{"a variable with too much in it", "tokens: [{name: a, token_env: APPFIGURES_TEST_BAD}]\n", []string{
-			`the token "a": no secret: the token's environment variable ` + spaced,
+			`the token "a": no secret: the environment variable APPFIGURES_TEST_BAD ` + spaced,
 		}},
 		{"expiry", "tokens: [{name: a, token: x, expires_at: 2027-01-31}, {name: b, token: x, expires_at: 2027-02-01}, {name: c, token: x, expires_at: 2020-01-01}]\n", []string{
 			`2 tokens ("a", "c"): ` + expired,
 		}},
 		{"all at once", "tokens: [{name: a, token_env: APPFIGURES_TEST_UNSET, expires_at: 2020-01-01}, {name: b, token_env: APPFIGURES_TEST_UNSET}]\n", []string{
-			`2 tokens ("a", "b"): ` + unset, `the token "a": ` + expired,
+			`2 tokens ("a", "b"): no secret: the environment variable APPFIGURES_TEST_UNSET ` + unset, `the token "a": ` + expired,
 		}},
 	} {
 		config, err := Load(writeFile(t, dir, "config.yml", test.yaml))
@@ -204,7 +207,7 @@ func TestFromEnv(t *testing.T) {
 		{"nothing", nil, "", "APPFIGURES_API_KEY is not set"},
 		{"only a base URL", map[string]string{EnvAPIURL: "http://127.0.0.1:81/v2"}, "", "APPFIGURES_API_KEY is not set"},
 		{"empty token", map[string]string{EnvToken: ""}, "", "APPFIGURES_API_KEY is not set"},
-		{"malformed token", map[string]string{EnvToken: "Bearer pat_x"}, "", `APPFIGURES_API_KEY holds white space within; it must hold one token and nothing else, no "Bearer" either`},
+		{"malformed token", map[string]string{EnvToken: "Bearer pat_x"}, "", `APPFIGURES_API_KEY starts with "Bearer"; put only the token there`},
 		{"bad base URL", map[string]string{EnvToken: "pat_x", EnvAPIURL: "pat_x"}, "", "APPFIGURES_API_BASE_URL: not an http or https URL; write one such as https://api.appfigures.com/v2/"},
 		{"http to a stranger", map[string]string{EnvToken: "pat_x", EnvAPIURL: "http://api.example/v2"}, "", "APPFIGURES_API_BASE_URL: http would send the token in the clear; use https"},
 	} {
@@ -269,5 +272,69 @@ func TestFingerprint(t *testing.T) {
 	}
 	if _, err := Fingerprint(dir); err == nil {
 		t.Error("a directory has a fingerprint")
+	}
+}
+
+// TestTokenDirForms checks a path, a mapping, and a list of both, and which files are no tokens.
+func TestTokenDirForms(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"one/a", "one/a~", "one/b.bak", "one/.c.swp", "one/#d#", "one/README.md", "two/e"} {
+		writeFile(t, dir, name, "pat_x")
+		if err := os.Chmod(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const skipped = `token_dir: skipped files that are no tokens: "#d#", "README.md", "a~", "b.bak"; move them elsewhere`
+	for _, test := range []struct{ yaml, want, warning string }{
+		{"token_dir: one\n", "a/default", skipped},
+		{"token_dir: {path: one, account: acme}\n", "a/acme", "token_dir.path: "},
+		{"token_dir: [{path: one, account: acme}, two]\n", "a/acme e/default", "token_dir[0].path: "},
+	} {
+		path := writeFile(t, dir, "config.yml", test.yaml)
+		config, err := Load(path)
+		if err != nil {
+			t.Errorf("%s: %v", test.yaml, err)
+			continue
+		}
+		var got []string
+		for _, token := range config.Tokens {
+			got = append(got, token.Name+"/"+token.Account)
+		}
+		if strings.Join(got, " ") != test.want || len(config.Warnings) != 1 || !strings.Contains(config.Warnings[0], test.warning) {
+			t.Errorf("%s: tokens %q, warnings %q", test.yaml, got, config.Warnings)
+		}
+		before, err := Location{Path: path}.Fingerprint()
+		writeFile(t, dir, "one/new", "pat_y")
+		after, _ := Location{Path: path}.Fingerprint()
+		if err != nil || before == after {
+			t.Errorf("%s: the fingerprint does not show a new token (%v)", test.yaml, err)
+		}
+		_ = os.Remove(filepath.Join(dir, "one/new"))
+	}
+}
+
+// TestCompareSecrets checks what a load says of secrets that stand in two places.
+func TestCompareSecrets(t *testing.T) {
+	t.Setenv("APPFIGURES_TEST_ONE", "pat_one")
+	t.Setenv("APPFIGURES_TEST_TWO", "pat_two")
+	dir := t.TempDir()
+	for _, test := range []struct{ yaml, warning, err string }{
+		{"tokens: [{name: a, token_env: APPFIGURES_TEST_ONE}, {name: b, token_env: APPFIGURES_TEST_TWO}]\n", "", ""},
+		{"tokens: [{name: a, token_env: APPFIGURES_TEST_ONE}, {name: b, account: x, token_env: APPFIGURES_TEST_ONE}]\n",
+			`2 tokens ("a", "b") are one and the same token; `, ""},
+		{"tokens: [{name: pat_one, token_env: APPFIGURES_TEST_ONE}]\n", "", "also a token's name"},
+		{"tokens: [{name: a, token_env: APPFIGURES_TEST_ONE, labels: {secret: pat_one}}]\n", "", "also a label"},
+		{"tokens: [{name: a, token_env: APPFIGURES_TEST_ONE, account: pat_one}]\n", "", "also an account"},
+	} {
+		_, warnings, err := Location{Path: writeFile(t, dir, "config.yml", test.yaml)}.Load()
+		if test.err != "" {
+			if err == nil || !strings.Contains(err.Error(), test.err) || strings.Contains(err.Error(), "pat_") {
+				t.Errorf("%s: error %v, want %q", test.yaml, err, test.err)
+			}
+			continue
+		}
+		if err != nil || len(warnings) != min(1, len(test.warning)) || !strings.Contains(strings.Join(warnings, ""), test.warning) {
+			t.Errorf("%s: warnings %q, error %v", test.yaml, warnings, err)
+		}
 	}
 }

@@ -67,6 +67,7 @@ type draft struct {
 	tokenDir  *value         // nil when not given
 	names     map[string]int // of the tokens so far, with their lines
 	exposed   remark         // tokens in files that every user can read
+	skipped   remark         // files of token_dir that are no tokens
 	inline    remark         // tokens in the configuration itself
 }
 
@@ -99,6 +100,8 @@ var rootFields = []field[draft]{
 
 var pacingFields = []field[Pacing]{
 	{"quota_share", (*Pacing).readQuotaShare},
+	{"assumed_daily_limit", (*Pacing).readAssumedDailyLimit},
+	{"reserve", (*Pacing).readReserve},
 	{"min_interval", (*Pacing).readMinInterval},
 }
 
@@ -112,7 +115,7 @@ func (d *draft) read(v value) {
 		at.refuse("http would send tokens in the clear; use https, or set allow_insecure_http: true")
 	}
 	if d.tokenDir != nil {
-		d.readTokenDir(*d.tokenDir)
+		d.readTokenDirs(*d.tokenDir)
 	}
 	if found.lack("tokens", "token_dir") {
 		v.refuse("no tokens; list at least one under tokens, or set token_dir to a directory of token files")
@@ -153,6 +156,36 @@ func (p *Pacing) readQuotaShare(v value) {
 		return
 	}
 	p.QuotaShare = share
+}
+
+// maxAssumedDailyLimit bounds assumed_daily_limit, in requests per day.
+const maxAssumedDailyLimit = 1_000_000_000
+
+func (p *Pacing) readAssumedDailyLimit(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	limit, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || limit < 1 || limit > maxAssumedDailyLimit {
+		v.refuse(fmt.Sprintf("not a whole number from 1 to %d; write the account's requests per day, such as %d",
+			maxAssumedDailyLimit, defaultAssumedDailyLimit))
+		return
+	}
+	p.AssumedDailyLimit = limit
+}
+
+func (p *Pacing) readReserve(v value) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	reserve, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(reserve >= 0 && reserve < 1) {
+		v.refuse("not a number from 0 and below 1; write 0.05 to leave a twentieth of the account's daily limit to your programs")
+		return
+	}
+	p.Reserve = reserve
 }
 
 func (p *Pacing) readMinInterval(v value) {

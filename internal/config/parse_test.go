@@ -94,7 +94,14 @@ func TestParseAccepts(t *testing.T) {
 		{"labels, sorted", "tokens: [{name: etl, token_env: ETL, labels: {team: growth, env: 1}}]\n", token(func(t *Token) {
 			t.Labels = []Label{{"env", "1"}, {"team", "growth"}}
 		})},
-		{"relative file", "tokens: [{name: etl, token_file: secrets/etl}]\n", token(func(t *Token) { t.Source = FileSource("/etc/af/secrets/etl") })},
+		{"relative file", "tokens: [{name: etl, token_file: secrets/etl}]\n", token(func(t *Token) { t.Source = fileSource("/etc/af/secrets/etl", "secrets/etl") })},
+		{"pacing", "pacing: {quota_share: 0.5, assumed_daily_limit: 5000, reserve: 0, min_interval: 5m}\n" + oneToken, func(c *Config) {
+			c.Pacing = Pacing{QuotaShare: 0.5, AssumedDailyLimit: 5000, MinInterval: 5 * time.Minute}
+		}},
+		{"accounts that differ in case", "tokens: [{name: a, account: Acme, token_env: A}, {name: b, account: 'acme ', token_env: B}]\n", func(c *Config) {
+			c.Tokens = []Token{{Name: "a", Account: "Acme", Source: EnvSource("A")}, {Name: "b", Account: "acme ", Source: EnvSource("B")}}
+			c.Warnings = []string{`config.yml: the accounts "Acme", "acme " differ only in case or white space; each has a budget of its own`}
+		}},
 		{"absolute file", "tokens: [{name: etl, token_file: /secrets/etl}]\n", token(func(t *Token) { t.Source = FileSource("/secrets/etl") })},
 		{"inline", "tokens:\n  - name: etl\n    token: pat_x\n", func(c *Config) {
 			c.Tokens[0].Source = InlineSource(NewSecret("pat_x"))

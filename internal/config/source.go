@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 )
@@ -19,6 +20,7 @@ type Source struct {
 	kind   sourceKind
 	held   Secret // the file's path, the variable's name, or the token itself
 	isPath bool   // for a file: it was written as a path, not as a bare word
+	isBare bool   // for a file: the path was written without a leading slash or dot, as a token with a slash could be
 }
 
 type sourceKind uint8
@@ -40,7 +42,10 @@ func FileSource(path string) Source { return fileSource(path, path) }
 
 // fileSource is a secret in the file at path, which the configuration calls written.
 func fileSource(path, written string) Source {
-	return Source{kind: fromFile, held: NewSecret(path), isPath: strings.ContainsRune(written, filepath.Separator)}
+	return Source{
+		kind: fromFile, held: NewSecret(path), isPath: strings.ContainsRune(written, filepath.Separator),
+		isBare: !filepath.IsAbs(written) && !strings.HasPrefix(written, "."),
+	}
 }
 
 // EnvSource is a secret in an environment variable.
@@ -110,16 +115,33 @@ func (s Source) readText() (string, error) {
 func (s Source) place() string {
 	switch s.kind {
 	case fromFile:
-		if path := s.held.Reveal(); s.isPath && isLabelValue(path) && isInDirectory(path) {
+		if path := s.held.Reveal(); s.isPath && isLabelValue(path) && isSurelyPath(path, s.isBare) {
 			return "token file " + path
 		}
 		return "token file"
 	case fromEnv:
+		if name := s.held.Reveal(); isSurelyVariable(name) {
+			return "environment variable " + name
+		}
 		return "token's environment variable"
 	default:
 		return "token in the configuration"
 	}
 }
+
+// isSurelyPath reports whether path is not a token under the wrong key: it lies in a directory that exists, or is written
+// as a path of several names.
+func isSurelyPath(path string, bare bool) bool {
+	if isInDirectory(path) {
+		return true
+	}
+	return !bare && strings.Count(path, string(filepath.Separator)) > 1 && !strings.Contains(path, "pat_")
+}
+
+var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+// isSurelyVariable reports whether name is not a token under the wrong key: it is written as variables are.
+func isSurelyVariable(name string) bool { return variableName.MatchString(name) }
 
 // isInDirectory reports whether path lies in a directory that exists. The root directory does not count: a token may
 // start with a slash.
@@ -193,8 +215,11 @@ func newToken(text string) (Secret, error) {
 		return Secret{}, errors.New("starts with a byte order mark; save it without one")
 	case strings.ContainsRune(whiteSpace, rune(token[0])):
 		return Secret{}, errors.New("starts with white space; it must start with the token")
-	case strings.ContainsAny(token, whiteSpace):
-		return Secret{}, errors.New(`holds white space within; it must hold one token and nothing else, no "Bearer" either`)
+	case hasPrefixFold(token, "bearer "):
+		return Secret{}, errors.New(`starts with "Bearer"; put only the token there`)
+	}
+	if problem := pasteError(token); problem != "" {
+		return Secret{}, errors.New(problem)
 	}
 	for _, c := range []byte(token) {
 		if c < '!' || c > '~' {
@@ -202,4 +227,37 @@ func newToken(text string) (Secret, error) {
 		}
 	}
 	return NewSecret(token), nil
+}
+
+func hasPrefixFold(text, prefix string) bool {
+	return len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix)
+}
+
+var assignment = regexp.MustCompile(`^(export\s+)?[A-Za-z_][A-Za-z0-9_]*=[^=]`)
+
+// pasteError returns what is wrong with a text that is surely not a token but what surrounds one; empty if it may be one.
+// A token may end in equals signs (base64), and may have dots, dashes, underscores, tildes, pluses and slashes.
+func pasteError(token string) string {
+	first, last := token[0], token[len(token)-1]
+	switch {
+	case strings.ContainsAny(token[:1], "\"'`") || strings.ContainsAny(token[len(token)-1:], "\"'`"):
+		return "has quotes around it; remove them"
+	case strings.HasPrefix(token, "$"):
+		return "is the name of a variable, not its value; put the token itself there, or use token_env"
+	case first == '{' || first == '[':
+		return "is JSON; put only the token there"
+	case first == '<' || last == '>':
+		return "is a placeholder in angle brackets; replace it with the token"
+	case strings.Contains(token, "://"):
+		return "is a URL; put only the token there"
+	case assignment.MatchString(token):
+		return "is an assignment, KEY=value; put only the value there"
+	case strings.HasSuffix(token, "...") || strings.HasSuffix(token, "…"):
+		return "ends in an ellipsis, so it is shortened; copy the whole token"
+	case last == ',' || last == ';':
+		return "ends in a comma or semicolon; remove it"
+	case strings.ContainsAny(token, whiteSpace):
+		return "contains white space; put one token there and nothing else"
+	}
+	return ""
 }

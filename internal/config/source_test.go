@@ -17,7 +17,10 @@ func TestSourceReadsTokens(t *testing.T) {
 		{"line feed", "pat_x\n", "pat_x"},
 		{"Windows line", "pat_x\r\n", "pat_x"},
 		{"all white space", "pat_x \t\r\n\v\f\n", "pat_x"},
-		{"every printable character", allPrintable(), allPrintable()},
+		{"every printable character", "x" + allPrintable() + "x", "x" + allPrintable() + "x"},
+		{"base64", "cGF0/c2Vjc+mV0==", "cGF0/c2Vjc+mV0=="},
+		{"base64 that starts like an assignment", "cGF0c2VjcmV0=", "cGF0c2VjcmV0="},
+		{"dots, dashes and tildes", "pat_a.b-c~d/e+f", "pat_a.b-c~d/e+f"},
 		{"as long as can be", strings.Repeat("x", maxTokenBytes), strings.Repeat("x", maxTokenBytes)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -37,7 +40,8 @@ func TestSourceRefusesWhatNoHeaderCanHold(t *testing.T) {
 	const (
 		empty     = "is empty; it must hold the token"
 		leading   = "starts with white space; it must start with the token"
-		within    = `holds white space within; it must hold one token and nothing else, no "Bearer" either`
+		within    = "contains white space; put one token there and nothing else"
+		quotes    = "has quotes around it; remove them"
 		character = "holds a character that no token has; copy the token again, as plain text"
 	)
 	for _, test := range []struct{ name, text, want string }{
@@ -45,7 +49,18 @@ func TestSourceRefusesWhatNoHeaderCanHold(t *testing.T) {
 		{"white space", " \n", empty},
 		{"leading space", " pat_secret", leading},
 		{"leading line feed", "\npat_secret", leading},
-		{"two words", "Bearer pat_secret", within},
+		{"two words", "pat_secret pat_secret", within},
+		{"Bearer", "bearer pat_secret", `starts with "Bearer"; put only the token there`},
+		{"quotes", `"pat_secret"`, quotes},
+		{"single quotes", "'pat_secret'", quotes},
+		{"an assignment", "APPFIGURES_API_KEY=pat_secret", "is an assignment, KEY=value; put only the value there"},
+		{"an export", "export KEY=pat_secret", "is an assignment, KEY=value; put only the value there"},
+		{"a variable", "${TOKEN}", "is the name of a variable, not its value; put the token itself there, or use token_env"},
+		{"a placeholder", "<your-token>", "is a placeholder in angle brackets; replace it with the token"},
+		{"JSON", `{"token":"pat_secret"}`, "is JSON; put only the token there"},
+		{"a URL", "https://api.appfigures.com/v2/?token=x", "is a URL; put only the token there"},
+		{"shortened", "pat_sec...", "ends in an ellipsis, so it is shortened; copy the whole token"},
+		{"a comma", "pat_secret,", "ends in a comma or semicolon; remove it"},
 		{"two lines", "pat_secret\npat_secret\n", within},
 		{"header injection", "pat_secret\r\nX-Evil: 1", within},
 		{"escape", "pat_secret\x1b[0m", character},
@@ -59,7 +74,7 @@ func TestSourceRefusesWhatNoHeaderCanHold(t *testing.T) {
 			path := writeFile(t, t.TempDir(), "token", test.text)
 			t.Setenv("APPFIGURES_TEST_TOKEN", test.text)
 			wantError(t, FileSource(path), "the token file "+path+" "+test.want)
-			wantError(t, EnvSource("APPFIGURES_TEST_TOKEN"), "the token's environment variable "+test.want)
+			wantError(t, EnvSource("APPFIGURES_TEST_TOKEN"), "the environment variable APPFIGURES_TEST_TOKEN "+test.want)
 			wantError(t, InlineSource(NewSecret(test.text)), "the token in the configuration "+test.want)
 		})
 	}
@@ -92,7 +107,7 @@ func TestSourceSaysWhatIsWrongWithAFile(t *testing.T) {
 		{"pipe", FileSource(path("pipe")), "token file " + path("pipe") + ": " + irregular},
 		{"device", FileSource("/dev/zero"), "token file /dev/zero: " + irregular},
 		{"too large", FileSource(path("large")), "token file " + path("large") + ": larger than 64 KiB; the file must hold one token and nothing else"},
-		{"below a file", FileSource(path("file/token")), "token file: not a directory"},
+		{"below a file", FileSource(path("file/token")), "token file " + path("file/token") + ": not a directory"},
 		{"a token as a bare word", fileSource(path("pat_secret"), "pat_secret"), "token file: " + missing},
 		{"a token with a slash", fileSource(path("pat/secret"), "pat/secret"), "token file: " + missing},
 		{"a token that starts with a slash", FileSource("/pat_secret"), "token file: " + missing},
@@ -100,7 +115,7 @@ func TestSourceSaysWhatIsWrongWithAFile(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) { wantError(t, test.source, "reading the "+test.want) })
 	}
-	wantError(t, EnvSource("APPFIGURES_TEST_UNSET"), "the token's environment variable is not set; set it for the exporter's process")
+	wantError(t, EnvSource("APPFIGURES_TEST_UNSET"), "the environment variable APPFIGURES_TEST_UNSET is not set; set it for the exporter's process")
 }
 
 func TestExplainFileError(t *testing.T) {

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,14 +27,19 @@ func (d *draft) warnings(name string) (lines []string) {
 	var found mistakes
 	for _, kind := range []struct {
 		remark
-		format string // of the tokens
+		format string // of the tokens, or files
+		name   func([]string) string
 	}{
-		{d.exposed, "every user of this machine can read %s; take the right from others (chmod o-r)"},
-		{d.inline, "the configuration itself holds %s; token_file or token_env keep tokens out of copies of this file"},
+		{d.exposed, "every user of this machine can read %s; remove other users' read permission (chmod o-r)", nameTokens},
+		{d.skipped, "skipped files that are no tokens: %s; move them elsewhere", quoteNames},
+		{d.inline, "the configuration itself holds %s; token_file or token_env keep tokens out of copies of this file", nameTokens},
 	} {
 		if len(kind.tokens) > 0 {
-			found = append(found, mistake{kind.at.line, kind.at.path, fmt.Sprintf(kind.format, nameTokens(kind.tokens))})
+			found = append(found, mistake{kind.at.line, kind.at.path, fmt.Sprintf(kind.format, kind.name(kind.tokens))})
 		}
+	}
+	for _, names := range similarAccounts(d.Tokens) {
+		found = append(found, mistake{text: fmt.Sprintf("the accounts %s differ only in case or white space; each has a budget of its own", names)})
 	}
 	found.sort()
 	for _, warning := range found {
@@ -71,6 +78,14 @@ const maxNamed = 10
 
 // nameTokens names tokens in a sentence.
 func nameTokens(names []string) string {
+	if len(names) == 1 {
+		return "the token " + quoteNames(names)
+	}
+	return fmt.Sprintf("%d tokens (%s)", len(names), quoteNames(names))
+}
+
+// quoteNames lists names.
+func quoteNames(names []string) string {
 	var quoted []string
 	for _, name := range names[:min(len(names), maxNamed)] {
 		quoted = append(quoted, strconv.Quote(name))
@@ -79,8 +94,86 @@ func nameTokens(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
 	}
-	if len(names) == 1 {
-		return "the token " + list
+	return list
+}
+
+// similarAccounts returns the names of accounts that differ only in case or white space, quoted.
+func similarAccounts(tokens []Token) (similar []string) {
+	groups := make(map[string][]string)
+	for _, t := range tokens {
+		key := strings.ToLower(strings.Join(strings.Fields(t.Account), " "))
+		if !slices.Contains(groups[key], strconv.Quote(t.Account)) {
+			groups[key] = append(groups[key], strconv.Quote(t.Account))
+		}
 	}
-	return fmt.Sprintf("%d tokens (%s)", len(names), list)
+	for _, key := range slices.Sorted(maps.Keys(groups)) {
+		if len(groups[key]) > 1 {
+			similar = append(similar, strings.Join(groups[key], ", "))
+		}
+	}
+	return similar
+}
+
+// secretsTimeout bounds how long a load waits for secrets. What is not read by then is not compared.
+const secretsTimeout = 2 * time.Second
+
+// compareSecrets reads the secrets of all tokens and returns warnings about those that two tokens have, which spends a
+// quota twice. A secret that is also a name, an account or a label, which metrics publish, is an error.
+func (c *Config) compareSecrets() (warnings []string, err error) {
+	type read struct {
+		token  int
+		secret Secret
+	}
+	results := make(chan read, len(c.Tokens))
+	slots := make(chan struct{}, 100)
+	go func() {
+		for i, t := range c.Tokens {
+			slots <- struct{}{}
+			go func() {
+				secret, err := t.Source.Read()
+				<-slots
+				if err != nil {
+					i = -1
+				}
+				results <- read{i, secret}
+			}()
+		}
+	}()
+	published := make(map[string]string) // by text that metrics have: what it is
+	for _, t := range c.Tokens {
+		published[t.Account], published[t.Name] = "an account", "a token's name"
+		for _, l := range t.Labels {
+			published[l.Value] = "a label"
+		}
+	}
+	same := make(map[string][]string) // names of tokens by secret
+	timeout := time.After(secretsTimeout)
+	secrets := make([]Secret, len(c.Tokens))
+	for range c.Tokens {
+		select {
+		case r := <-results:
+			if r.token >= 0 {
+				secrets[r.token] = r.secret
+			}
+			continue
+		case <-timeout:
+		}
+		break
+	}
+	for i, t := range c.Tokens {
+		text := secrets[i].Reveal()
+		if text == "" {
+			continue
+		}
+		if kind := published[text]; kind != "" {
+			return nil, fmt.Errorf("one of the tokens is also %s, which metrics publish; rename it, and replace the token", kind)
+		}
+		same[text] = append(same[text], t.Name)
+	}
+	for i, t := range c.Tokens {
+		if names := same[secrets[i].Reveal()]; len(names) > 1 && names[0] == t.Name {
+			warnings = append(warnings, nameTokens(names)+" are one and the same token; its account's quota is spent for each of them")
+		}
+	}
+	return warnings, nil
 }
