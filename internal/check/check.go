@@ -1,5 +1,5 @@
-// Package check reports the state of every token to a person, a program, a monitoring system, or node_exporter. Its exit
-// codes are those of monitoring plugins, so that cron jobs, Nagios, Icinga and shell scripts can act on them.
+// Package check reports the state of every token to a person, a program, a monitoring system, or node_exporter. Its
+// exit codes are those of monitoring plugins, so that cron jobs, Nagios, Icinga and shell scripts can act on them.
 package check
 
 import (
@@ -23,7 +23,9 @@ const (
 )
 
 // exitCodes are the exit codes by the worst state.
-var exitCodes = [status.NumStates]int{status.Denied: Critical, status.Unknown: Unknown, status.Warning: Warning, status.Valid: OK}
+var exitCodes = [status.NumStates]int{
+	status.Denied: Critical, status.Unknown: Unknown, status.Warning: Warning, status.Valid: OK,
+}
 
 // Format is how the report is written.
 type Format string
@@ -67,7 +69,8 @@ type Options struct {
 // Run loads the state, writes it to o.Stdout, and returns the exit code.
 func Run(ctx context.Context, o Options) int {
 	if o.Format == Prometheus && o.Exposition == nil {
-		return o.Fail(errors.New("--output=prometheus does not work with --exporter: let Prometheus scrape the exporter's /metrics"))
+		return o.Fail(errors.New("--output=prometheus does not work with --exporter: " +
+			"let Prometheus scrape the exporter's /metrics"))
 	}
 	if o.Format == Table && !o.Quiet && o.Stderr.Is {
 		_, _ = fmt.Fprintln(o.Stderr, "Checking the tokens…")

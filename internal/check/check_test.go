@@ -81,10 +81,13 @@ func TestThresholds(t *testing.T) {
 	}{
 		{"no expiry", at(valid("t")), status.DefaultThresholds, OK, ""},
 		{"expires in 14 days", at(expiring(valid("t"), 14*day)), status.DefaultThresholds, OK, ""},
-		{"expires in under 14 days", at(expiring(valid("t"), 14*day-1)), status.DefaultThresholds, Warning, "It expires in 13 days"},
+		{"expires in under 14 days", at(expiring(valid("t"), 14*day-1)), status.DefaultThresholds, Warning,
+			"It expires in 13 days"},
 		{"expires now", at(expiring(valid("t"), 0)), status.DefaultThresholds, Warning, "Its expires_at was now"},
-		{"expired long ago", at(expiring(valid("t"), -400*day)), status.DefaultThresholds, Warning, "Its expires_at was 400 days ago"},
-		{"expires in 20 days, strict", at(expiring(valid("t"), 20*day)), strict, Warning, "It expires in 20 days (2026-05-24 12:00 UTC)."},
+		{"expired long ago", at(expiring(valid("t"), -400*day)), status.DefaultThresholds, Warning,
+			"Its expires_at was 400 days ago"},
+		{"expires in 20 days, strict", at(expiring(valid("t"), 20*day)), strict, Warning,
+			"It expires in 20 days (2026-05-24 12:00 UTC)."},
 		{"expires in 2 days, lax", at(expiring(valid("t"), 2*day)), lax, OK, ""},
 		{"expired, lax", at(expiring(valid("t"), -1)), lax, Warning, "Its expires_at was"},
 		{"90 % used", quota(900, 1000), status.DefaultThresholds, OK, ""},
@@ -134,7 +137,8 @@ func TestTokens(t *testing.T) {
 			names = append(names, token.Name)
 		}
 		if code != test.code || fmt.Sprint(names) != fmt.Sprint(test.want) || !strings.Contains(stderr, test.err) {
-			t.Errorf("%q: exit code %d, tokens %q and error %q; want %d, %q and %q", test.names, code, names, stderr, test.code, test.want, test.err)
+			t.Errorf("%q: exit code %d, tokens %q and error %q; want %d, %q and %q",
+				test.names, code, names, stderr, test.code, test.want, test.err)
 		}
 		for _, account := range report.Accounts {
 			if account.Name != "acme" && len(test.names) == 1 {
@@ -158,7 +162,8 @@ func TestQuiet(t *testing.T) {
 		o := options(test.snapshot, test.format)
 		o.Quiet, o.Note, o.Stderr.Is = true, "a note", true
 		_, stdout, stderr := run(t, o)
-		if stderr != "" || !strings.HasPrefix(stdout, test.want) || test.want == "" && stdout != "" || strings.Contains(stdout, "good") {
+		asQuiet := test.want != "" || stdout == ""
+		if stderr != "" || !strings.HasPrefix(stdout, test.want) || !asQuiet || strings.Contains(stdout, "good") {
 			t.Errorf("%s: got %q and errors %q, want %q…", test.format, stdout, stderr, test.want)
 		}
 	}
@@ -196,7 +201,8 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no state", Table, failed, nil, "",
 			"appfigures_exporter: reading a | file: gone\nappfigures_exporter: reading another: �[31mgone\n"},
-		{"no state", Nagios, failed, nil, "APPFIGURES UNKNOWN - reading a / file: gone; reading another: �[31mgone\n", ""},
+		{"no state", Nagios, failed, nil,
+			"APPFIGURES UNKNOWN - reading a / file: gone; reading another: �[31mgone\n", ""},
 		{"metrics of another exporter", Prometheus, failed, nil, "", "appfigures_exporter: --output=prometheus does not work " +
 			"with --exporter: let Prometheus scrape the exporter's /metrics\n"},
 		{"broken metrics", Prometheus, nil, func(w io.Writer) error { _, _ = io.WriteString(w, "up 1\n"); return broken }, "",

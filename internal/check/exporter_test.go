@@ -25,7 +25,8 @@ func fixed(report status.Report) func(context.Context) (status.Report, error) {
 }
 
 func TestFromExporter(t *testing.T) {
-	report, err := json.Marshal(status.NewReport(at(valid("a"), token("b", probe.Rejected, 401, "")), status.DefaultThresholds))
+	snapshot := at(valid("a"), token("b", probe.Rejected, 401, ""))
+	report, err := json.Marshal(status.NewReport(snapshot, status.DefaultThresholds))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +46,12 @@ func TestFromExporter(t *testing.T) {
 		{"the state as text", "", 200, "text/plain", report, notState},
 		{"other JSON", "", 200, "application/json", []byte(`{"status":"success"}`), notState},
 		{"broken JSON", "", 200, "application/json", report[:len(report)-1], notState},
-		{"too much", "", 200, "application/json", bytes.Repeat([]byte(" "), maxReport+1), "the response is larger than 64 MiB"},
+		{"too much", "", 200, "application/json", bytes.Repeat([]byte(" "), maxReport+1),
+			"the response is larger than 64 MiB"},
 		{"another server", "", 404, "text/plain", nil, "/api/v1/status responded with status 404 Not Found"},
 		{"a redirect", "", 302, "text/plain", nil, "/api/v1/status responded with status 302 Found"},
-		{"wrong password", "", 401, "text/plain", nil, "it requires a user and a password; use --exporter=http://USER:PASSWORD@HOST"},
+		{"wrong password", "", 401, "text/plain", nil,
+			"it requires a user and a password; use --exporter=http://USER:PASSWORD@HOST"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var path, user, secret string
@@ -67,7 +70,8 @@ func TestFromExporter(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := load(t.Context())
-			if want := strings.TrimSuffix(test.path, "/") + "/api/v1/status"; path != want || user != "monitoring" || secret != password {
+			want := strings.TrimSuffix(test.path, "/") + "/api/v1/status"
+			if path != want || user != "monitoring" || secret != password {
 				t.Errorf("requested %s as %q with %q, want %s as monitoring with %q", path, user, secret, want, password)
 			}
 			switch {
@@ -85,7 +89,8 @@ func TestFromExporterBadURL(t *testing.T) {
 		"", "localhost:10187", "ftp://u:pa55/word@host", "http://", "http://u:pa55/word@host:port", "http://host:1\x7f",
 	} {
 		_, err := FromExporter(exporter)
-		if want := "--exporter is not an http or https URL; use one such as http://localhost:10187"; err == nil || err.Error() != want {
+		const want = "--exporter is not an http or https URL; use one such as http://localhost:10187"
+		if err == nil || err.Error() != want {
 			t.Errorf("%q: got error %v, want %q", exporter, err, want)
 		}
 	}
@@ -115,7 +120,8 @@ func TestFromExporterUntrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = load(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") || requested {
+	_, err = load(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") || requested {
 		t.Errorf("requested: %t; error %v", requested, err)
 	}
 }

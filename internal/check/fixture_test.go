@@ -27,7 +27,8 @@ func token(name string, result probe.Result, httpStatus int, message string) mon
 		Probed:   true,
 		Interval: 6 * time.Minute,
 		Last: probe.Outcome{
-			Result: result, HTTPStatus: httpStatus, Message: message, Start: noon.Add(-2 * time.Minute), Duration: 12 * time.Millisecond,
+			Result: result, HTTPStatus: httpStatus, Message: message,
+			Start: noon.Add(-2 * time.Minute), Duration: 12 * time.Millisecond,
 		},
 	}
 	t.ResultSince = t.Last.Start
@@ -76,8 +77,10 @@ func everything() monitor.Snapshot {
 	stale.Last.Start, stale.VerdictTime = noon.Add(-30*time.Hour), noon.Add(-30*time.Hour)
 	once := valid("odd")
 	once.Last.Result, once.Last.HTTPStatus, once.Last.Message, once.Unconfirmed = probe.Rejected, 401, "Unauthorized", true
-	waiting := monitor.TokenState{Token: config.Token{Name: "waiting", Account: "acme"}, NextProbe: noon.Add(12 * time.Minute)}
-	held := monitor.TokenState{Token: config.Token{Name: "webhooks", Account: "burst"}, NextProbe: noon.Add(15 * time.Minute)}
+	waiting := monitor.TokenState{Token: config.Token{Name: "waiting", Account: "acme"}}
+	waiting.NextProbe = noon.Add(12 * time.Minute)
+	held := monitor.TokenState{Token: config.Token{Name: "webhooks", Account: "burst"}}
+	held.NextProbe = noon.Add(15 * time.Minute)
 	return at(
 		valid("reporting"), slow, lasting, stale, once, waiting, held,
 		of("no-limit", valid("t10")), of("no-usage", valid("t9")), of("silent", valid("t1")),

@@ -15,7 +15,8 @@ func TestNagios(t *testing.T) {
 	_, stdout, _ := run(t, options(everything(), Nagios))
 	golden(t, "nagios.txt", stdout)
 	o := options(at(valid("a"), valid("b")), Nagios)
-	want := "APPFIGURES OK - 2 tokens valid | denied=0;;0;0;2 unknown=0;;;0;2 warning=0;0;;0;2 valid=2;;;0;2 'acme quota used'=125;900;;0;1000\n"
+	want := "APPFIGURES OK - 2 tokens valid | denied=0;;0;0;2 unknown=0;;;0;2 warning=0;0;;0;2 valid=2;;;0;2 " +
+		"'acme quota used'=125;900;;0;1000\n"
 	o.Tokens = []string{"a", "b"}
 	if _, got, _ := run(t, o); got != want {
 		t.Errorf("got  %swant %s", got, want)

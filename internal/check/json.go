@@ -14,7 +14,9 @@ import (
 // writeJSON writes the report as one JSON document that ends in a newline. If quiet, it leaves out the valid tokens.
 func writeJSON(out *bytes.Buffer, report status.Report, quiet bool) {
 	if quiet {
-		report.Tokens = slices.DeleteFunc(report.Tokens, func(t status.Token) bool { return t.State == status.Valid.String() })
+		report.Tokens = slices.DeleteFunc(report.Tokens, func(t status.Token) bool {
+			return parseState(t.State) == status.Valid
+		})
 	}
 	var document bytes.Buffer
 	encoder := json.NewEncoder(&document)

@@ -18,10 +18,12 @@ const (
 var nagiosWords = [...]string{OK: "OK", Warning: "WARNING", Critical: "CRITICAL", Unknown: "UNKNOWN"}
 
 // nagiosLimits are the thresholds of the numbers of tokens, as warning;critical.
-var nagiosLimits = [status.NumStates]string{status.Denied: ";0", status.Unknown: ";", status.Warning: "0;", status.Valid: ";"}
+var nagiosLimits = [status.NumStates]string{
+	status.Denied: ";0", status.Unknown: ";", status.Warning: "0;", status.Valid: ";",
+}
 
 // writeNagios writes the report in the form of the guidelines for monitoring plugins: the summary and the performance
-// data on the first line, then one line per token that needs attention. No text has a '|', which begins performance data.
+// data on the first line, then one line per token that needs attention. A '|' occurs only before performance data.
 func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thresholds) {
 	code := exitCodes[parseState(report.State)]
 	fmt.Fprintf(out, "APPFIGURES %s - %s |", nagiosWords[code], noPipe(printable(summary(report, maxNames))))
@@ -33,7 +35,8 @@ func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thre
 			continue
 		}
 		limit := *a.Quota.Limit
-		fmt.Fprintf(out, " '%s quota used'=%d;%d;;0;%d", label(a.Name), *a.Quota.Used, int64(thresholds.Quota*float64(limit)), limit)
+		warning := int64(thresholds.Quota * float64(limit))
+		fmt.Fprintf(out, " '%s quota used'=%d;%d;;0;%d", label(a.Name), *a.Quota.Used, warning, limit)
 	}
 	out.WriteByte('\n')
 	for _, t := range worstFirst(report.Tokens) {

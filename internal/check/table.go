@@ -46,7 +46,9 @@ var columns = []column{
 		return orDash(r.ResultTime, func(t time.Time) string { return status.Ago(t, r.now) })
 	}},
 	{"TIME", true, func(r row) string {
-		return orDash(r.DurationSeconds, func(s float64) string { return status.Latency(time.Duration(s * float64(time.Second))) })
+		return orDash(r.DurationSeconds, func(s float64) string {
+			return status.Latency(time.Duration(s * float64(time.Second)))
+		})
 	}},
 	{"QUOTA", false, func(r row) string { return quota(r.account.Quota) }},
 }
@@ -137,8 +139,8 @@ func (t *table) heading() {
 
 func (t *table) row(r row) {
 	m := marks[parseState(r.State)]
-	line := t.line(t.styles.apply(m.style, m.mark), cut(printable(r.Name), t.name), func(c column) string { return c.text(r) })
-	fmt.Fprintln(t.out, line)
+	mark, name := t.styles.apply(m.style, m.mark), cut(printable(r.Name), t.name)
+	fmt.Fprintln(t.out, t.line(mark, name, func(c column) string { return c.text(r) }))
 }
 
 // line lays out one line of the table. The mark takes one column.
@@ -161,7 +163,8 @@ func (t *table) details(r row) {
 	}
 	details = append(details, r.Notes...)
 	if r.Result == nil && r.NextProbe != nil && r.account.Held == nil {
-		details = append(details, fmt.Sprintf("Next probe: %s, at the pace of account %s.", status.Ago(*r.NextProbe, r.now), r.Account))
+		next := status.Ago(*r.NextProbe, r.now)
+		details = append(details, fmt.Sprintf("Next probe: %s, at the pace of account %s.", next, r.Account))
 	}
 	for _, detail := range details {
 		for _, line := range wrap(printable(detail), t.width-len(indent)) {

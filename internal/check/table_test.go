@@ -34,7 +34,9 @@ func TestTable(t *testing.T) {
 		{"everything.txt", everything(), 80, false},
 		{"narrow.txt", everything(), 56, false},
 		{"wide.txt", everything(), 120, false},
-		{"colors.txt", at(valid("a"), expiring(valid("b"), time.Hour), token("c", probe.Timeout, 0, ""), token("d", probe.Locked, 403, "")), 80, true},
+		{"colors.txt", at(
+			valid("a"), expiring(valid("b"), time.Hour), token("c", probe.Timeout, 0, ""), token("d", probe.Locked, 403, ""),
+		), 80, true},
 		{"fine.txt", at(valid("reporting"), valid("etl")), 80, false},
 	} {
 		golden(t, test.file, tableOf(t, test.snapshot, test.width, test.colors))
@@ -148,11 +150,13 @@ func TestTableAdvice(t *testing.T) {
 
 func TestTableOrder(t *testing.T) {
 	snapshot := at(
-		valid("v10"), expiring(valid("w1"), time.Hour), token("u1", probe.Timeout, 0, ""), token("d1", probe.Rejected, 401, ""),
+		valid("v10"), expiring(valid("w1"), time.Hour), token("u1", probe.Timeout, 0, ""),
+		token("d1", probe.Rejected, 401, ""),
 		valid("v9"), token("d3", probe.Locked, 403, ""), token("d2", probe.Rejected, 401, ""),
 	)
 	var names []string
-	for _, match := range regexp.MustCompile(`(?m)^[✓!?✗] (\S+)`).FindAllStringSubmatch(tableOf(t, snapshot, 80, false), -1) {
+	row := regexp.MustCompile(`(?m)^[✓!?✗] (\S+)`)
+	for _, match := range row.FindAllStringSubmatch(tableOf(t, snapshot, 80, false), -1) {
 		names = append(names, match[1])
 	}
 	if got, want := fmt.Sprint(names), "[d3 d1 d2 u1 w1 v9 v10]"; got != want {

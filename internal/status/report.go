@@ -178,7 +178,7 @@ func nonEmpty(text string) *string {
 	return &text
 }
 
-// Apply judges the tokens again that have a valid verdict, by other thresholds than those that the report was made with.
+// Apply judges the tokens again that have a valid verdict, by other thresholds than those of the report.
 func (r *Report) Apply(thresholds Thresholds) {
 	nearlyUsed := make(map[string]string) // notes by account
 	for _, a := range r.Accounts {
