@@ -13,6 +13,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -264,9 +265,13 @@ func (p *program) check(ctx context.Context) int {
 	p.log.Writer = p.stderr
 	kept := exporter.OpenState(*p.stateFile, location.String(), os.Getenv, promslog.New(&p.log))
 	defer kept.Close()
-	if kept.Store == nil && !kept.Locked {
-		o.Note = fmt.Sprintf("Without a state file each run makes a request per token: run every minute, these are %d per day.",
-			len(cfg.Tokens)*24*60)
+	switch requests := cmp.Or(len(*p.checkNames), len(cfg.Tokens)); {
+	case kept.Locked:
+		o.Note = "A running exporter keeps its state in the state file: this is that state, and nothing was probed."
+	case kept.Store == nil:
+		o.Note = fmt.Sprintf("Without a state file, each run makes up to %s: once a minute, that is %s per day. "+
+			"The API grants an account 1,000 per day.",
+			status.Plural(requests, "request"), status.Number(int64(requests)*24*60))
 	}
 	m := monitor.New(cfg, monitor.Options{
 		Connect: exporter.Connect, Store: kept.Store, State: kept.Content, Logger: slog.New(slog.DiscardHandler),
