@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,17 +19,19 @@ import (
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// TestCommandLine holds what commands that do not serve print, and their exit codes.
+// TestCommandLine checks what commands that do not serve print, and their exit codes.
 func TestCommandLine(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("APPFIGURES_API_KEY", "")
 	t.Setenv("SOME_TOKEN", "pat_some")
 	valid := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n")
 	bad := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n    pasted: here\n")
-	const nothing = "appfigures_exporter: nothing to watch: name a configuration with --config.file=FILE (or put config.yml into the working directory), " +
-		"or set APPFIGURES_API_KEY to watch one token; `appfigures_exporter demo` shows everything without either\n"
+	const nothing = "appfigures_exporter: no tokens to watch: name a configuration with --config.file=FILE (or put config.yml into " +
+		"the working directory), or set APPFIGURES_API_KEY to watch one token (it is set, but empty); " +
+		"`appfigures_exporter demo` needs neither\n"
 	for _, test := range []struct {
 		args           []string
 		code           int
@@ -37,16 +44,16 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check"}, 3, "", nothing},
 		{[]string{"--bogus"}, 1, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
 		{[]string{"check", "--bogus"}, 3, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
-		{[]string{"--timeout-offset=soon"}, 1, "", "appfigures_exporter: \"soon\" is no time: use seconds, as in 0.5, or a duration, as in 500ms"},
-		{[]string{"--config.check", "--config.file", valid}, 0, "The configuration " + valid + " is valid; tokens: 1.\n", ""},
+		{[]string{"--timeout-offset=soon"}, 1, "", "appfigures_exporter: invalid duration \"soon\": use seconds (0.5) or a duration (500ms)"},
+		{[]string{"--config.check", "--config.file", valid}, 0, "Configuration from " + valid + " is valid (1 token).\n", ""},
 		{[]string{"--config.check", "--config.file", bad}, 1, "", "appfigures_exporter: " + bad + ":4: tokens[0]: "},
 		{[]string{"--config.file", "missing.yml"}, 1, "", "appfigures_exporter: reading the configuration: open missing.yml: "},
 		{[]string{"--config.file", t.TempDir()}, 1, "", "appfigures_exporter: reading /"},
 		{[]string{"--config.file", valid, "--web.config.file=web.yml"}, 1, "", "appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
 		{[]string{"demo", "--web.config.file=web.yml"}, 1, "", "appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
-		{[]string{"demo", "--config.file=missing.yml"}, 1, "", "appfigures_exporter: the demo has a configuration of its own; leave out --config.file, "},
-		{[]string{"demo", "--config.check"}, 1, "", "appfigures_exporter: the demo has a configuration of its own; "},
-		{[]string{"demo", "--config.auto-reload"}, 1, "", "appfigures_exporter: the demo has a configuration of its own; "},
+		{[]string{"demo", "--config.file=missing.yml"}, 1, "", "appfigures_exporter: the demo has its own configuration; leave out --config.file, "},
+		{[]string{"demo", "--config.check"}, 1, "", "appfigures_exporter: the demo has its own configuration; "},
+		{[]string{"demo", "--config.auto-reload"}, 1, "", "appfigures_exporter: the demo has its own configuration; "},
 		{[]string{"--config.file", valid, "--web.telemetry-path=metrics"}, 1, "", `time=`},
 		{[]string{"--config.file", valid, "--web.listen-address=256.0.0.1:1"}, 1, "", `time=`},
 	} {
@@ -63,7 +70,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// TestConfigCheck holds that --config.check checks and does nothing else, whatever the command.
+// TestConfigCheck checks that --config.check checks and does nothing else, whatever the command.
 func TestConfigCheck(t *testing.T) {
 	api, root := simulate(t, "pat_one")
 	valid := writeConfig(t, "api_url: "+root+"\ntokens: [{name: one, token: pat_one}]\n")
@@ -75,7 +82,7 @@ func TestConfigCheck(t *testing.T) {
 			code        int
 			stderr      []string // parts of its lines
 		}{
-			{valid, "", 0, []string{`the token \"one\"`}},
+			{valid, "", 0, []string{`the token "one"`}},
 			{bad, "", failure, []string{bad + ":1: tokens: "}},
 			{valid, nowhere, failure, []string{"--web.config.file " + nowhere + ": no such file"}},
 			{bad, nowhere, failure, []string{bad + ":1: tokens: ", "--web.config.file " + nowhere + ": no such file"}},
@@ -83,7 +90,7 @@ func TestConfigCheck(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			args := []string{command, "--config.check", "--config.file", test.config, "--web.config.file", test.web, "--web.listen-address=127.0.0.1:1"}
 			code := run(t.Context(), args, &stdout, &stderr)
-			if (stdout.String() == "The configuration "+test.config+" is valid; tokens: 1.\n") != (test.code == 0) || code != test.code {
+			if (stdout.String() == "Configuration from "+test.config+" is valid (1 token).\n") != (test.code == 0) || code != test.code {
 				t.Errorf("%v: exit code %d, want %d:\n%s", args, code, test.code, stdout.String())
 			}
 			checkLines(t, fmt.Sprint(args), stderr.String(), test.stderr...)
@@ -94,10 +101,10 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// TestConfigCheckDoubts holds that what is valid but does not work here is told, and is no failure.
+// TestConfigCheckDoubts checks that what is valid but does not work here is told, and is no failure.
 func TestConfigCheckDoubts(t *testing.T) {
 	t.Chdir(t.TempDir())
-	const inline = `config.yml:1: tokens[0].token: the configuration itself holds the token \"a\"; `
+	const inline = `config.yml:1: tokens[0].token: the configuration itself holds the token "a"; `
 	for _, test := range []struct {
 		name, config string
 		env          string // $APPFIGURES_API_KEY
@@ -106,9 +113,9 @@ func TestConfigCheckDoubts(t *testing.T) {
 	}{
 		{"nothing", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "pat_one", nil, "/config.yml"},
 		{"no file", "", "pat_one", nil, "$APPFIGURES_API_KEY"},
-		{"a variable that is not set", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "", []string{`the token \"a\": no secret: the token's environment variable is empty; `}, "/config.yml"},
-		{"a file that is missing", "tokens: [{name: a, token_file: ./gone}]\n", "", []string{`the token \"a\": no secret: reading the token file`}, "/config.yml"},
-		{"expiry", "tokens: [{name: a, token_env: PATH, expires_at: 2020-01-01}]\n", "", []string{`the token \"a\": expires_at is in the past; `}, "/config.yml"},
+		{"a variable that is not set", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "", []string{`the token "a": no secret: the environment variable APPFIGURES_API_KEY is empty; `}, "/config.yml"},
+		{"a file that is missing", "tokens: [{name: a, token_file: ./gone}]\n", "", []string{`the token "a": no secret: reading the token file`}, "/config.yml"},
+		{"expiry", "tokens: [{name: a, token_env: PATH, expires_at: 2020-01-01}]\n", "", []string{`the token "a": expires_at is in the past; `}, "/config.yml"},
 		{"inline", "tokens: [{name: a, token: pat_x}]\n", "", []string{inline}, "/config.yml"},
 		{"file and variable", "tokens: [{name: a, token: pat_x}]\n", "pat_one", []string{"config.yml is used and $APPFIGURES_API_KEY is not, ", inline}, "/config.yml"},
 	} {
@@ -120,7 +127,7 @@ func TestConfigCheckDoubts(t *testing.T) {
 			}
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), []string{"--config.check"}, &stdout, &stderr)
-			if code != 0 || !strings.HasSuffix(stdout.String(), test.origin+" is valid; tokens: 1.\n") {
+			if code != 0 || !strings.HasSuffix(stdout.String(), test.origin+" is valid (1 token).\n") {
 				t.Errorf("exit code %d: %s", code, stdout.String())
 			}
 			checkLines(t, "--config.check", stderr.String(), test.warnings...)
@@ -128,7 +135,7 @@ func TestConfigCheckDoubts(t *testing.T) {
 	}
 }
 
-// checkLines holds that output has as many lines as there are parts, each with its part.
+// checkLines checks that output has as many lines as there are parts, each with its part.
 func checkLines(t *testing.T, of, output string, parts ...string) {
 	t.Helper()
 	lines := slices.Collect(strings.Lines(output))
@@ -143,7 +150,7 @@ func checkLines(t *testing.T, of, output string, parts ...string) {
 	}
 }
 
-// TestWebConfig holds what is said of a --web.config.file that exporter-toolkit does not take: never what it holds.
+// TestWebConfig checks what is said of a --web.config.file that exporter-toolkit does not take: never what it holds.
 func TestWebConfig(t *testing.T) {
 	const (
 		hash = "basic_auth_users: passwords must be bcrypt hashes; make one with `htpasswd -nBC 10 USER`"
@@ -175,7 +182,7 @@ func TestWebConfig(t *testing.T) {
 	}
 }
 
-// TestDemo holds that the demo says where to look once there is something to see, and nothing when there is not.
+// TestDemo checks that the demo says where to look once there is something to see, and nothing when there is not.
 func TestDemo(t *testing.T) {
 	demo := start(t, "demo")
 	eventually(t, "the banner has the port", func() bool { return strings.Contains(demo.stdout.String(), "  Status page    "+demo.url+"/\n") })
@@ -192,7 +199,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestEnvironmentIsEnough holds the start that the README begins with.
+// TestEnvironmentIsEnough checks the start that the README begins with.
 func TestEnvironmentIsEnough(t *testing.T) {
 	t.Chdir(t.TempDir())
 	api, root := simulate(t, "pat_working")
@@ -206,28 +213,31 @@ func TestEnvironmentIsEnough(t *testing.T) {
 	mustHold(t, metrics,
 		`appfigures_token_valid{token="default"} 1`,
 		`appfigures_probe_http_status_code{token="default"} 200`,
-		`appfigures_quota_limit_requests{token="default"} 1e+06`,
-		`appfigures_quota_used_requests{token="default"} 1`,
+		`appfigures_account_quota_limit_requests{account="default"} 1e+06`,
+		`appfigures_account_quota_used_requests{account="default"} 1`,
 		`appfigures_exporter_build_info{`,
 		`appfigures_exporter_config_last_reload_successful 1`,
 		`go_goroutines `, `process_cpu_seconds_total `, `promhttp_metric_handler_requests_total{`,
 	)
 	api.Set("pat_working", simulator.Revoked)
-	metrics, _ = exporter.get("/metrics")
-	mustHold(t, metrics, `appfigures_token_valid{token="default"} 0`, `appfigures_probe_result{result="rejected",token="default"} 1`)
-	if n := api.TotalRequests(); n != 2 {
-		t.Errorf("two scrapes made %d requests", n)
+	eventually(t, "the denial is confirmed", func() bool {
+		metrics, _ = exporter.get("/metrics")
+		return strings.Contains(metrics, `appfigures_token_valid{token="default"} 0`)
+	})
+	mustHold(t, metrics, `appfigures_token_denied{reason="rejected",token="default"} 1`, `appfigures_probe_result{result="rejected",token="default"} 1`)
+	if n := api.TotalRequests(); n != 3 {
+		t.Errorf("a valid token and its revocation took %d requests, want 3", n)
 	}
 	for path, want := range map[string]int{
-		"/": 200, "/-/healthy": 200, "/-/ready": 200, "/sd": 200, "/probe": 400, "/probe?target=other": 404,
+		"/": 200, "/-/healthy": 200, "/-/ready": 200, "/sd": 200, "/api/v1/status": 200, "/probe": 400, "/probe?target=other": 404,
 		"/nowhere": 404, "/debug/pprof/": 404, "/-/reload": 405,
 	} {
 		if _, code := exporter.get(path); code != want {
 			t.Errorf("%s: status %d, want %d", path, code, want)
 		}
 	}
-	if n := api.TotalRequests(); n != 2 {
-		t.Errorf("pages made %d requests", n-2)
+	if n := api.TotalRequests(); n != 3 {
+		t.Errorf("pages made %d requests", n-3)
 	}
 	probe, _ := exporter.get("/probe?target=default")
 	mustHold(t, probe, `appfigures_up{token="default"} 1`)
@@ -236,7 +246,7 @@ func TestEnvironmentIsEnough(t *testing.T) {
 	}
 }
 
-// TestReload holds that a good configuration takes effect at once and keeps the state of what did not change, and
+// TestReload checks that a good configuration takes effect at once and keeps the state of what did not change, and
 // that a bad one changes nothing and is told.
 func TestReload(t *testing.T) {
 	_, root := simulate(t, "pat_one", "pat_two")
@@ -277,13 +287,13 @@ func TestReload(t *testing.T) {
 		for _, name := range test.tokens {
 			mustHold(t, metrics, fmt.Sprintf("appfigures_token_valid{token=%q} 1", name))
 		}
-		if strings.Contains(metrics, `appfigures_probes_total{result="valid",token="one"} 1`+"\n") {
+		if strings.Contains(metrics, `appfigures_probes_total{result="valid",token="one"} 0`+"\n") {
 			t.Errorf("%s: the unchanged token lost its state", test.name)
 		}
 	}
 }
 
-// TestWarningsAreNotRepeated holds that a reload warns only of what was not as it is now.
+// TestWarningsAreNotRepeated checks that a reload warns only of what was not as it is now.
 func TestWarningsAreNotRepeated(t *testing.T) {
 	path := writeConfig(t, "")
 	const one, two = "tokens: [{name: one, token: pat_one}]\n", "tokens: [{name: one, token: pat_one}, {name: two, token: pat_two}]\n"
@@ -313,7 +323,7 @@ func TestWarningsAreNotRepeated(t *testing.T) {
 	}
 }
 
-// TestReloadThatHangs holds that scrapes and pages are served while a reload waits for a file.
+// TestReloadThatHangs checks that scrapes and pages are served while a reload waits for a file.
 func TestReloadThatHangs(t *testing.T) {
 	_, root := simulate(t, "pat_one")
 	path := writeConfig(t, "api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n")
@@ -346,7 +356,7 @@ func TestReloadThatHangs(t *testing.T) {
 	}
 }
 
-// TestAutoReload holds that a changed file is noticed, and a changed directory of tokens.
+// TestAutoReload checks that a changed file is noticed, and a changed directory of tokens.
 func TestAutoReload(t *testing.T) {
 	_, root := simulate(t, "pat_one", "pat_two")
 	dir := t.TempDir()
@@ -365,7 +375,7 @@ func TestAutoReload(t *testing.T) {
 	})
 }
 
-// TestThousandReloads holds that scrapes under way during reloads all succeed. The race detector watches in CI.
+// TestThousandReloads checks that scrapes under way during reloads all succeed. The race detector watches in CI.
 func TestThousandReloads(t *testing.T) {
 	_, root := simulate(t, "pat_one", "pat_two")
 	path := writeConfig(t, "api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n  - {name: two, token: pat_two}\n")
@@ -398,9 +408,9 @@ func TestThousandReloads(t *testing.T) {
 	scrapers.Wait()
 }
 
-// TestStopFinishesTheScrapeInHand holds that SIGTERM lets a scrape end, and that one that would take too long is
+// TestShutdown checks that SIGTERM lets a scrape end, and that one that would take too long is
 // answered with what is known.
-func TestStopFinishesTheScrapeInHand(t *testing.T) {
+func TestShutdown(t *testing.T) {
 	api, root := simulate(t, "pat_slow", "pat_hangs", "pat_fast")
 	api.Set("pat_slow", simulator.Slow) // answers after two seconds
 	for _, test := range []struct {
@@ -432,36 +442,287 @@ func TestStopFinishesTheScrapeInHand(t *testing.T) {
 				mustHold(t, metrics, "200\n", `appfigures_token_valid{token="t"} 1`)
 			}
 			exporter.wait()
-			if took := time.Since(stopped); took > scrapeGrace+answerGrace {
+			if took := time.Since(stopped); took > 7*time.Second {
 				t.Errorf("stopping took %s", took)
 			}
 		})
 	}
 }
 
-// TestCheck holds the command against the simulated API.
+// TestCheck checks the command against the simulated API: it shares the state and the budget of earlier runs, and reports
+// what they found.
 func TestCheck(t *testing.T) {
 	api, root := simulate(t, "pat_one", "pat_two")
-	path := writeConfig(t, "api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n  - {name: two, token: pat_two}\n")
+	api.SetLimit(simulator.DefaultAccount, 1000)
+	config := "api_url: " + root + "\ntokens:\n  - {name: one, token: pat_one}\n  - {name: two, token: pat_two}\n"
 	for _, test := range []struct {
-		behaviour simulator.Behaviour
-		code      int
-		json      string
+		behavior simulator.Behaviour
+		code     int
+		verdict  string
+		requests int64
 	}{
-		{simulator.Valid, 0, `"result":"valid","valid":true,"http_status":200`},
-		{simulator.Rejected, 2, `"result":"rejected","valid":false,"http_status":403`},
-		{simulator.ServerError, 3, `"result":"server_error","valid":null,"http_status":503`},
+		{simulator.Valid, 0, "valid", 2},
+		{simulator.Rejected, 2, "denied", 3}, // a denial takes two answers
+		{simulator.ServerError, 3, "", 2},
 	} {
-		api.Set("pat_two", test.behaviour)
-		var stdout, stderr bytes.Buffer
+		api.Set("pat_two", test.behavior)
+		path := writeConfig(t, config)
 		before := api.TotalRequests()
-		code := run(t.Context(), []string{"check", "--output=json", "--config.file", path}, &stdout, &stderr)
-		if squeezed := strings.NewReplacer(" ", "", "\n", "").Replace(stdout.String()); code != test.code || !strings.Contains(squeezed, test.json) {
-			t.Errorf("%s: exit code %d, want %d:\n%s", test.behaviour, code, test.code, stdout.String())
+		for range 20 {
+			var stdout, stderr bytes.Buffer
+			args := []string{"check", "--output=json", "--config.file", path, "--state.file", path + ".state"}
+			code := run(t.Context(), args, &stdout, &stderr)
+			var report status.Report
+			if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
+				t.Fatalf("%v in %s", err, stdout.String())
+			}
+			verdict := report.Tokens[1].Verdict
+			if code != test.code || (verdict == nil) != (test.verdict == "") || verdict != nil && *verdict != test.verdict || stderr.Len() > 0 {
+				t.Errorf("%s: exit code %d, want %d:\n%s%s", test.behavior, code, test.code, stdout.String(), stderr.String())
+			}
 		}
-		if n := api.TotalRequests() - before; n != 2 {
-			t.Errorf("%s: %d requests for 2 tokens", test.behaviour, n)
+		if n := api.TotalRequests() - before; n < test.requests || n > test.requests+3 {
+			t.Errorf("%s: %d requests in 20 runs, want %d and a few", test.behavior, n, test.requests)
 		}
-		checkLines(t, test.behaviour.String(), stderr.String(), `the configuration itself holds 2 tokens (\"one\", \"two\"); `)
+	}
+}
+
+// TestCheckBesideServe checks that check reports the state of an exporter that has the state file, without requests.
+func TestCheckBesideServe(t *testing.T) {
+	api, root := simulate(t, "pat_one")
+	path := writeConfig(t, "api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n")
+	exporter := start(t, "--config.file", path, "--state.file", path+".state")
+	exporter.get("/metrics")
+	requests := api.TotalRequests()
+	for _, args := range [][]string{
+		{"--config.file", path, "--state.file", path + ".state"},
+		{"--exporter", exporter.url},
+		{"--exporter", exporter.url, "--output=nagios", "--token=one"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), append([]string{"check"}, args...), &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "1 token valid") {
+			t.Errorf("%q: exit code %d:\n%s%s", args, code, stdout.String(), stderr.String())
+		}
+	}
+	if n := api.TotalRequests() - requests; n > 0 {
+		t.Errorf("check made %d requests", n)
+	}
+}
+
+// planted is the token that no output may show, nor eight characters of it in a row.
+const planted = "pat_Q7sentinelZ9x4W2"
+
+// TestTokensShowUpNowhere plants a token through every source, lets the API echo it in every way that an answer has,
+// and looks for it in all that the program puts out.
+func TestTokensShowUpNowhere(t *testing.T) {
+	answers := map[string]http.HandlerFunc{
+		"JSON": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, `{"status":403,"message":"You sent %s","additional":"%s"}`, r.Header.Get("Authorization"), strings.ToUpper(planted))
+		},
+		"text": func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, r.Header.Get("Authorization"), http.StatusUnauthorized)
+		},
+		"HTML": func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "<html>%s</html>", r.Header.Get("Authorization"))
+		},
+		"headers": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", "/"+planted)
+			w.WriteHeader(http.StatusFound)
+		},
+		"quota": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Request-Limit", planted)
+			w.Header().Set("Retry-After", planted)
+			w.WriteHeader(http.StatusTooManyRequests)
+		},
+		"encoding": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", planted)
+			fmt.Fprint(w, planted)
+		},
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			api := httptest.NewServer(answer)
+			defer api.Close()
+			dir := t.TempDir()
+			overwrite(t, filepath.Join(dir, "from-file"), planted+"\n")
+			overwrite(t, filepath.Join(dir, "with-space"), planted+" "+planted)
+			t.Setenv("APPFIGURES_SENTINEL", planted)
+			config := "api_url: " + api.URL + "/\ntoken_dir: " + dir + "\ntokens:\n  - {name: inline, token: " + planted + "}\n  - {name: env, token_env: APPFIGURES_SENTINEL}\n"
+			path := writeConfig(t, config)
+			exporter := start(t, "--config.file", path, "--log.level=debug", "--web.enable-pprof")
+
+			var out strings.Builder
+			for _, page := range []string{"/metrics", "/", "/sd", "/probe?target=inline", "/probe?target=" + planted[:4], "/-/healthy", "/-/ready", "/nowhere", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline"} {
+				body, _ := exporter.get(page)
+				out.WriteString(body)
+			}
+			for _, mistake := range []string{"  - " + planted + "\n", "  - {name: x, token: [" + planted + "]}\n", "  - {name: x, " + planted + ": y}\n", "\t" + planted, "  - *" + planted} {
+				overwrite(t, path, config+mistake)
+				body, code := exporter.request(http.MethodPost, "/-/reload")
+				if code != http.StatusInternalServerError {
+					t.Errorf("the mistake %q answers %d", mistake, code)
+				}
+				out.WriteString(body)
+			}
+			page, _ := exporter.get("/")
+			out.WriteString(page)
+			overwrite(t, path, config)
+			for _, look := range []string{"--output=table", "--output=json", "--config.check"} {
+				var stdout, stderr bytes.Buffer
+				run(t.Context(), []string{"check", look, "--config.file", path}, &stdout, &stderr)
+				out.WriteString(stdout.String() + stderr.String())
+			}
+			out.WriteString(exporter.stdout.String() + exporter.stderr.String())
+			if out.Len() < 10_000 {
+				t.Fatalf("only %d bytes of output were looked at", out.Len())
+			}
+			low := strings.ToLower(out.String())
+			for i := 4; i+8 <= len(planted); i++ { // "pat_" stands in the documentation too
+				if part := strings.ToLower(planted[i : i+8]); strings.Contains(low, part) {
+					at := strings.Index(low, part)
+					t.Errorf("%q shows up: …%s…", part, out.String()[max(0, at-200):min(len(low), at+200)])
+					break
+				}
+			}
+		})
+	}
+}
+
+// output collects what a program prints while others look at it.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// running is a program that serves.
+type running struct {
+	t              *testing.T
+	url            string
+	stdout, stderr output
+	stop           context.CancelFunc
+	exit           chan int
+}
+
+var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+
+// start runs the command line, which must serve, until the test ends or stop is called.
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &running{t: t, stop: cancel, exit: make(chan int, 1)}
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--state.file") }) {
+		args = append(args, "--state.file=none")
+	}
+	go func() { r.exit <- run(ctx, append(args, "--web.listen-address=127.0.0.1:0"), &r.stdout, &r.stderr) }()
+	t.Cleanup(func() {
+		cancel()
+		if code := r.wait(); code != exitOK {
+			t.Errorf("exit code %d:\n%s", code, r.stderr.String())
+		}
+	})
+	eventually(t, "the program listens", func() bool {
+		if match := listening.FindStringSubmatch(r.stderr.String()); match != nil {
+			r.url = "http://" + match[1]
+		}
+		return r.url != "" || len(r.exit) > 0
+	})
+	if r.url == "" {
+		t.Fatalf("the program ended:\n%s", r.stderr.String())
+	}
+	return r
+}
+
+// wait returns the exit code.
+func (r *running) wait() int {
+	select {
+	case code := <-r.exit:
+		r.exit <- code
+		return code
+	case <-time.After(20 * time.Second):
+		r.t.Fatal("the program does not end")
+		return -1
+	}
+}
+
+// get returns the body and status of a path.
+func (r *running) get(path string) (string, int) { return r.request(http.MethodGet, path) }
+
+func (r *running) request(method, path string) (string, int) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), method, r.url+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(body), response.StatusCode
+}
+
+// mustHold fails unless every line stands in text.
+func mustHold(t *testing.T, text string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if !strings.Contains("\n"+text, "\n"+line) {
+			t.Errorf("no line begins with %q in:\n%s", line, text)
+		}
+	}
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// simulate starts a simulated API with valid tokens, and returns its root.
+func simulate(t *testing.T, tokens ...string) (*simulator.API, string) {
+	t.Helper()
+	api := simulator.New(simulator.Options{DailyLimit: 1_000_000})
+	for _, token := range tokens {
+		api.Set(token, simulator.Valid)
+	}
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	return api, server.URL + "/v2/"
+}
+
+// writeConfig writes a configuration into a directory of its own and returns its path.
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yml")
+	overwrite(t, path, text)
+	return path
+}
+
+func overwrite(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

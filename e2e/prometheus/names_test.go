@@ -135,9 +135,10 @@ func testDocuments(t *testing.T, known series) {
 	}
 }
 
-// has reports whether there is a metric of that name, or, if the name ends in an underscore, one that begins so.
+// has reports whether there is a metric or histogram of that name or, if the name ends in an underscore, one that begins
+// with it.
 func (known series) has(name string) bool {
-	if notInDemo[name] != "" || known[name] != nil {
+	if notInDemo[name] != "" || known[name] != nil || known[name+"_bucket"] != nil {
 		return true
 	}
 	for metric := range known {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,22 +17,23 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
-// TestNothingIsWritten uses everything that the exporter serves, and checks that it has created and changed no file
-// anywhere, and has none open for writing.
+// TestNothingIsWritten uses everything that the exporter serves, and checks that it creates or changes no file, and opens
+// none for writing, when it keeps no state.
 func TestNothingIsWritten(t *testing.T) {
 	x := prepare(t, "--web.enable-pprof", "--config.auto-reload", "--config.auto-reload-interval=10ms")
-	confine(t, x)
-	before := files(t, x.dir)
-	x.run(t)
-	for _, path := range []string{"/", "/metrics", "/probe?target=watched", "/sd", "/-/healthy", "/-/ready", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1"} {
-		x.get(t, path)
-		checkNotOpenForWriting(t, x.pid)
+	cmd := confine(t, x)
+	before := files(t, x.Dir)
+	x.StartCommand(cmd)
+	for _, path := range []string{
+		"/", "/metrics", "/probe?target=watched", "/sd", "/api/v1/status", "/-/healthy", "/-/ready",
+		"/debug/pprof/heap", "/debug/pprof/profile?seconds=1",
+	} {
+		x.Get(path)
+		checkNotOpenForWriting(t, x.PID())
 	}
-	response, err := http.Post("http://"+x.address+"/-/reload", "", nil)
-	if err != nil {
-		t.Fatal(err)
+	if response, _, err := x.Request(http.MethodPost, "/-/reload"); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("reloading: %v, %v", response, err)
 	}
-	response.Body.Close()
 	x.Signal(syscall.SIGHUP)
 	harness.Until(t, 10*time.Second, func() error {
 		if n := strings.Count(x.Log(), "Configuration reloaded"); n < 2 {
@@ -39,35 +41,37 @@ func TestNothingIsWritten(t *testing.T) {
 		}
 		return nil
 	})
-	checkNotOpenForWriting(t, x.pid)
+	checkNotOpenForWriting(t, x.PID())
 	x.Stop()
-	if after := files(t, x.dir); !maps.Equal(before, after) {
+	if after := files(t, x.Dir); !maps.Equal(before, after) {
 		t.Errorf("the files were\n%v\nand are\n%v", before, after)
 	}
 }
 
-// confine makes the exporter's directory all that it sees of the disk, so that whatever it writes is there to be seen.
-// It may write everywhere in it: a write that fails, as with ulimit -f 0, could pass unnoticed.
-func confine(t *testing.T, x *target) {
+// confine returns a command whose whole file system is the exporter's directory, so that anything it writes is found
+// there. It may write everywhere in it: a write that fails could pass unnoticed.
+func confine(t *testing.T, x *target) *exec.Cmd {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("run this suite as root: nobody else can confine a program to a directory")
-	}
-	for _, usual := range []string{"dev/shm", "etc", "home", "root", "run", "usr/local", "var/cache", "var/lib", "var/log", "var/run", "var/tmp"} {
-		if err := os.MkdirAll(filepath.Join(x.dir, usual), 0o755); err != nil {
+	harness.NeedRoot(t)
+	for _, dir := range []string{
+		"dev/shm", "etc", "home", "root", "run", "tmp", "usr/local",
+		"var/cache", "var/lib", "var/log", "var/run", "var/tmp",
+	} {
+		if err := os.MkdirAll(filepath.Join(x.Dir, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const inside = "/appfigures_exporter"
-	copyFile(t, binary, x.dir+inside)
-	if err := os.Chmod(x.dir+inside, 0o755); err != nil {
+	if err := os.WriteFile(x.Dir+inside, []byte(harness.Read(t, x.Binary)), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	x.cmd.Path, x.cmd.Dir, x.cmd.Env = inside, "/", []string{"TMPDIR=/tmp", "HOME=/root"}
-	x.cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: x.dir}
+	cmd := x.Command("--web.listen-address=" + x.Address)
+	cmd.Path, cmd.Dir, cmd.Env = inside, "/", []string{"TMPDIR=/tmp", "HOME=/root"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: x.Dir}
+	return cmd
 }
 
-// files lists what is below dir: sizes and times by path.
+// files returns modes, sizes and times of all files below dir, by path.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := make(map[string]string)
@@ -88,7 +92,7 @@ func files(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// checkNotOpenForWriting looks at the files that a process has open, except its standard output and error.
+// checkNotOpenForWriting checks all open files of a process.
 func checkNotOpenForWriting(t *testing.T, pid int) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d", pid)
@@ -101,8 +105,8 @@ func checkNotOpenForWriting(t *testing.T, pid int) {
 	}
 	for _, entry := range entries {
 		file, err := os.Readlink(dir + "/fd/" + entry.Name())
-		if err != nil || !strings.HasPrefix(file, "/") || file == os.DevNull { // closed by now, or no file: a socket, a pipe
-			continue
+		if err != nil || !strings.HasPrefix(file, "/") || file == os.DevNull {
+			continue // closed by now, a socket, or a pipe
 		}
 		text, err := os.ReadFile(dir + "/fdinfo/" + entry.Name())
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +14,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
-// Frames of HTTP/2 (RFC 9113, section 6): kinds, flags, and the setting of how much may be sent unasked.
+// Frames of HTTP/2 (RFC 9113, section 6): types, flags, and the setting SETTINGS_INITIAL_WINDOW_SIZE.
 const (
 	frameData         = 0
 	frameHeaders      = 1
@@ -42,32 +41,36 @@ func frame(kind, flags byte, stream uint32, payload string) string {
 	}) + payload
 }
 
-// header returns a field as HPACK has it (RFC 7541, section 6.2.2), in full.
+// header returns a literal field of HPACK (RFC 7541, section 6.2.2).
 func header(name, value string) string {
 	return fmt.Sprintf("\x00%c%s%c%s", len(name), name, len(value), value)
 }
 
-// request returns the head of a request.
+// request returns the header block of a request.
 func request(method, path string) string {
 	return header(":method", method) + header(":scheme", "https") + header(":path", path) + header(":authority", "x") +
 		header("x-prometheus-scrape-timeout-seconds", "1")
 }
 
+// canceled returns a request and its cancellation.
+func canceled(stream uint32, path string) string {
+	return frame(frameHeaders, endHeaders|endStream, stream, request("GET", path)) +
+		frame(frameReset, 0, stream, "\x00\x00\x00\x08")
+}
+
 const (
 	http2Clients = 8
-	// http2Limit is the account's requests a day. A quarter of them is for probes, and a tenth of that at once.
-	http2Limit  = 1000
-	http2Budget = http2Limit / 4
+	// http2Probes is how many probes may be made: the account's first one, and what refills until the test ends.
+	http2Probes = 5
 )
 
-// http2Attacks are what each client sends: first the beginning, and then more without end. Streams of clients have odd
-// numbers.
+// http2Attacks are what each client sends: first begin, and then more without end. Clients' streams have odd numbers.
 var http2Attacks = map[string]struct {
 	settings string
 	begin    string
 	more     func(i uint32) string // nil: nothing
-	cut      bool                  // the exporter hangs up by itself
-	held     bool                  // scrapes are held, until the exporter gives up on them
+	cut      bool                  // the exporter closes the connection
+	held     bool                  // the exporter cannot send its responses, until it gives up
 }{
 	"headers without end": {
 		begin: frame(frameHeaders, 0, 1, request("GET", "/metrics")),
@@ -81,14 +84,14 @@ var http2Attacks = map[string]struct {
 		more:  func(uint32) string { return strings.Repeat(frame(frameContinuation, 0, 1, ""), 100) },
 	},
 	"headers that stop": {begin: frame(frameHeaders, 0, 1, request("GET", "/metrics"))},
-	"requests taken back": {
+	"canceled requests": {
 		more: func(i uint32) string {
-			return frame(frameHeaders, endHeaders|endStream, 2*i+1, request("GET", "/metrics")) + frame(frameReset, 0, 2*i+1, "\x00\x00\x00\x08")
+			return canceled(2*i+1, "/metrics")
 		},
 	},
-	"requests for probes taken back": {
+	"canceled requests for probes": {
 		more: func(i uint32) string {
-			return frame(frameHeaders, endHeaders|endStream, 2*i+1, request("GET", "/probe?target=watched")) + frame(frameReset, 0, 2*i+1, "\x00\x00\x00\x08")
+			return canceled(2*i+1, "/probe?target=watched")
 		},
 	},
 	"a body without end": {
@@ -118,20 +121,20 @@ var http2Attacks = map[string]struct {
 	},
 }
 
-// TestHTTP2 attacks the exporter through TLS by what only HTTP/2 has, while an ordinary scraper is served as ever. In the
-// end nothing is left of it, and it has made no more probes than the account has for them.
+// TestHTTP2 attacks the exporter with what only HTTP/2 has, while an ordinary scraper is served as usual. Nothing is left
+// of an attack, and it causes no more probes than the account's budget permits.
 func TestHTTP2(t *testing.T) {
 	for name, attack := range http2Attacks {
 		t.Run(name, func(t *testing.T) {
-			ca := harness.NewAuthority(t)
-			file := filepath.Join(t.TempDir(), "web.yml")
-			write(t, file, expand(fronts["TLS"].config, ca.Issue(t, "127.0.0.1")))
-			x := prepare(t, "--web.config.file="+file)
-			x.api.SetLimit(simulator.DefaultAccount, http2Limit)
-			x.tls = trusting(t, ca.File)
-			x.run(t)
+			t.Parallel()
+			x := prepare(t, "--web.config.file=web.yml")
+			x.api.SetLimit(simulator.DefaultAccount, simulator.DefaultDailyLimit)
+			x.WriteConfig(strings.Replace(harness.Read(t, x.Dir+"/config.yml"), harness.Unpaced, "", 1))
+			harness.Write(t, x.Dir+"/web.yml", harness.TLSConfig(x.api.CA.Issue(t, "127.0.0.1"), "TLS12"))
+			x.TLS = x.api.CA.ClientConfig(t)
+			x.Start()
 			x.checkScraped(t)
-			descriptors, goroutines, before := x.descriptors(t), x.goroutines(t), x.resident(t)
+			descriptors, goroutines, before := x.Descriptors(), x.goroutines(t), x.Memory(harness.Resident)
 
 			ended := make(chan error, http2Clients)
 			var conns []net.Conn
@@ -152,17 +155,17 @@ func TestHTTP2(t *testing.T) {
 			if attack.held {
 				harness.Until(t, headerTime, func() error { return x.checkElsewhere(http.StatusServiceUnavailable) })
 				x.checkScraped(t)
-				harness.Until(t, answerTime, func() error { return x.checkElsewhere(http.StatusOK) })
+				harness.Until(t, responseTime, func() error { return x.checkElsewhere(http.StatusOK) })
 			}
 			if attack.cut {
 				for range http2Clients {
 					select {
 					case err := <-ended:
 						if err == nil {
-							t.Error("a client could send all it wanted")
+							t.Error("a client could send everything")
 						}
 					case <-time.After(headerTime):
-						t.Fatal("a client is not cut off")
+						t.Fatal("a connection is not closed")
 					}
 				}
 			}
@@ -170,31 +173,32 @@ func TestHTTP2(t *testing.T) {
 				_ = conn.(*tls.Conn).NetConn().Close()
 			}
 			harness.Until(t, headerTime, func() error {
-				if n := x.descriptors(t); n > descriptors+5 {
-					return fmt.Errorf("%d descriptors are still open, at first there were %d", n, descriptors)
+				if n := x.Descriptors(); n > descriptors+5 {
+					return fmt.Errorf("%d descriptors are open, %d before the attack", n, descriptors)
 				}
 				if n := x.goroutines(t); n > goroutines+10 {
-					return fmt.Errorf("%d goroutines are left, at first there were %d", n, goroutines)
+					return fmt.Errorf("%d goroutines, %d before the attack", n, goroutines)
 				}
 				return nil
 			})
-			if after := x.resident(t); after > before+64<<10 {
-				t.Errorf("%d KiB resident before, %d after", before, after)
+			if after := x.Memory(harness.Resident); after > before+64<<20 {
+				t.Errorf("%d bytes resident before, %d after", before, after)
 			}
 
-			if probes := x.api.TotalRequests(); probes > http2Budget/10+5 {
+			if probes := x.api.TotalRequests(); probes > http2Probes {
 				t.Errorf("%d probes were made", probes)
 			}
 		})
 	}
 }
 
-// dialHTTP2 opens a connection from elsewhere that is to speak HTTP/2.
+// dialHTTP2 opens an HTTP/2 connection from elsewhere.
 func (x *target) dialHTTP2(t *testing.T) net.Conn {
 	t.Helper()
-	config := x.tls.Clone()
+	config := x.TLS.Clone()
 	config.NextProtos = []string{"h2"}
-	conn, err := (&tls.Dialer{Config: config, NetDialer: &net.Dialer{LocalAddr: elsewhere}}).DialContext(t.Context(), "tcp", x.address)
+	dialer := tls.Dialer{Config: config, NetDialer: &net.Dialer{LocalAddr: elsewhere}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", x.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,13 +209,12 @@ func (x *target) dialHTTP2(t *testing.T) net.Conn {
 	return conn
 }
 
-// goroutines returns how many goroutines the exporter says it has.
-func (x *target) goroutines(t *testing.T) (count int) {
+// goroutines returns how many goroutines the exporter has.
+func (x *target) goroutines(t *testing.T) int {
 	t.Helper()
-	_, body := x.get(t, "/metrics")
-	_, rest, _ := strings.Cut(body, "\ngo_goroutines ")
-	if _, err := fmt.Sscan(rest, &count); err != nil {
-		t.Fatal(err)
+	goroutines, found := harness.Sum(x.Scrape(), "go_goroutines")
+	if found != 1 {
+		t.Fatal("no go_goroutines")
 	}
-	return count
+	return int(goroutines)
 }

@@ -1,100 +1,74 @@
 package server
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
-// The user that the exporter lets in. The hash is bcrypt's, at its lowest cost.
-const (
-	user         = "prometheus"
-	password     = "scrape it"
-	passwordHash = "$2a$04$igXPfm11L/k2aq5nwMqtc.9Xo.bYedLzF405Gt4MO2LdNBz9tGvj6"
-)
-
-// fronts are web configurations. %[1]s and %[2]s stand for the certificate's file and its key's.
-var fronts = map[string]struct {
-	config   string
-	tls      bool
-	password bool
-}{
-	"plain":            {},
-	"password":         {config: "basic_auth_users: {" + user + ": " + passwordHash + "}\n", password: true},
-	"TLS":              {config: "tls_server_config: {cert_file: %[1]s, key_file: %[2]s}\n", tls: true},
-	"TLS and password": {config: "tls_server_config: {cert_file: %[1]s, key_file: %[2]s}\nbasic_auth_users: {" + user + ": " + passwordHash + "}\n", tls: true, password: true},
-	"TLS 1.3 only":     {config: "tls_server_config: {cert_file: %[1]s, key_file: %[2]s, min_version: TLS13}\n", tls: true},
-}
-
-// TestFronts asks the exporter through each front by Go's client, by curl, and by its own health check.
-func TestFronts(t *testing.T) {
+// TestWebConfigs requests metrics under each kind of web configuration by Go's client, by curl, and by healthcheck.
+func TestWebConfigs(t *testing.T) {
 	curl := harness.Tool(t, "curl", "apt-get install curl")
-	for name, front := range fronts {
+	for name, test := range map[string]struct {
+		tls      string // the least version; "" without TLS
+		password bool
+	}{
+		"plain":            {},
+		"password":         {password: true},
+		"TLS":              {tls: "TLS12"},
+		"TLS and password": {tls: "TLS12", password: true},
+		"TLS 1.3 only":     {tls: "TLS13"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ca := harness.NewAuthority(t)
-			identity := ca.Issue(t, "127.0.0.1")
-			file := filepath.Join(t.TempDir(), "web.yml")
-			write(t, file, expand(front.config, identity))
-			x := start(t, "--web.config.file="+file)
-			scheme := "http"
-			if front.tls {
-				scheme = "https"
+			x := prepare(t, "--web.config.file=web.yml")
+			var config string
+			if test.tls != "" {
+				config += harness.TLSConfig(x.api.CA.Issue(t, "127.0.0.1"), test.tls)
+				x.TLS = x.api.CA.ClientConfig(t)
 			}
-			url := scheme + "://" + x.address + "/metrics"
+			if test.password {
+				config += harness.PasswordConfig
+			}
+			harness.Write(t, x.Dir+"/web.yml", config)
+			x.Start()
 
-			t.Run("Go", func(t *testing.T) { testGoClient(t, url, ca.File, front.password) })
-			t.Run("curl", func(t *testing.T) { testCurl(t, curl, url, ca.File, front.password) })
+			t.Run("Go", func(t *testing.T) { testGoClient(t, x, test.password) })
+			t.Run("curl", func(t *testing.T) { testCurl(t, curl, x, test.password) })
 			t.Run("healthcheck", func(t *testing.T) {
-				check := func(args ...string) error {
-					return exec.Command(binary, append([]string{"healthcheck"}, args...)...).Run()
+				// It needs no web configuration: any response proves that the exporter works.
+				x.Args = nil
+				if out, err := x.Command("healthcheck", "--web.listen-address="+x.Address).CombinedOutput(); err != nil {
+					t.Errorf("healthcheck: %v\n%s", err, out)
 				}
-				if err := check("--web.listen-address="+x.address, "--web.config.file="+file); err != nil {
-					t.Errorf("the health check fails: %v", err)
-				}
-				if err := check("--web.listen-address=127.0.0.1:1", "--web.config.file="+file); err == nil {
-					t.Error("the health check of nothing succeeds")
-				}
-				if err := check("--web.listen-address=" + x.address); (err == nil) != (!front.tls && !front.password) {
-					t.Errorf("without the web configuration the health check says: %v", err)
+				if err := x.Command("healthcheck", "--web.listen-address=127.0.0.1:1").Run(); err == nil {
+					t.Error("healthcheck succeeds although nothing listens")
 				}
 			})
 		})
 	}
 }
 
-func expand(config string, identity harness.Identity) string {
-	if !strings.Contains(config, "%") {
-		return config
-	}
-	return fmt.Sprintf(config, identity.CertFile, identity.KeyFile)
-}
-
-func testGoClient(t *testing.T, url, caFile string, wantsPassword bool) {
-	transport := &http.Transport{TLSClientConfig: trusting(t, caFile), ForceAttemptHTTP2: true}
+func testGoClient(t *testing.T, x *target, needsPassword bool) {
+	transport := &http.Transport{TLSClientConfig: x.TLS.Clone(), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
-	for _, with := range []string{"", password, "wrong"} {
+	client := &http.Client{Transport: transport, Timeout: harness.ResponseTimeout}
+	for _, password := range []string{"", harness.Password, "wrong"} {
 		want := http.StatusOK
-		if wantsPassword && with != password {
+		if needsPassword && password != harness.Password {
 			want = http.StatusUnauthorized
 		}
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, x.URL("/metrics"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if with != "" {
-			request.SetBasicAuth(user, with)
+		if password != "" {
+			request.SetBasicAuth(harness.User, password)
 		}
 		response, err := client.Do(request)
 		if err != nil {
@@ -103,50 +77,40 @@ func testGoClient(t *testing.T, url, caFile string, wantsPassword bool) {
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if err != nil || response.StatusCode != want {
-			t.Errorf("with the password %q: %s, %v, want %d", with, response.Status, err, want)
+			t.Errorf("with the password %q: %s, %v, want %d", password, response.Status, err, want)
 		}
-		if told := strings.Contains(string(body), "appfigures_token_valid"); told != (want == http.StatusOK) {
-			t.Errorf("with the password %q the answer tells of tokens: %t", with, told)
+		if strings.Contains(string(body), "appfigures_token_valid") != (want == http.StatusOK) {
+			t.Errorf("with the password %q, the body is %.100q", password, body)
 		}
 	}
 }
 
-// trusting returns what a client needs to trust an authority.
-func trusting(t *testing.T, caFile string) *tls.Config {
-	t.Helper()
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	return &tls.Config{RootCAs: pool}
-}
-
-func testCurl(t *testing.T, curl, url, caFile string, wantsPassword bool) {
-	ask := func(args ...string) string {
-		out, _ := exec.Command(curl, append(args, "--silent", "--max-time", "10", "--output", os.DevNull, "--write-out", "%{http_code} %{exitcode}", url)...).Output()
+func testCurl(t *testing.T, curl string, x *target, needsPassword bool) {
+	get := func(args ...string) string {
+		args = append(args, "--silent", "--max-time", "10", "--output", os.DevNull, "--write-out", "%{http_code} %{exitcode}")
+		out, _ := exec.Command(curl, append(args, x.URL("/metrics"))...).Output()
 		return string(out)
 	}
-	refused := "200 0"
-	if wantsPassword {
-		refused = "401 0"
+	without := "200 0"
+	if needsPassword {
+		without = "401 0"
 	}
+	trust, user := []string{"--cacert", x.api.CA.File}, []string{"--user", harness.User + ":" + harness.Password}
 	for _, test := range []struct {
 		want string
 		args []string
 	}{
-		{"200 0", []string{"--cacert", caFile, "--user", user + ":" + password}},
-		{"200 0", []string{"--cacert", caFile, "--user", user + ":" + password, "--http1.1"}},
-		{refused, []string{"--cacert", caFile, "--user", user + ":wrong"}},
-		{refused, []string{"--cacert", caFile}},
+		{"200 0", append(user, trust...)},
+		{"200 0", append([]string{"--http1.1", user[0], user[1]}, trust...)},
+		{without, append([]string{"--user", harness.User + ":wrong"}, trust...)},
+		{without, trust},
 	} {
-		if got := ask(test.args...); got != test.want {
-			t.Errorf("curl %q says %q, want %q", test.args, got, test.want)
+		if got := get(test.args...); got != test.want {
+			t.Errorf("curl %q returns %q, want %q", test.args, got, test.want)
 		}
 	}
 	const notTrusted = "000 60"
-	if got := ask("--user", user+":"+password); strings.HasPrefix(url, "https") != (got == notTrusted) {
-		t.Errorf("curl without the authority's certificate says %q", got)
+	if got := get(user...); (x.TLS != nil) != (got == notTrusted) {
+		t.Errorf("curl without the authority's certificate returns %q", got)
 	}
 }

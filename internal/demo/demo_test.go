@@ -80,7 +80,7 @@ func TestOtherPrograms(t *testing.T) {
 		{"growth", 6 * time.Hour, 3_600},
 		{"growth", 6*time.Hour + time.Minute, 3_610},
 		{"studio", 6*time.Hour + time.Minute, 120},
-		{"crunch", 6*time.Hour + time.Minute, 970},
+		{"crunch", 6*time.Hour + time.Minute, 900},
 		{"lapsed", 6*time.Hour + time.Minute, 0},
 		{"growth", 24*time.Hour - time.Second, 14_399},
 		{"growth", 24 * time.Hour, 0},

@@ -1,16 +1,17 @@
-// Package simulator is a stand-in for the Appfigures API, for the demo, the tests and the benchmarks. It answers as
-// the vendor's documentation shows, well enough that the vendor's own command-line client takes it for the real
-// thing, and each of its tokens can be told how to behave from the next request on.
+// Package simulator simulates the Appfigures API for the demo, the tests and the benchmarks. It responds as the vendor's
+// documentation shows, closely enough for the vendor's own command-line client. The behavior of each token can be changed
+// at any time.
 //
-// Facts and where they are from:
+// Sources:
 //   - the root resource, its body, and bearer tokens: https://docs.appfigures.com/api/reference/v2/root and
 //     https://docs.appfigures.com/api/authentication/personal-access-tokens
 //   - the bodies of 401 and 403: https://docs.appfigures.com/api/authentication
 //   - the daily limit, its two headers, 420: https://docs.appfigures.com/api/rate-limits
-//   - 403 "AccessToken invalid": what the vendor's client takes, beside 401, for a dead token
-//     (https://github.com/appfigures/cli, dist/af.js, version 3.0.0)
+//   - 403 "AccessToken invalid", which the vendor's client treats like 401, and the OAuth form of errors:
+//     https://github.com/appfigures/cli, dist/af.js, version 3.0.0
 //
-// Where these say nothing (a 5xx, a 429, the wording of some other 403) the answers follow the same form.
+// What is documented nowhere (5xx, 429, the wording of other 403s, whether a 401 has quota headers) has the same form, or
+// a behavior for each form.
 package simulator
 
 import (
@@ -22,23 +23,23 @@ import (
 
 // Defaults of [Options].
 const (
-	DefaultDailyLimit = 1000             // requests of one account a UTC day, as the vendor grants
-	DefaultSlowDelay  = 2 * time.Second  // what [Slow] waits before it answers
-	DefaultRetryAfter = 60 * time.Second // what [SlowDown] asks for
-	DefaultAccount    = "default"        // whose a token is until [API.SetAccount]
+	DefaultDailyLimit = 1000             // requests of an account per UTC day, as documented
+	DefaultSlowDelay  = 2 * time.Second  // delay of [Slow]
+	DefaultRetryAfter = 60 * time.Second // Retry-After of [SlowDown]
+	DefaultAccount    = "default"        // account of a token before [API.SetAccount]
 )
 
-// Options are the settings of an API. Zero values mean the defaults.
+// Options are the settings of an API. A zero value means the default.
 type Options struct {
-	Now        func() time.Time // the clock that decides the UTC day; default [time.Now]
-	Latency    time.Duration    // before every answer; default none
-	DailyLimit int64            // of accounts without a limit of their own; default [DefaultDailyLimit]
+	Now        func() time.Time // clock of the UTC day and the Date header; default [time.Now]
+	Latency    time.Duration    // before each response; default none
+	DailyLimit int64            // of accounts without [API.SetLimit]; default [DefaultDailyLimit]
 	SlowDelay  time.Duration    // default [DefaultSlowDelay]
 	RetryAfter time.Duration    // sent as whole seconds; default [DefaultRetryAfter]
 }
 
-// API is a simulated Appfigures API. It serves the routes below /v2/, and is safe for concurrent use: no lock is held
-// while an answer waits or is written.
+// API is a simulated Appfigures API. It serves the routes below /v2/ and is safe for concurrent use. No lock is held while
+// a response is delayed or written.
 type API struct {
 	options Options
 	total   atomic.Int64
@@ -48,14 +49,14 @@ type API struct {
 	accounts map[string]*account // guarded by mu
 }
 
-// token is one bearer token that the API knows. The map of tokens is locked, its values are not.
+// token is a bearer token that the API knows. [API.mu] guards the map of tokens, not its values.
 type token struct {
 	behaviour atomic.Uint32 // a Behaviour
 	account   atomic.Pointer[account]
 	requests  atomic.Int64
 }
 
-// New returns an API that knows no token yet.
+// New returns an API without tokens.
 func New(options Options) *API {
 	if options.Now == nil {
 		options.Now = time.Now
@@ -66,32 +67,31 @@ func New(options Options) *API {
 	return &API{options: options, tokens: map[string]*token{}, accounts: map[string]*account{}}
 }
 
-// Set makes the bearer token secret behave so from the next request on. A token not seen before belongs to
-// [DefaultAccount].
+// Set sets the behavior of the bearer token secret for requests from now on. A new token belongs to [DefaultAccount].
 func (a *API) Set(secret string, behaviour Behaviour) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.token(secret, DefaultAccount).behaviour.Store(uint32(behaviour))
+	a.tokenLocked(secret, DefaultAccount).behaviour.Store(uint32(behaviour))
 }
 
-// SetAccount makes the bearer token secret one of the account's. A token not seen before is [Valid].
+// SetAccount sets the account of the bearer token secret. A new token is [Valid].
 func (a *API) SetAccount(secret, account string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.token(secret, account).account.Store(a.account(account))
+	a.tokenLocked(secret, account).account.Store(a.accountLocked(account))
 }
 
-// SetLimit sets how many requests the account has each UTC day. With 0 it has none.
+// SetLimit sets the account's limit, in requests per UTC day. Zero allows none.
 func (a *API) SetLimit(account string, requests int64) {
 	a.ensureAccount(account).setLimit(requests)
 }
 
-// Use lets other programs of the account make that many requests today, up to its limit.
+// Use counts requests of the account's other programs today, up to its limit.
 func (a *API) Use(account string, requests int64) {
 	a.ensureAccount(account).use(a.options.Now(), requests)
 }
 
-// Behaviour returns how the bearer token secret behaves, and whether the API knows it.
+// Behaviour returns the behavior of the bearer token secret, and whether the API knows the token.
 func (a *API) Behaviour(secret string) (Behaviour, bool) {
 	known := a.lookup(secret)
 	if known == nil {
@@ -100,8 +100,8 @@ func (a *API) Behaviour(secret string) (Behaviour, bool) {
 	return Behaviour(known.behaviour.Load()), true
 }
 
-// Requests returns how many requests came with the bearer token secret, however they ended; 0 for one that the API
-// does not know.
+// Requests returns the number of requests with the bearer token secret, whatever the response; 0 if the API does not know
+// the token.
 func (a *API) Requests(secret string) int64 {
 	if known := a.lookup(secret); known != nil {
 		return known.requests.Load()
@@ -109,33 +109,32 @@ func (a *API) Requests(secret string) int64 {
 	return 0
 }
 
-// AccountRequests returns how many requests came with any of the account's tokens, however they ended and on whatever
-// day. Requests of [API.Use] are not among them.
+// AccountRequests returns the number of requests with tokens of the account, on all days and whatever the response,
+// without those of [API.Use].
 func (a *API) AccountRequests(account string) int64 { return a.ensureAccount(account).requests.Load() }
 
-// TotalRequests returns how many requests came at all, those with an unknown token or none included.
+// TotalRequests returns the number of all requests, including those with an unknown token or none.
 func (a *API) TotalRequests() int64 { return a.total.Load() }
 
-// Quota returns how many of the account's requests of this UTC day are used, by its tokens and by [API.Use], and how
-// many it has.
+// Quota returns the account's requests of this UTC day, including those of [API.Use], and its limit.
 func (a *API) Quota(account string) (used, limit int64) {
 	q := a.ensureAccount(account).quota(a.options.Now())
 	return q.used, q.limit
 }
 
-// token returns the token of that secret, made as one of the account's if need be. The caller holds mu.
-func (a *API) token(secret, account string) *token {
+// tokenLocked returns the token of that secret. A new one belongs to the account.
+func (a *API) tokenLocked(secret, account string) *token {
 	known, ok := a.tokens[secret]
 	if !ok {
 		known = new(token)
-		known.account.Store(a.account(account))
+		known.account.Store(a.accountLocked(account))
 		a.tokens[secret] = known
 	}
 	return known
 }
 
-// account returns the account of that name, made if need be. The caller holds mu.
-func (a *API) account(name string) *account {
+// accountLocked returns the account of that name, which may be new.
+func (a *API) accountLocked(name string) *account {
 	known, ok := a.accounts[name]
 	if !ok {
 		known = newAccount(name, len(a.accounts), a.options.DailyLimit)
@@ -147,7 +146,7 @@ func (a *API) account(name string) *account {
 func (a *API) ensureAccount(name string) *account {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.account(name)
+	return a.accountLocked(name)
 }
 
 func (a *API) lookup(secret string) *token {

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// noon is a moment in the middle of a UTC day.
+// noon is the middle of a UTC day.
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
 func fixed(now time.Time) func() time.Time { return func() time.Time { return now } }
 
-// ask sends one request through the handler; a dropped connection is a nil response.
+// ask sends one request through the handler. The response is nil if the connection is dropped.
 func ask(t *testing.T, api http.Handler, method, target, authorization string) (response *http.Response, body string) {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), method, target, nil)
@@ -49,20 +49,25 @@ const owner = `{"id":42,"name":"Owner of default","email":"owner-1@example.com",
 
 func TestAnswerOfEachBehaviour(t *testing.T) {
 	const metered = "X-Request-Limit: 1000, X-Request-Usage: 1"
+	const success = `{"status":"200","message":"OK","see":"http://docs.appfigures.com/api","version":"2.0","user":` + owner
+	const usage = `,"usage":{"daily_used":1,"daily_limit":1000},"sequence":1,"source":"100"}`
 	tests := map[Behaviour]struct {
 		status  int
-		headers string // of those that vary
+		headers string // those that vary
 		body    string
 	}{
-		Valid: {200, metered, `{"status":"200","message":"OK","see":"http://docs.appfigures.com/api","version":"2.0","user":` + owner +
-			`,"usage":{"daily_used":1,"daily_limit":1000},"sequence":1,"source":"100"}`},
-		Slow: {200, metered, `{"status":"200","message":"OK","see":"http://docs.appfigures.com/api","version":"2.0","user":` + owner +
-			`,"usage":{"daily_used":1,"daily_limit":1000},"sequence":1,"source":"100"}`},
-		Unmetered: {200, "", `{"status":"200","message":"OK","see":"http://docs.appfigures.com/api","version":"2.0","user":` + owner + `}`},
+		Valid:     {200, metered, success + usage},
+		Slow:      {200, metered, success + usage},
+		Unmetered: {200, "", success + "}"},
 		Revoked:   {401, metered, `{"status":401,"message":"Could not authenticate","additional":"","reference":""}`},
 		RevokedQuotingEmail: {401, metered,
 			`{"status":401,"message":"Could not authenticate: owner-1@example.com","additional":"","reference":""}`},
-		Rejected: {403, metered, `{"status":403,"message":"AccessToken invalid","additional":"","reference":""}`},
+		RevokedOAuth: {401, metered + `, WWW-Authenticate: Bearer realm="appfigures", error="invalid_token", ` +
+			`error_description="The access token was revoked."`,
+			`{"error":"invalid_token","error_description":"The access token was revoked."}`},
+		RevokedBare: {401, `WWW-Authenticate: Bearer realm="appfigures", error="invalid_token"`, ""},
+		RevokedOnce: {401, metered, `{"status":401,"message":"Could not authenticate","additional":"","reference":""}`},
+		Rejected:    {403, metered, `{"status":403,"message":"AccessToken invalid","additional":"","reference":""}`},
 		Locked: {403, metered, `{"status":403,"message":"No API Access",` +
 			`"additional":"The authenticated account is locked due to an unpaid balance.","reference":""}`},
 		Disabled: {403, metered, `{"status":403,"message":"API Access is disabled",` +
@@ -112,6 +117,9 @@ func TestAnswerOfEachBehaviour(t *testing.T) {
 				if got := varying(response.Header); got != want.headers {
 					t.Errorf("got headers %q, want %q", got, want.headers)
 				}
+				if got := response.Header.Get("Date"); got != "Mon, 04 May 2026 12:00:00 GMT" {
+					t.Errorf("got Date %q, want noon", got)
+				}
 				isJSON := json.Valid([]byte(body))
 				if claims := response.Header.Get("Content-Type") == jsonType; claims != isJSON {
 					t.Errorf("Content-Type says JSON: %t; body is JSON: %t", claims, isJSON)
@@ -121,10 +129,10 @@ func TestAnswerOfEachBehaviour(t *testing.T) {
 	}
 }
 
-// varying lists the headers that tell behaviours apart.
+// varying lists the headers that differ between behaviors.
 func varying(header http.Header) string {
 	var found []string
-	for _, name := range []string{"X-Request-Limit", "X-Request-Usage", "Retry-After", "Location", "Allow"} {
+	for _, name := range []string{"X-Request-Limit", "X-Request-Usage", "Retry-After", "Location", "Allow", "WWW-Authenticate"} {
 		if value := header.Get(name); value != "" {
 			found = append(found, name+": "+value)
 		}
@@ -138,30 +146,34 @@ func TestWhoAndWhere(t *testing.T) {
 		status                        int
 		body                          string // its beginning
 	}{
-		"root":                     {"GET", "/v2/", "Bearer pat_1", 200, `{"status":"200","message":"OK",`},
-		"root without a slash":     {"GET", "/v2", "Bearer pat_1", 200, `{"status":"200",`},
-		"root with two":            {"GET", "/v2//", "Bearer pat_1", 200, `{"status":"200",`},
-		"lower-case scheme":        {"GET", "/v2/", "bearer pat_1", 200, `{"status":"200",`},
-		"no Authorization":         {"GET", "/v2/", "", 401, `{"status":401,"message":"Could not authenticate",`},
-		"another scheme":           {"GET", "/v2/", "Basic pat_1", 401, `{"status":401,`},
-		"no token":                 {"GET", "/v2/", "Bearer", 401, `{"status":401,`},
-		"unknown token":            {"GET", "/v2/", "Bearer pat_2", 401, `{"status":401,`},
-		"unknown token, no route":  {"GET", "/v2/nowhere", "Bearer pat_2", 401, `{"status":401,`},
-		"no route":                 {"GET", "/v2/nowhere", "Bearer pat_1", 404, `{"status":404,"message":"Not Found",`},
-		"no version":               {"GET", "/", "Bearer pat_1", 404, `{"status":404,`},
-		"another version":          {"GET", "/v20", "Bearer pat_1", 404, `{"status":404,`},
-		"wrong method":             {"POST", "/v2/", "Bearer pat_1", 405, `{"status":405,"message":"Method Not Allowed",`},
-		"HEAD":                     {"HEAD", "/v2/", "Bearer pat_1", 200, `{"status":"200",`},
-		"usage":                    {"GET", "/v2/usage", "Bearer pat_1", 200, `{"api_requests":{"history":{"total":1,"today":1,"history":{"2026-05-04T00:00:00Z":1}},"total":1000,"used":1,"remaining":999},`},
-		"user":                     {"GET", "/v2/users/me", "Bearer pat_1", 200, owner},
-		"features":                 {"GET", "/v2/users/me/features", "Bearer pat_1", 200, `[]`},
-		"products":                 {"GET", "/v2/products/mine", "Bearer pat_1", 200, `{}`},
-		"products, paged":          {"GET", "/v2/products/mine?count=5&page=2", "Bearer pat_1", 200, `{"metadata":{"resultset":{"count":5,"page":2,"total_count":0,"total_pages":0}},"results":[]}`},
-		"products, paged nonsense": {"GET", "/v2/products/mine?count=-5&page=x", "Bearer pat_1", 200, `{"metadata":{"resultset":{"count":10,"page":1,`},
-		"keywords":                 {"GET", "/v2/keywords", "Bearer pat_1", 200, `[]`},
-		"flat report":              {"GET", "/v2/reports/sales?format=flat&group_by=date", "Bearer pat_1", 200, `[]`},
-		"report":                   {"GET", "/v2/reports/revenue", "Bearer pat_1", 200, `{}`},
-		"reviews":                  {"GET", "/v2/reviews?page=3", "Bearer pat_1", 200, `{"total":0,"pages":0,"this_page":3,"reviews":[]}`},
+		"root":                    {"GET", "/v2/", "Bearer pat_1", 200, `{"status":"200","message":"OK",`},
+		"root without a slash":    {"GET", "/v2", "Bearer pat_1", 200, `{"status":"200",`},
+		"root with two":           {"GET", "/v2//", "Bearer pat_1", 200, `{"status":"200",`},
+		"lower-case scheme":       {"GET", "/v2/", "bearer pat_1", 200, `{"status":"200",`},
+		"no Authorization":        {"GET", "/v2/", "", 401, `{"status":401,"message":"Could not authenticate",`},
+		"another scheme":          {"GET", "/v2/", "Basic pat_1", 401, `{"status":401,`},
+		"no token":                {"GET", "/v2/", "Bearer", 401, `{"status":401,`},
+		"unknown token":           {"GET", "/v2/", "Bearer pat_2", 401, `{"status":401,`},
+		"unknown token, no route": {"GET", "/v2/nowhere", "Bearer pat_2", 401, `{"status":401,`},
+		"no route":                {"GET", "/v2/nowhere", "Bearer pat_1", 404, `{"status":404,"message":"Not Found",`},
+		"no version":              {"GET", "/", "Bearer pat_1", 404, `{"status":404,`},
+		"another version":         {"GET", "/v20", "Bearer pat_1", 404, `{"status":404,`},
+		"wrong method":            {"POST", "/v2/", "Bearer pat_1", 405, `{"status":405,"message":"Method Not Allowed",`},
+		"HEAD":                    {"HEAD", "/v2/", "Bearer pat_1", 200, `{"status":"200",`},
+		"usage": {"GET", "/v2/usage", "Bearer pat_1", 200, `{"api_requests":{"history":{"total":1,"today":1,` +
+			`"history":{"2026-05-04T00:00:00Z":1}},"total":1000,"used":1,"remaining":999},`},
+		"user":     {"GET", "/v2/users/me", "Bearer pat_1", 200, owner},
+		"features": {"GET", "/v2/users/me/features", "Bearer pat_1", 200, `[]`},
+		"products": {"GET", "/v2/products/mine", "Bearer pat_1", 200, `{}`},
+		"products, paged": {"GET", "/v2/products/mine?count=5&page=2", "Bearer pat_1", 200,
+			`{"metadata":{"resultset":{"count":5,"page":2,"total_count":0,"total_pages":0}},"results":[]}`},
+		"products, paged nonsense": {"GET", "/v2/products/mine?count=-5&page=x", "Bearer pat_1", 200,
+			`{"metadata":{"resultset":{"count":10,"page":1,`},
+		"keywords":    {"GET", "/v2/keywords", "Bearer pat_1", 200, `[]`},
+		"flat report": {"GET", "/v2/reports/sales?format=flat&group_by=date", "Bearer pat_1", 200, `[]`},
+		"report":      {"GET", "/v2/reports/revenue", "Bearer pat_1", 200, `{}`},
+		"reviews": {"GET", "/v2/reviews?page=3", "Bearer pat_1", 200,
+			`{"total":0,"pages":0,"this_page":3,"reviews":[]}`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -201,12 +213,25 @@ func TestNames(t *testing.T) {
 		}
 		seen[name] = true
 	}
-	if got, want := Behaviour(NumBehaviours).String(), "behaviour 18"; got != want {
+	if got, want := Behaviour(NumBehaviours).String(), "behavior 21"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// All tokens of an account and all its other programs share one day's requests, and no other account's.
+// TestRevokedOnce checks that one request is denied, and that it can be repeated.
+func TestRevokedOnce(t *testing.T) {
+	api := New(Options{})
+	for range 2 {
+		api.Set("pat_1", RevokedOnce)
+		for i, want := range []int{401, 200, 200} {
+			if response, _ := ask(t, api, "GET", "/v2/", "Bearer pat_1"); response.StatusCode != want {
+				t.Errorf("request %d: got status %d, want %d", i, response.StatusCode, want)
+			}
+		}
+	}
+}
+
+// All tokens and programs of an account share its limit.
 func TestDailyLimit(t *testing.T) {
 	now := time.Date(2026, 5, 4, 23, 59, 59, 0, time.UTC)
 	api := New(Options{Now: func() time.Time { return now }})
@@ -298,7 +323,7 @@ func TestDelays(t *testing.T) {
 	}
 }
 
-// A request that hangs ends when its client leaves, and holds up no other.
+// A request that hangs ends when the client closes the connection, and does not delay others.
 func TestHang(t *testing.T) {
 	api := New(Options{})
 	api.Set("pat_hang", Hang)
@@ -328,7 +353,7 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// Answers, changes of mind and counts at the same time; for the race detector, and for the counts.
+// Responses, changes and counts at the same time, for the race detector and the counts.
 func TestConcurrentUse(t *testing.T) {
 	const clients, each = 8, 200
 	api := New(Options{DailyLimit: clients * each})

@@ -5,29 +5,35 @@ import (
 	"net/http"
 )
 
-// Behaviour is how the API treats a token. The set is closed: [Behaviours] lists all of it.
+// Behaviour is how the API responds to a token. The set is closed; see [Behaviours].
 type Behaviour uint8
 
 const (
-	// Valid: 200, until the account's requests of the day are used up; then 420.
+	// Valid: 200, or 420 once the account's requests of the day are used up.
 	Valid Behaviour = iota
-	// Slow: as Valid, after [Options.SlowDelay].
+	// Slow: like Valid, after [Options.SlowDelay].
 	Slow
-	// Unmetered: as Valid, but neither headers nor body say anything of the quota, and no request counts.
+	// Unmetered: like Valid, but without the quota in headers and body. Requests do not count.
 	Unmetered
-	// Revoked: 401.
+	// Revoked: 401 in the form of the API's errors.
 	Revoked
-	// RevokedQuotingEmail: 401 as the vendor documents it, with the user's e-mail address in the message.
+	// RevokedQuotingEmail: like Revoked, with the user's e-mail address in the message, as documented for basic auth.
 	RevokedQuotingEmail
+	// RevokedOAuth: 401 with an OAuth 2.0 error as its body and a Bearer challenge (RFC 6750, section 3).
+	RevokedOAuth
+	// RevokedBare: 401 with a Bearer challenge, and neither a body nor the quota. Requests do not count.
+	RevokedBare
+	// RevokedOnce: like Revoked for one request; then the behavior becomes Valid.
+	RevokedOnce
 	// Rejected: 403 "AccessToken invalid".
 	Rejected
 	// Locked: 403 "No API Access", for an unpaid balance.
 	Locked
-	// Disabled: 403 "API Access is disabled", for a breach of the API's terms.
+	// Disabled: 403 "API Access is disabled", for a violation of the API's terms.
 	Disabled
 	// Forbidden: 403 for another reason.
 	Forbidden
-	// DailyLimit: 420, as if the account's requests of the day were used up.
+	// DailyLimit: 420, whatever the account has used.
 	DailyLimit
 	// SlowDown: 429 with Retry-After.
 	SlowDown
@@ -37,17 +43,17 @@ const (
 	ServerError
 	// Maintenance: 503 with an HTML page.
 	Maintenance
-	// ProxyPage: 403 with an HTML page, as a proxy or firewall on the way answers.
+	// ProxyPage: 403 with an HTML page, like that of a proxy or firewall.
 	ProxyPage
-	// Redirect: 302 to a page for people.
+	// Redirect: 302 to a login page.
 	Redirect
-	// Hang: no answer; the request ends when the client leaves.
+	// Hang: no response; the request ends when the client closes the connection.
 	Hang
-	// Drop: the connection is closed without an answer.
+	// Drop: the connection is closed without a response.
 	Drop
 )
 
-// NumBehaviours is the size of the set of behaviours.
+// NumBehaviours is the number of behaviors.
 const NumBehaviours = int(Drop) + 1
 
 var behaviourNames = [NumBehaviours]string{
@@ -56,6 +62,9 @@ var behaviourNames = [NumBehaviours]string{
 	Unmetered:           "unmetered",
 	Revoked:             "revoked",
 	RevokedQuotingEmail: "revoked_quoting_email",
+	RevokedOAuth:        "revoked_oauth",
+	RevokedBare:         "revoked_bare",
+	RevokedOnce:         "revoked_once",
 	Rejected:            "rejected",
 	Locked:              "locked",
 	Disabled:            "disabled",
@@ -71,7 +80,7 @@ var behaviourNames = [NumBehaviours]string{
 	Drop:                "drop",
 }
 
-// Behaviours lists every behaviour.
+// Behaviours lists every behavior.
 func Behaviours() []Behaviour {
 	all := make([]Behaviour, NumBehaviours)
 	for i := range all {
@@ -80,32 +89,33 @@ func Behaviours() []Behaviour {
 	return all
 }
 
-// String names the behaviour.
+// String returns the behavior's name.
 func (b Behaviour) String() string {
 	if int(b) < NumBehaviours {
 		return behaviourNames[b]
 	}
-	return fmt.Sprintf("behaviour %d", uint8(b))
+	return fmt.Sprintf("behavior %d", uint8(b))
 }
 
-// admits reports whether the token may use the API while its account has requests left.
+// admits reports whether the token has access to the API while its account has requests left.
 func (b Behaviour) admits() bool { return b == Valid || b == Slow || b == Unmetered }
 
-// metered reports whether a request reaches the API, counts against the account, and is answered with its quota.
+// metered reports whether requests count, and the response has the quota.
 func (b Behaviour) metered() bool {
 	switch b {
-	case Unmetered, Maintenance, ProxyPage, Redirect:
+	case Unmetered, RevokedBare, Maintenance, ProxyPage, Redirect:
 		return false
 	default:
 		return true
 	}
 }
 
-// answer is a response that is the same each time.
+// answer is a response without the headers that vary.
 type answer struct {
 	status      int
-	contentType string
+	contentType string // empty without a body
 	body        []byte
+	challenge   string // WWW-Authenticate; empty for none
 }
 
 const (
@@ -113,12 +123,20 @@ const (
 	htmlType = "text/html; charset=utf-8"
 )
 
-// statusDailyLimit is the vendor's own; net/http has no name for it.
+// statusDailyLimit is a status of the API that net/http does not name.
 const statusDailyLimit = 420
 
-// answers holds what tokens get that are not admitted. Those without an entry are answered in [API.deny].
+// answers holds the responses to tokens without access. [API.deny] makes those that are missing here.
 var answers = [NumBehaviours]answer{
-	Revoked:  failure(http.StatusUnauthorized, "Could not authenticate", ""),
+	Revoked: failure(http.StatusUnauthorized, "Could not authenticate", ""),
+	RevokedOAuth: {
+		status: http.StatusUnauthorized, contentType: jsonType,
+		body:      []byte(`{"error":"invalid_token","error_description":"The access token was revoked."}`),
+		challenge: `Bearer realm="appfigures", error="invalid_token", error_description="The access token was revoked."`,
+	},
+	RevokedBare: {
+		status: http.StatusUnauthorized, challenge: `Bearer realm="appfigures", error="invalid_token"`,
+	},
 	Rejected: failure(http.StatusForbidden, "AccessToken invalid", ""),
 	Locked: failure(http.StatusForbidden, "No API Access",
 		"The authenticated account is locked due to an unpaid balance."),
@@ -140,15 +158,14 @@ var (
 	wrongMethod  = failure(http.StatusMethodNotAllowed, "Method Not Allowed", "")
 )
 
-// failure is an error as the API words all of its own: the status is a number here, unlike in a success.
+// failure returns an error in the form of the API. The status is a number, unlike in a success.
 func failure(status int, message, additional string) answer {
 	body := fmt.Appendf(nil, `{"status":%d,"message":%q,"additional":%q,"reference":""}`, status, message, additional)
-	return answer{status, jsonType, body}
+	return answer{status: status, contentType: jsonType, body: body}
 }
 
-// page is an answer that was made for people, and not by the API.
+// page returns an HTML page, which the API itself never sends.
 func page(status int, title, text string) answer {
-	body := fmt.Appendf(nil, "<!DOCTYPE html>\n<html><head><title>%s</title></head><body><h1>%[1]s</h1><p>%s</p></body></html>\n",
-		title, text)
-	return answer{status, htmlType, body}
+	const html = "<!DOCTYPE html>\n<html><head><title>%s</title></head><body><h1>%[1]s</h1><p>%s</p></body></html>\n"
+	return answer{status: status, contentType: htmlType, body: fmt.Appendf(nil, html, title, text)}
 }

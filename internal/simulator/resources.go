@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// visit is what a resource may know of an admitted request.
+// visit is a request with access, as far as resources need it.
 type visit struct {
 	user     []byte
 	quota    quota
@@ -17,8 +17,8 @@ type visit struct {
 	query    url.Values
 }
 
-// resources are the routes below /v2/ that the API serves, by their path without slashes at either end: those of an
-// account that tracks no app. Any other is 404.
+// resources holds the routes below /v2/, by path without the slashes around it: those that the vendor's command-line
+// client requests, for an account that tracks no app. Other routes are 404.
 var resources = map[string]func(visit) []byte{
 	"":                  root,
 	"usage":             usage,
@@ -49,8 +49,7 @@ func root(v visit) []byte {
 	return append(body, '}')
 }
 
-// usage tells of the account's requests: https://docs.appfigures.com/api/reference/v2/api-usage. Of the past the
-// simulated API knows only today.
+// usage returns the account's requests of today: https://docs.appfigures.com/api/reference/v2/api-usage.
 func usage(v visit) []byte {
 	return fmt.Appendf(nil, `{"api_requests":{"history":{"total":%[1]d,"today":%[1]d,"history":{"%[2]s":%[1]d}},`+
 		`"total":%[3]d,"used":%[1]d,"remaining":%[4]d},`+
@@ -58,15 +57,13 @@ func usage(v visit) []byte {
 		v.quota.used, v.now.UTC().Format("2006-01-02T00:00:00Z"), v.quota.limit, max(v.quota.limit-v.quota.used, 0))
 }
 
-// me is the user alone, with fewer fields than https://docs.appfigures.com/api/reference/v2/users lists.
+// me returns the user, with fewer fields than https://docs.appfigures.com/api/reference/v2/users.
 func me(v visit) []byte { return v.user }
 
-// nothing is an empty list: of tracked keywords, or of the features the account has paid for, which the vendor's client
-// asks for beside the products.
+// nothing returns an empty list: of tracked keywords, or of the features that the account has paid for.
 func nothing(visit) []byte { return []byte(`[]`) }
 
-// noRows is a report on no product: flat it is a list, else an object by what it is grouped by, as in
-// https://docs.appfigures.com/api/reference/v2/sales.
+// noRows returns an empty report, a list or an object: https://docs.appfigures.com/api/reference/v2/sales.
 func noRows(v visit) []byte {
 	if v.query.Get("format") == "flat" {
 		return nothing(v)
@@ -74,21 +71,21 @@ func noRows(v visit) []byte {
 	return []byte(`{}`)
 }
 
-// noProducts is an empty set of products: in pages when asked for pages, else a map from id to product.
+// noProducts returns no products: a page if the query asks for one, otherwise a map from id to product.
 func noProducts(v visit) []byte {
 	if !v.query.Has("page") {
 		return []byte(`{}`)
 	}
-	return fmt.Appendf(nil, `{"metadata":{"resultset":{"count":%d,"page":%d,"total_count":0,"total_pages":0}},"results":[]}`,
-		number(v.query.Get("count"), 10), number(v.query.Get("page"), 1))
+	const page = `{"metadata":{"resultset":{"count":%d,"page":%d,"total_count":0,"total_pages":0}},"results":[]}`
+	return fmt.Appendf(nil, page, number(v.query.Get("count"), 10), number(v.query.Get("page"), 1))
 }
 
-// noReviews is an empty page of https://docs.appfigures.com/api/reference/v2/reviews.
+// noReviews returns an empty page of https://docs.appfigures.com/api/reference/v2/reviews.
 func noReviews(v visit) []byte {
 	return fmt.Appendf(nil, `{"total":0,"pages":0,"this_page":%d,"reviews":[]}`, number(v.query.Get("page"), 1))
 }
 
-// number returns text as a number from 1, or fallback.
+// number returns text as a positive number, or fallback if it is none.
 func number(text string, fallback int) int {
 	if n, err := strconv.Atoi(text); err == nil && n >= 1 {
 		return n

@@ -12,6 +12,8 @@ import (
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.total.Add(1)
+	now := a.options.Now()
+	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 	path, ours := strings.CutPrefix(r.URL.Path, "/v2")
 	if !ours || path != "" && path[0] != '/' {
 		write(w, notFound)
@@ -24,17 +26,16 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	a.serve(w, r, known, strings.Trim(path, "/"))
+	a.serve(w, r, known, strings.Trim(path, "/"), now)
 }
 
-// serve answers a request with a token that the API knows. What the answer is, is decided when the request arrives.
-func (a *API) serve(w http.ResponseWriter, r *http.Request, known *token, path string) {
-	behaviour := Behaviour(known.behaviour.Load())
+// serve responds to a request, which arrived at now, with a token that the API knows.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, known *token, path string, now time.Time) {
+	behaviour := known.next()
 	owner := known.account.Load()
 	sequence := known.requests.Add(1)
 	owner.requests.Add(1)
 
-	now := a.options.Now()
 	admitted := behaviour.admits()
 	use := quota{}
 	if behaviour.metered() {
@@ -70,12 +71,21 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, known *token, path s
 		write(w, notFound)
 		return
 	}
-	write(w, answer{http.StatusOK, jsonType, resource(visit{
+	body := resource(visit{
 		user: owner.user, quota: use, sequence: sequence, metered: behaviour.metered(), now: now, query: r.URL.Query(),
-	})})
+	})
+	write(w, answer{status: http.StatusOK, contentType: jsonType, body: body})
 }
 
-// deny answers for a token that may not use the API.
+// next returns the behavior for the token's next request.
+func (t *token) next() Behaviour {
+	if t.behaviour.CompareAndSwap(uint32(RevokedOnce), uint32(Valid)) {
+		return Revoked
+	}
+	return Behaviour(t.behaviour.Load())
+}
+
+// deny responds to a token without access to the API.
 func (a *API) deny(w http.ResponseWriter, r *http.Request, behaviour Behaviour, owner *account, use quota) {
 	switch behaviour {
 	case Hang:
@@ -98,14 +108,14 @@ func (a *API) deny(w http.ResponseWriter, r *http.Request, behaviour Behaviour, 
 	}
 }
 
-// chillOut is the vendor's answer to requests beyond the daily limit.
+// chillOut returns the response to requests over the daily limit.
 func chillOut(use quota) answer {
 	body := fmt.Appendf(nil, `{"status":420,"message":"Chill Out!","additional":"used %d of %d daily requests",`+
 		`"see_also":"https://appfigures.com/support/faq#/question/420"}`, use.used, use.limit)
-	return answer{statusDailyLimit, jsonType, body}
+	return answer{status: statusDailyLimit, contentType: jsonType, body: body}
 }
 
-// bearer returns the token of the Authorization header; empty without one.
+// bearer returns the token in the Authorization header; empty if there is none.
 func bearer(header http.Header) string {
 	scheme, secret, _ := strings.Cut(header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -114,7 +124,7 @@ func bearer(header http.Header) string {
 	return strings.TrimSpace(secret)
 }
 
-// announce sets the two headers that each of the API's answers carries.
+// announce sets the two headers of the quota.
 func announce(header http.Header, use quota) {
 	header.Set("X-Request-Limit", strconv.FormatInt(use.limit, 10))
 	header.Set("X-Request-Usage", strconv.FormatInt(use.used, 10))
@@ -122,14 +132,19 @@ func announce(header http.Header, use quota) {
 
 func write(w http.ResponseWriter, a answer) {
 	header := w.Header()
-	header.Set("Content-Type", a.contentType)
+	if a.contentType != "" {
+		header.Set("Content-Type", a.contentType)
+	}
+	if a.challenge != "" {
+		header.Set("WWW-Authenticate", a.challenge)
+	}
 	header.Set("Content-Length", strconv.Itoa(len(a.body)))
 	header.Set("Cache-Control", "private")
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // a client that has left is no concern of the API's
+	_, _ = w.Write(a.body) // the client may have closed the connection
 }
 
-// wait returns after delay; false when the client left first.
+// wait returns true after delay, or false once the client has closed the connection.
 func wait(ctx context.Context, delay time.Duration) bool {
 	if delay <= 0 {
 		return true
