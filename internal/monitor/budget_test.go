@@ -56,7 +56,6 @@ type world struct {
 	late           map[string]lateness // by name
 	interval       time.Duration       // between scrapes, at most
 	awake          time.Time           // since when the machine is not suspended
-	stepped        bool                // whether the wall clock is far from the API's
 
 	accounts map[string]*worldAccount
 	tokens   map[string]*worldToken // by secret
