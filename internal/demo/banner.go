@@ -7,31 +7,31 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
-// Banner returns what to tell who started the demo: where to look, what to try, and what there is to see. It has at
-// most 20 lines of at most 80 columns. exporterURL is the exporter's status page.
+// Banner returns the text that the demo prints: where to look, what to try, and what the tokens do. It has at most 22
+// lines of at most 80 columns. exporterURL is the exporter's status page.
 func (d *Demo) Banner(exporterURL string) string {
 	exporterURL = strings.TrimSuffix(exporterURL, "/")
 	var b strings.Builder
-	fmt.Fprintf(&b, "Demo: %d made-up tokens on a simulated Appfigures API. Ctrl-C ends it.\n\n", len(actors))
+	fmt.Fprintf(&b, "Demo: %d tokens on a simulated Appfigures API. Ctrl-C ends it.\n\n", len(actors))
 	fmt.Fprintf(&b, "  Status page    %s/\n", exporterURL)
 	fmt.Fprintf(&b, "  Metrics        %s/metrics\n", exporterURL)
-	fmt.Fprintf(&b, "  Simulated API  %s  (a token is pat_demo_ and its name)\n", d.APIURL())
+	fmt.Fprintf(&b, "  Simulated API  %s  (tokens: pat_demo_NAME)\n", d.APIURL())
 	fmt.Fprintf(&b, "  curl -H \"Authorization: Bearer %s\" %s\n\n", actors[0].secret(), d.APIURL())
 
-	b.WriteString("While you watch\n")
+	b.WriteString("Tokens that change\n")
 	for _, a := range actors {
 		if len(a.phases) > 1 {
 			fmt.Fprintf(&b, "  %-13s%s\n", a.name, a.does)
 		}
 	}
-	b.WriteString("\nAll the time\n")
-	for _, kind := range []string{"valid", "denied", "no verdict"} {
+	b.WriteString("\nTokens that stay the same\n")
+	for _, kind := range []string{"valid", "denied", "unknown"} {
 		fmt.Fprintf(&b, "  %-13s%s\n", kind, wrap(steady(kind), 65, "\n"+strings.Repeat(" ", 15)))
 	}
 	return b.String()
 }
 
-// steady lists the actors of one kind that never change.
+// steady lists the actors of one kind that do not change.
 func steady(kind string) []string {
 	var found []string
 	for _, a := range actors {
@@ -47,10 +47,10 @@ func steady(kind string) []string {
 	return found
 }
 
-// kind is what an exporter can say of an actor that never changes.
+// kind returns the verdict on an actor that does not change.
 func (a actor) kind() string {
 	if a.missing {
-		return "no verdict"
+		return "unknown"
 	}
 	switch a.at(0) {
 	case simulator.Valid, simulator.Slow:
@@ -58,11 +58,11 @@ func (a actor) kind() string {
 	case simulator.Revoked, simulator.Rejected, simulator.Locked, simulator.Disabled, simulator.Forbidden:
 		return "denied"
 	default:
-		return "no verdict"
+		return "unknown"
 	}
 }
 
-// wrap joins items by commas, with a line break before one that would pass width.
+// wrap joins items with commas, with a line break before an item that would exceed width.
 func wrap(items []string, width int, lineBreak string) string {
 	var b strings.Builder
 	column := 0

@@ -1,5 +1,5 @@
-// Package demo is a scenario to watch without an Appfigures account: a simulated API on a loopback port, with tokens
-// in every state there is, some of which change while one looks, and the configuration that has them all.
+// Package demo runs a simulated API on a loopback port with tokens in every state, some of which change over time, and
+// has the configuration to watch them with.
 package demo
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
-// preferredAddress is where the simulated API listens, so that what one types once goes on working; when it is taken,
-// any free port does.
+// preferredAddress is where the simulated API listens, so that commands can be repeated. If it is in use, the API
+// listens on any free port.
 const preferredAddress = "127.0.0.1:10188"
 
-// step is how often the scenario moves on.
+// step is the time between two changes of the scenario.
 const step = time.Second
 
 // Demo is a running demo.
@@ -32,7 +32,7 @@ type Demo struct {
 	done   sync.WaitGroup
 }
 
-// Start starts the simulated API and its scenario. Both run until Close; the scenario stands still once ctx ends.
+// Start starts the simulated API and its scenario. Both run until Close; the scenario stops changing when ctx ends.
 func Start(ctx context.Context) (*Demo, error) {
 	listener, err := listen(ctx)
 	if err != nil {
@@ -45,22 +45,22 @@ func Start(ctx context.Context) (*Demo, error) {
 		start:  time.Now(),
 		cancel: cancel,
 	}
-	scenario := newPlay(d.api, d.start)
+	changes := newScenario(d.api, d.start)
 	d.server.Handler = d.api
 	d.server.ReadHeaderTimeout = 10 * time.Second
 	d.done.Go(func() { _ = d.server.Serve(listener) }) // ends with ErrServerClosed
-	d.done.Go(func() { scenario.run(ctx) })
+	d.done.Go(func() { changes.run(ctx) })
 	return d, nil
 }
 
-// run moves the scenario on until ctx ends.
-func (p *play) run(ctx context.Context) {
+// run advances the scenario until ctx ends.
+func (s *scenario) run(ctx context.Context) {
 	ticker := time.NewTicker(step)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
-			p.advance(now)
+			s.advance(now)
 		case <-ctx.Done():
 			return
 		}
@@ -75,14 +75,14 @@ func listen(ctx context.Context) (net.Listener, error) {
 	return config.Listen(ctx, "tcp", "127.0.0.1:0")
 }
 
-// Close ends the scenario and the simulated API, and waits for both. Requests under way are cut off.
+// Close ends the scenario and the simulated API, and waits for both. It aborts requests under way.
 func (d *Demo) Close() {
 	d.cancel()
 	_ = d.server.Close()
 	d.done.Wait()
 }
 
-// APIURL returns the root of the simulated API, with a slash at its end.
+// APIURL returns the root of the simulated API, with a trailing slash.
 func (d *Demo) APIURL() string { return d.url.String() }
 
 // Config returns the configuration of an exporter that watches the demo's tokens.
@@ -93,7 +93,7 @@ func (d *Demo) Config() *config.Config {
 		Timeout:        3 * time.Second,
 		MaxConcurrency: 50,
 		Pacing: config.Pacing{
-			QuotaShare: 0.25, AssumedDailyLimit: plenty, Reserve: 0.05, MinInterval: 2 * time.Second,
+			QuotaShare: 0.25, AssumedDailyLimit: 1000, Reserve: 0.05, MinInterval: 2 * time.Second,
 		},
 	}
 	for _, a := range actors {
@@ -114,9 +114,8 @@ func (d *Demo) Config() *config.Config {
 	return cfg
 }
 
-// ScrapeEvery calls scrape at once and then at each interval until ctx ends, as a Prometheus would: the exporter
-// itself never probes unasked. The context of a scrape ends with its interval. A scrape that takes longer delays the
-// next.
+// ScrapeEvery calls scrape at once and then at each interval until ctx ends, like a Prometheus server: the exporter
+// probes only when it is scraped. The context of a scrape ends with its interval. A longer scrape delays the next.
 func ScrapeEvery(ctx context.Context, interval time.Duration, scrape func(context.Context)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

@@ -22,7 +22,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestTimeline(t *testing.T) {
 	tests := map[string][]struct {
@@ -44,8 +44,12 @@ func TestTimeline(t *testing.T) {
 			{24 * time.Second, simulator.Valid}, {25 * time.Second, simulator.SlowDown},
 			{119 * time.Second, simulator.SlowDown}, {2 * time.Minute, simulator.Valid},
 		},
+		"pat_demo_backup": { // nobody makes the request that ends RevokedOnce
+			{14 * time.Second, simulator.Valid}, {15 * time.Second, simulator.RevokedOnce},
+			{29 * time.Second, simulator.RevokedOnce}, {30 * time.Second, simulator.Valid},
+		},
 		"pat_demo_bulk-import": {
-			{14 * time.Second, simulator.Valid}, {15 * time.Second, simulator.DailyLimit}, {time.Hour, simulator.DailyLimit},
+			{59 * time.Second, simulator.Valid}, {time.Minute, simulator.DailyLimit}, {time.Hour, simulator.DailyLimit},
 		},
 	}
 	for secret, moments := range tests {
@@ -53,14 +57,14 @@ func TestTimeline(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := simulator.New(simulator.Options{DailyLimit: plenty})
 				start := time.Now()
-				scenario := newPlay(api, start)
+				changes := newScenario(api, start)
 				ctx, cancel := context.WithCancel(t.Context())
-				go scenario.run(ctx)
+				go changes.run(ctx)
 				for _, moment := range moments {
 					time.Sleep(time.Until(start.Add(moment.at)))
 					synctest.Wait()
 					if got, known := api.Behaviour(secret); !known || got != moment.want {
-						t.Errorf("after %v: got %v (known: %t), want %v", moment.at, got, known, moment.want)
+						t.Errorf("after %v: %v (known: %t), want %v", moment.at, got, known, moment.want)
 					}
 				}
 				cancel()
@@ -69,7 +73,7 @@ func TestTimeline(t *testing.T) {
 	}
 }
 
-// Other programs use their accounts' quota evenly over the UTC day, which begins anew at midnight, and never all of it.
+// Other programs use their accounts' quota evenly over the UTC day, which starts at 0, and never all of it.
 func TestOtherPrograms(t *testing.T) {
 	midnight := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 	tests := []struct {
@@ -77,30 +81,30 @@ func TestOtherPrograms(t *testing.T) {
 		at      time.Duration // after midnight; each follows the one before
 		want    int64
 	}{
-		{"growth", 6 * time.Hour, 3_600},
-		{"growth", 6*time.Hour + time.Minute, 3_610},
+		{"growth", 6 * time.Hour, 3_000},
+		{"growth", 6*time.Hour + time.Minute, 3_008},
 		{"studio", 6*time.Hour + time.Minute, 120},
-		{"crunch", 6*time.Hour + time.Minute, 900},
-		{"lapsed", 6*time.Hour + time.Minute, 0},
-		{"growth", 24*time.Hour - time.Second, 14_399},
+		{"crunch", 6*time.Hour + time.Minute, 183_000},
+		{"acme", 6*time.Hour + time.Minute, 60_166},
+		{"growth", 24*time.Hour - time.Second, 11_999},
 		{"growth", 24 * time.Hour, 0},
 		{"crunch", 24 * time.Hour, 0},
-		{"growth", 36 * time.Hour, 7_200},
+		{"growth", 36 * time.Hour, 6_000},
 		{"studio", 36 * time.Hour, 240},
 	}
 	now := midnight.Add(6 * time.Hour)
 	api := simulator.New(simulator.Options{DailyLimit: plenty, Now: func() time.Time { return now }})
-	scenario := newPlay(api, now)
+	changes := newScenario(api, now)
 	for _, test := range tests {
 		now = midnight.Add(test.at)
-		scenario.advance(now)
+		changes.advance(now)
 		if used, limit := api.Quota(test.account); used != test.want || used >= limit {
-			t.Errorf("%s at %v: got %d of %d used, want %d", test.account, test.at, used, limit, test.want)
+			t.Errorf("%s at %v: %d of %d used, want %d", test.account, test.at, used, limit, test.want)
 		}
 	}
 }
 
-// The probes' share of an account, a quarter, fits beside what other programs use.
+// Other programs leave the probes their budget, a quarter of the limit.
 func TestCustomersLeaveRoomForProbes(t *testing.T) {
 	for _, c := range customers {
 		if c.dayTotal+c.limit/4 > c.limit {
@@ -144,14 +148,15 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// Each token is met with what it should be, over the wire, right after the start.
+// TestTokensAtTheStart checks the response to each token right after the start.
 func TestTokensAtTheStart(t *testing.T) {
 	d := start(t)
-	want := map[string]int{ // statuses; those that never answer, or take their time, are not asked
-		"reporting": 200, "etl": 200, "partner-feed": 200, "nightly": 200, "mobile-old": 403, "intern": 403,
-		"office": 403, "forgotten": 401, "old-campaign": 403, "webhooks": 200, "bulk-import": 200, "dashboards": 200, "studio-ios": 200,
+	want := map[string]int{ // HTTP statuses, without those of silent
+		"reporting": 200, "etl": 200, "partner-feed": 200, "nightly": 200, "backup": 200, "mobile-old": 403, "intern": 403,
+		"office": 403, "forgotten": 401, "old-campaign": 403, "webhooks": 200, "bulk-import": 200, "dashboards": 200,
+		"studio-ios": 200,
 	}
-	silent := map[string]bool{"export": true, "vpn": true, "warehouse": true}
+	silent := map[string]bool{"export": true, "vpn": true, "warehouse": true} // no response, or a slow one
 	for _, a := range actors {
 		if silent[a.name] {
 			continue
@@ -166,10 +171,10 @@ func TestTokensAtTheStart(t *testing.T) {
 	}
 }
 
-// Together the tokens show every way that the API can treat one, but for variants of the same.
+// TestEveryKindOfBehaviourIsShown checks that the tokens show every behavior but variants of others.
 func TestEveryKindOfBehaviourIsShown(t *testing.T) {
-	variants := []simulator.Behaviour{simulator.Unmetered, simulator.RevokedQuotingEmail, simulator.Disabled,
-		simulator.SlowDownUntimed, simulator.Maintenance, simulator.Redirect}
+	variants := []simulator.Behaviour{simulator.Unmetered, simulator.RevokedQuotingEmail, simulator.RevokedOAuth,
+		simulator.RevokedBare, simulator.Disabled, simulator.SlowDownUntimed, simulator.Maintenance, simulator.Redirect}
 	shown := map[simulator.Behaviour]bool{}
 	for _, a := range actors {
 		for _, p := range a.phases {
@@ -200,8 +205,8 @@ func TestBanner(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
-	if len(lines) > 20 {
-		t.Errorf("%d lines, want at most 20", len(lines))
+	if len(lines) > 22 {
+		t.Errorf("%d lines, want at most 22", len(lines))
 	}
 	for _, line := range lines {
 		if columns := utf8.RuneCountInString(line); columns > 80 {
@@ -215,10 +220,11 @@ func TestBanner(t *testing.T) {
 	}
 }
 
-// The curl line does what it says, with this demo's own port.
+// The curl line of the banner works, with this demo's own port.
 func TestCurlLineOfTheBanner(t *testing.T) {
 	d := start(t)
-	curl := regexp.MustCompile(`(?m)^  curl -H "Authorization: (.*)" (\S+)$`).FindStringSubmatch(d.Banner("http://localhost:10187"))
+	line := regexp.MustCompile(`(?m)^  curl -H "Authorization: (.*)" (\S+)$`)
+	curl := line.FindStringSubmatch(d.Banner("http://localhost:10187"))
 	if curl == nil {
 		t.Fatal("no such line")
 	}
@@ -227,7 +233,8 @@ func TestCurlLineOfTheBanner(t *testing.T) {
 		Status string
 		User   map[string]any
 	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != 200 || answer.Status != "200" || answer.User == nil {
+	err := json.Unmarshal([]byte(body), &answer)
+	if err != nil || status != 200 || answer.Status != "200" || answer.User == nil {
 		t.Errorf("got %d %s (%v)", status, body, err)
 	}
 }
@@ -263,7 +270,7 @@ func TestCloseCutsOffWhatHangs(t *testing.T) {
 	}
 	d.Close()
 	if err := <-ended; err == nil {
-		t.Error("a request that hangs got an answer")
+		t.Error("a request that hangs got a response")
 	}
 }
 

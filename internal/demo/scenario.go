@@ -11,61 +11,70 @@ type actor struct {
 	name    string
 	account string
 	team    string        // its label
-	expires time.Duration // after the demo's start; 0 for never
-	missing bool          // its secret is nowhere to be found, and the API never hears of it
+	expires time.Duration // after the demo's start; 0: never
+	missing bool          // its source is not there, and the API does not know it
 	phases  []phase
-	does    string // for the banner: what happens to it, or, when nothing does, what it is
+	does    string // for the banner
 }
 
-// phase is how a token behaves for a while.
+// phase is a token's behavior for some time.
 type phase struct {
 	behaviour simulator.Behaviour
-	lasts     time.Duration // 0 for ever
+	lasts     time.Duration // 0: for ever
 }
 
-// always is the only phase of a token that never changes.
+// always returns the phases of a token that never changes.
 func always(behaviour simulator.Behaviour) []phase { return []phase{{behaviour: behaviour}} }
 
-// actors are all tokens, in the order of the configuration. Together they end in every result that a probe can have.
+// actors lists all tokens, in the order of the configuration. Together they have every result of a probe and every
+// state of a token.
 var actors = []actor{
 	{name: "reporting", account: "acme", team: "growth", phases: always(simulator.Valid)},
-	{name: "etl", account: "acme", team: "data", does: "works for 20 s, then is revoked for 60 s, over and over",
+	{name: "etl", account: "acme", team: "data", does: "valid for 20 s, then revoked for 60 s, again and again",
 		phases: []phase{{simulator.Valid, 20 * time.Second}, {simulator.Revoked, 60 * time.Second}}},
 	{name: "partner-feed", account: "acme", team: "partners", expires: 5 * 24 * time.Hour, does: "expires soon",
 		phases: always(simulator.Valid)},
 	{name: "warehouse", account: "acme", team: "data", does: "slow", phases: always(simulator.Slow)},
-	{name: "nightly", account: "acme", team: "data", does: "works for 10 s, then gets 503 for 50 s: its verdict stands",
+	{name: "nightly", account: "acme", team: "data", does: "gets 503 for 50 s of each minute; stays valid",
 		phases: []phase{{simulator.Valid, 10 * time.Second}, {simulator.ServerError, 50 * time.Second}}},
+	{name: "backup", account: "acme", team: "data", does: "is denied once per 30 s, not twice; stays valid",
+		phases: []phase{{simulator.Valid, 15 * time.Second}, {simulator.RevokedOnce, 15 * time.Second}}},
 	{name: "mobile-old", account: "acme", team: "mobile", does: "rejected", phases: always(simulator.Rejected)},
 	{name: "intern", account: "acme", team: "growth", does: "forbidden", phases: always(simulator.Forbidden)},
-	{name: "export", account: "acme", team: "data", does: "hangs", phases: always(simulator.Hang)},
-	{name: "office", account: "acme", team: "growth", does: "proxy page", phases: always(simulator.ProxyPage)},
-	{name: "vpn", account: "acme", team: "mobile", does: "cut off", phases: always(simulator.Drop)},
-	{name: "forgotten", account: "acme", team: "partners", does: "no secret", missing: true},
-	{name: "old-campaign", account: "lapsed", team: "growth", does: "locked", phases: always(simulator.Locked)},
-	{name: "webhooks", account: "burst", team: "mobile", does: "works for 25 s, then gets 429 for 95 s, over and over",
+	{name: "export", account: "acme", team: "data", does: "timeout", phases: always(simulator.Hang)},
+	{name: "office", account: "acme", team: "growth", does: "a proxy's page", phases: always(simulator.ProxyPage)},
+	{name: "vpn", account: "acme", team: "mobile", does: "unreachable", phases: always(simulator.Drop)},
+	{name: "forgotten", account: "acme", team: "partners", does: "no token to read", missing: true},
+	{name: "old-campaign", account: "lapsed", team: "growth", does: "account locked", phases: always(simulator.Locked)},
+	{name: "webhooks", account: "burst", team: "mobile", does: "valid for 25 s, then gets 429 for 95 s, again and again",
 		phases: []phase{{simulator.Valid, 25 * time.Second}, {simulator.SlowDown, 95 * time.Second}}},
-	{name: "bulk-import", account: "crunch", team: "data", does: "works for 15 s, then no requests of the day are left: 420",
-		phases: []phase{{simulator.Valid, 15 * time.Second}, {behaviour: simulator.DailyLimit}}},
+	{name: "bulk-import", account: "crunch", team: "data", does: "quota nearly used; used up after a minute: 420",
+		phases: []phase{{simulator.Valid, time.Minute}, {behaviour: simulator.DailyLimit}}},
 	{name: "dashboards", account: "growth", team: "growth", does: "busy account", phases: always(simulator.Valid)},
-	{name: "studio-ios", account: "studio", team: "mobile", does: "small quota: paced", phases: always(simulator.Valid)},
+	{name: "studio-ios", account: "studio", team: "mobile", does: "1,000 requests per day, so rarely probed",
+		phases: always(simulator.Valid)},
 }
 
-// customer is an account of the simulated API. Those not listed have [plenty] and no other programs.
+// customer is an account of the simulated API.
 type customer struct {
 	account  string
-	limit    int64 // requests a UTC day
+	limit    int64 // requests per UTC day
 	atStart  int64 // requests that other programs have made when the demo starts
-	dayTotal int64 // requests that other programs make over a UTC day, evenly
+	dayTotal int64 // requests that other programs make per UTC day, evenly
 }
 
-// plenty is a daily limit under which a probe every few seconds is never paced, at the default share of a quarter.
+// plenty is a daily limit at which a quarter of it probes ten tokens every few seconds.
 const plenty = 1_000_000
 
+// customers lists the accounts of all actors. Other programs use each account, so that its quota shows more requests
+// than its budget.
 var customers = []customer{
-	{account: "growth", limit: 20_000, dayTotal: 14_400}, // one more every 6 s
-	{account: "studio", limit: 1_000, dayTotal: 480},     // what the vendor grants; probes are soon paced
-	{account: "crunch", limit: 1_000, atStart: 900},
+	{account: "acme", limit: plenty, dayTotal: 240_000},
+	{account: "lapsed", limit: plenty, dayTotal: 12_000},
+	{account: "burst", limit: plenty, dayTotal: 360_000},
+	{account: "crunch", limit: 200_000, atStart: 183_000}, // a warning, but not yet in the reserve
+	{account: "growth", limit: 20_000, dayTotal: 12_000},
+	{account: "studio", limit: 1_000, dayTotal: 480}, // the API's default limit
 }
 
 const (
@@ -74,10 +83,10 @@ const (
 	day        = 24 * time.Hour
 )
 
-// secret is the bearer token of the actor: no secret at all.
+// secret returns the bearer token of the actor, which is not secret.
 func (a actor) secret() string { return "pat_demo_" + a.name }
 
-// at returns how the actor behaves when the demo has run for that long. Its phases repeat, unless one lasts for ever.
+// at returns the actor's behavior after the demo has run for elapsed. Phases repeat unless one lasts for ever.
 func (a actor) at(elapsed time.Duration) simulator.Behaviour {
 	var cycle time.Duration
 	for _, p := range a.phases {
@@ -89,17 +98,18 @@ func (a actor) at(elapsed time.Duration) simulator.Behaviour {
 	return a.at(elapsed % cycle)
 }
 
-// play is the scenario under way: what of it has been told to the API.
-type play struct {
-	api   *simulator.API
-	start time.Time
-	day   time.Time        // the UTC day of made
-	made  map[string]int64 // requests of other programs on day, by account
+// scenario changes the simulated API over time.
+type scenario struct {
+	api       *simulator.API
+	start     time.Time
+	behaviour map[string]simulator.Behaviour // last set, by actor
+	day       time.Time                      // the UTC day of made
+	made      map[string]int64               // requests of other programs on day, by account
 }
 
-// newPlay sets the stage: the scenario's tokens and accounts, as they are at the start.
-func newPlay(api *simulator.API, start time.Time) *play {
-	p := &play{api: api, start: start, made: map[string]int64{}}
+// newScenario returns a scenario that starts now, and sets the API to its start.
+func newScenario(api *simulator.API, start time.Time) *scenario {
+	s := &scenario{api: api, start: start, behaviour: map[string]simulator.Behaviour{}, made: map[string]int64{}}
 	for _, a := range actors {
 		if !a.missing {
 			api.SetAccount(a.secret(), a.account)
@@ -109,27 +119,32 @@ func newPlay(api *simulator.API, start time.Time) *play {
 		api.SetLimit(c.account, c.limit)
 		api.Use(c.account, c.atStart)
 	}
-	p.advance(start)
-	return p
+	s.advance(start)
+	return s
 }
 
-// advance brings the API to where the scenario is at now.
-func (p *play) advance(now time.Time) {
+// advance sets the API to the scenario's state at now.
+func (s *scenario) advance(now time.Time) {
 	for _, a := range actors {
-		if !a.missing {
-			p.api.Set(a.secret(), a.at(now.Sub(p.start)))
+		if a.missing {
+			continue
+		}
+		behaviour := a.at(now.Sub(s.start))
+		if before, set := s.behaviour[a.name]; !set || before != behaviour { // only once: RevokedOnce changes by itself
+			s.behaviour[a.name] = behaviour
+			s.api.Set(a.secret(), behaviour)
 		}
 	}
 	today := now.UTC().Truncate(day)
-	if !today.Equal(p.day) {
-		p.day = today
-		clear(p.made)
+	if !today.Equal(s.day) {
+		s.day = today
+		clear(s.made)
 	}
 	for _, c := range customers {
 		due := int64(float64(c.dayTotal) * float64(now.Sub(today)) / float64(day))
-		if missing := due - p.made[c.account]; missing > 0 {
-			p.api.Use(c.account, missing)
-			p.made[c.account] = due
+		if missing := due - s.made[c.account]; missing > 0 {
+			s.api.Use(c.account, missing)
+			s.made[c.account] = due
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Package simulator simulates the Appfigures API for the demo, the tests and the benchmarks. It responds as the vendor's
-// documentation shows, closely enough for the vendor's own command-line client. The behavior of each token can be changed
-// at any time.
+// Package simulator simulates the Appfigures API for the demo, the tests and the benchmarks. It responds as the
+// vendor's documentation shows, closely enough for the vendor's own command-line client. The behavior of each token can
+// be changed at any time.
 //
 // Sources:
 //   - the root resource, its body, and bearer tokens: https://docs.appfigures.com/api/reference/v2/root and
@@ -10,8 +10,8 @@
 //   - 403 "AccessToken invalid", which the vendor's client treats like 401, and the OAuth form of errors:
 //     https://github.com/appfigures/cli, dist/af.js, version 3.0.0
 //
-// What is documented nowhere (5xx, 429, the wording of other 403s, whether a 401 has quota headers) has the same form, or
-// a behavior for each form.
+// What is documented nowhere (5xx, 429, the wording of other 403s, whether a 401 has quota headers) has the same form,
+// or a behavior for each form.
 package simulator
 
 import (
@@ -38,8 +38,8 @@ type Options struct {
 	RetryAfter time.Duration    // sent as whole seconds; default [DefaultRetryAfter]
 }
 
-// API is a simulated Appfigures API. It serves the routes below /v2/ and is safe for concurrent use. No lock is held while
-// a response is delayed or written.
+// API is a simulated Appfigures API. It serves the routes below /v2/ and is safe for concurrent use. No lock is held
+// while a response is delayed or written.
 type API struct {
 	options Options
 	total   atomic.Int64
@@ -100,8 +100,8 @@ func (a *API) Behaviour(secret string) (Behaviour, bool) {
 	return Behaviour(known.behaviour.Load()), true
 }
 
-// Requests returns the number of requests with the bearer token secret, whatever the response; 0 if the API does not know
-// the token.
+// Requests returns the number of requests with the bearer token secret, whatever the response; 0 if the API does not
+// know the token.
 func (a *API) Requests(secret string) int64 {
 	if known := a.lookup(secret); known != nil {
 		return known.requests.Load()

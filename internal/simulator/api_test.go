@@ -132,7 +132,9 @@ func TestAnswerOfEachBehaviour(t *testing.T) {
 // varying lists the headers that differ between behaviors.
 func varying(header http.Header) string {
 	var found []string
-	for _, name := range []string{"X-Request-Limit", "X-Request-Usage", "Retry-After", "Location", "Allow", "WWW-Authenticate"} {
+	for _, name := range []string{
+		"X-Request-Limit", "X-Request-Usage", "Retry-After", "Location", "Allow", "WWW-Authenticate",
+	} {
 		if value := header.Get(name); value != "" {
 			found = append(found, name+": "+value)
 		}
