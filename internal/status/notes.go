@@ -90,6 +90,24 @@ func Usage(quota probe.Quota) string {
 // PaceAdvice is how to have an account's tokens probed more often.
 const PaceAdvice = "To probe more often, raise pacing.quota_share or watch fewer tokens of the account."
 
+// Pace returns how often tokens are probed: "every 29 min or sooner".
+func Pace(longestWait time.Duration) string {
+	if longestWait < time.Minute {
+		return "at each scrape"
+	}
+	return "every " + Duration(longestWait) + " or sooner"
+}
+
+// paceNotes explains how often the account's tokens are probed, and what would make that more often.
+func paceNotes(account monitor.AccountState, longestWait time.Duration) []string {
+	all := []string{fmt.Sprintf("Probes used %s of %s requests in the last 24 hours; each token is probed %s.",
+		Number(account.BudgetUsed), Number(account.Budget), Pace(longestWait))}
+	if longestWait >= time.Minute {
+		all = append(all, PaceAdvice)
+	}
+	return all
+}
+
 // AccountNotes returns what a reader should know about an account besides its numbers, one sentence each.
 func AccountNotes(account monitor.AccountState, now time.Time) []string {
 	var all []string

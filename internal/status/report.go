@@ -148,7 +148,7 @@ func newAccount(account monitor.AccountState, longestWait time.Duration, now tim
 		Budget:             Budget{Limit: account.Budget, Used: account.BudgetUsed, Assumed: account.LimitAssumed},
 		LongestWaitSeconds: longestWait.Seconds(),
 		SameUserAs:         append([]string{}, account.SameUserAs...),
-		Notes:              append([]string{}, AccountNotes(account, now)...),
+		Notes:              append(paceNotes(account, longestWait), AccountNotes(account, now)...),
 	}
 	if account.Quota.LimitOK {
 		a.Quota.Limit = &account.Quota.Limit
@@ -178,15 +178,12 @@ func nonEmpty(text string) *string {
 	return &text
 }
 
-// Apply judges the tokens again that have a valid verdict, by other thresholds than those of the report.
+// Apply judges the tokens that have a valid verdict again, by other thresholds than those of the report.
 func (r *Report) Apply(thresholds Thresholds) {
-	nearlyUsed := make(map[string]string) // notes by account
+	quotas := make(map[string]probe.Quota, len(r.Accounts))
 	for _, a := range r.Accounts {
 		if a.Quota.Limit != nil && a.Quota.Used != nil {
-			quota := probe.Quota{Limit: *a.Quota.Limit, LimitOK: true, Used: *a.Quota.Used, UsedOK: true}
-			if QuotaNearlyUsed(quota, thresholds) {
-				nearlyUsed[a.Name] = quotaNote(a.Name, quota)
-			}
+			quotas[a.Name] = probe.Quota{Limit: *a.Quota.Limit, LimitOK: true, Used: *a.Quota.Used, UsedOK: true}
 		}
 	}
 	worst := Valid
@@ -197,27 +194,40 @@ func (r *Report) Apply(thresholds Thresholds) {
 			state = Unknown
 		}
 		if state >= Warning {
-			state = Valid
-			cause, note := Cause(probe.Valid), ""
-			switch {
-			case t.ExpiresAt != nil && !t.ExpiresAt.After(r.Time):
-				state, cause, note = Warning, Expired, expiryNote(*t.ExpiresAt, r.Time)
-			case t.ExpiresAt != nil && t.ExpiresAt.Sub(r.Time) < thresholds.Expiry:
-				state, cause, note = Warning, ExpiresSoon, expiryNote(*t.ExpiresAt, r.Time)
-			case nearlyUsed[t.Account] != "":
-				state, cause, note = Warning, QuotaLow, nearlyUsed[t.Account]
-			}
-			if note != "" && !slices.Contains(t.Notes, note) {
-				t.Notes = append(t.Notes, note)
-			}
-			if state == Warning || t.State == Warning.String() {
-				t.Cause, t.Why, t.Advice = cause.String(), cause.Meaning(), nonEmpty(cause.Advice())
-			}
+			state = t.applyWarnings(quotas[t.Account], r.Time, thresholds)
 		}
 		t.State = state.String()
 		worst = min(worst, state)
 	}
 	r.State = worst.String()
+}
+
+// applyWarnings judges a token with a valid verdict and returns its state.
+func (t *Token) applyWarnings(quota probe.Quota, now time.Time, thresholds Thresholds) State {
+	var expiresAt time.Time
+	if t.ExpiresAt != nil {
+		expiresAt = *t.ExpiresAt
+	}
+	cause, warn := warningCause(expiresAt, quota, now, thresholds)
+	if !warn {
+		if t.State == Warning.String() {
+			t.setCause(Cause(probe.Valid))
+		}
+		return Valid
+	}
+	note := expiryNote(expiresAt, now)
+	if cause == QuotaLow {
+		note = quotaNote(t.Account, quota)
+	}
+	if !slices.Contains(t.Notes, note) {
+		t.Notes = append(t.Notes, note)
+	}
+	t.setCause(cause)
+	return Warning
+}
+
+func (t *Token) setCause(c Cause) {
+	t.Cause, t.Why, t.Advice = c.String(), c.Meaning(), nonEmpty(c.Advice())
 }
 
 // Select keeps only the named tokens and their accounts. It returns the names that the report does not have.

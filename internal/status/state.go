@@ -147,7 +147,7 @@ func Judge(token monitor.TokenState, account monitor.AccountState, now time.Time
 	j := Judgement{Notes: notes(token, account, now, thresholds)}
 	last, failed := lastCause(token)
 	stale := token.VerdictTime.Before(now.Add(-token.Interval - staleAfter))
-	left := token.ExpiresAt.Sub(now)
+	warning, warn := warningCause(token.ExpiresAt, account.Quota, now, thresholds)
 	switch {
 	case token.Verdict == probe.VerdictDenied:
 		j.State, j.Cause = Denied, Cause(token.Reason)
@@ -155,12 +155,8 @@ func Judge(token monitor.TokenState, account monitor.AccountState, now time.Time
 		j.State, j.Cause = Unknown, last
 	case stale:
 		j.State, j.Cause = Unknown, Stale
-	case !token.ExpiresAt.IsZero() && left <= 0:
-		j.State, j.Cause = Warning, Expired
-	case !token.ExpiresAt.IsZero() && left < thresholds.Expiry:
-		j.State, j.Cause = Warning, ExpiresSoon
-	case QuotaNearlyUsed(account.Quota, thresholds):
-		j.State, j.Cause = Warning, QuotaLow
+	case warn:
+		j.State, j.Cause = Warning, warning
 	default:
 		j.State, j.Cause = Valid, Cause(probe.Valid)
 		if failed {
@@ -196,6 +192,18 @@ func lastCause(token monitor.TokenState) (cause Cause, failed bool) {
 		return Unconfirmed, true
 	default:
 		return Cause(token.Last.Result), token.Last.Result.Verdict() == probe.VerdictUnknown
+	}
+}
+
+// warningCause returns why a valid token needs a warning, and whether it does.
+func warningCause(expiresAt time.Time, quota probe.Quota, now time.Time, thresholds Thresholds) (Cause, bool) {
+	switch left := expiresAt.Sub(now); {
+	case !expiresAt.IsZero() && left <= 0:
+		return Expired, true
+	case !expiresAt.IsZero() && left < thresholds.Expiry:
+		return ExpiresSoon, true
+	default:
+		return QuotaLow, QuotaNearlyUsed(quota, thresholds)
 	}
 }
 
