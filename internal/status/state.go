@@ -73,7 +73,7 @@ var causes = map[Cause]struct{ name, meaning, advice string }{
 	NotProbed: {
 		"not_probed",
 		"The token has not been probed yet.",
-		"Let Prometheus scrape the exporter, or open /metrics: the exporter probes when it is scraped.",
+		"Wait for its turn; if nothing scrapes the exporter yet, let Prometheus do so or open /metrics.",
 	},
 	Unconfirmed: {
 		"unconfirmed",

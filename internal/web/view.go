@@ -96,16 +96,16 @@ type row struct {
 
 // accountRow is one account.
 type accountRow struct {
-	ID          string
-	Name        string
-	Tokens      string
-	Quota       string // empty if the API has not reported it today
-	QuotaHigh   bool
-	Reset       moment
-	Budget      string
-	LongestWait string
-	Held        bool
-	Notes       []string
+	ID        string
+	Name      string
+	Tokens    string
+	Quota     string // empty if the API has not reported it today
+	QuotaHigh bool
+	Reset     moment
+	Budget    string
+	Pace      string
+	Held      bool
+	Notes     []string
 }
 
 // moment is a time in words. The zero moment stands for never.
@@ -345,19 +345,22 @@ func accountRows(snapshot monitor.Snapshot, shown []judged, f filter) []accountR
 }
 
 func newAccountRow(account monitor.AccountState, longestWait time.Duration, now time.Time) accountRow {
-	return accountRow{
+	row := accountRow{
 		ID:        anchor("account", account.Name),
 		Name:      account.Name,
 		Tokens:    status.Number(int64(account.Tokens)),
 		Quota:     status.Usage(account.Quota),
 		QuotaHigh: status.QuotaNearlyUsed(account.Quota, status.DefaultThresholds),
 		Reset:     momentAt(account.QuotaReset, now),
-		Budget: status.Number(account.BudgetUsed) + " of " + status.Number(account.Budget) +
-			" requests",
-		LongestWait: status.Duration(longestWait),
-		Held:        account.Held != monitor.NotHeld,
-		Notes:       status.AccountNotes(account, now),
+		Budget:    status.Number(account.BudgetUsed) + " of " + status.Number(account.Budget) + " requests",
+		Pace:      status.Pace(longestWait),
+		Held:      account.Held != monitor.NotHeld,
+		Notes:     status.AccountNotes(account, now),
 	}
+	if account.Held == monitor.DailyLimit || account.Held == monitor.SlowDown {
+		row.Pace = "on hold"
+	}
+	return row
 }
 
 func stateFile(s monitor.StateFile, now time.Time) string {
