@@ -58,7 +58,6 @@ const (
 
 const (
 	checkCommand = "check" // it has its own exit codes, also for a wrong command line
-	demoAddress  = "localhost:10187"
 	demoInterval = 5 * time.Second // at which the demo scrapes itself, so that its pages show something
 )
 
@@ -187,9 +186,6 @@ func (p *program) demo(ctx context.Context) error {
 		return err
 	}
 	defer d.Close()
-	if slices.Equal(*p.web.WebListenAddresses, []string{":10187"}) {
-		p.web.WebListenAddresses = &[]string{demoAddress}
-	}
 	o := p.options("the demo's own", func() (*config.Config, []string, error) { return d.Config(), nil, nil })
 	o.OnListen = func(ctx context.Context, at net.Addr, m *monitor.Monitor) {
 		fmt.Fprint(p.stdout, d.Banner(browserURL(at.String())))
