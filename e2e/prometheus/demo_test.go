@@ -22,9 +22,9 @@ var empty = map[string]string{
 
 // notInDemo lists the metrics that the demo does not have, and why. TestAllBehaviors has them.
 var notInDemo = map[string]string{
-	"appfigures_api_certificate_expiry_timestamp_seconds":  "the demo's simulated API serves plain HTTP",
-	"appfigures_exporter_state_saved_timestamp_seconds": "the demo keeps no state",
-	"appfigures_exporter_state_errors_total":            "the demo keeps no state",
+	"appfigures_api_certificate_expiry_timestamp_seconds": "the demo's simulated API serves plain HTTP",
+	"appfigures_exporter_state_saved_timestamp_seconds":   "the demo keeps no state",
+	"appfigures_exporter_state_errors_total":              "the demo keeps no state",
 }
 
 // notMetrics lists words that look like metrics and are not.
