@@ -57,7 +57,7 @@ const (
 )
 
 const (
-	checkCommand = "check" // it has its own exit codes, also for a wrong command line
+	checkCommand = "check"         // it has its own exit codes, also for a wrong command line
 	demoInterval = 5 * time.Second // at which the demo scrapes itself, so that its pages show something
 )
 
