@@ -257,7 +257,8 @@ func TestWriting(t *testing.T) {
 			o.Stdout.Writer = out
 			code := Run(t.Context(), o)
 			if code != test.want || out.writes != 1 {
-				t.Errorf("%s, %v: exit code %d after %d writes, want %d after 1", format, test.err, code, out.writes, test.want)
+				t.Errorf("%s, %v: exit code %d after %d writes, want %d after 1",
+					format, test.err, code, out.writes, test.want)
 			}
 			want := ""
 			if test.err != nil {

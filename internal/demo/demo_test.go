@@ -137,7 +137,7 @@ func TestConfig(t *testing.T) {
 		}
 		if soon := token.Name == "partner-feed"; soon != !token.ExpiresAt.IsZero() {
 			t.Errorf("token %q: expires at %v", token.Name, token.ExpiresAt)
-		} else if left := time.Until(token.ExpiresAt); soon && (left < 4*day || left > 5*day) {
+		} else if left := time.Until(token.ExpiresAt); soon && (left < 5*day || left > 6*day) {
 			t.Errorf("token %q: expires in %v, want 5 days", token.Name, left)
 		}
 	}

@@ -32,7 +32,7 @@ var actors = []actor{
 	{name: "reporting", account: "acme", team: "growth", phases: always(simulator.Valid)},
 	{name: "etl", account: "acme", team: "data", does: "valid for 20 s, then revoked for 60 s, again and again",
 		phases: []phase{{simulator.Valid, 20 * time.Second}, {simulator.Revoked, 60 * time.Second}}},
-	{name: "partner-feed", account: "acme", team: "partners", expires: 5 * 24 * time.Hour, does: "expires soon",
+	{name: "partner-feed", account: "acme", team: "partners", expires: 5*day + day/2, does: "expires soon",
 		phases: always(simulator.Valid)},
 	{name: "warehouse", account: "acme", team: "data", does: "slow", phases: always(simulator.Slow)},
 	{name: "nightly", account: "acme", team: "data", does: "gets 503 for 50 s of each minute; stays valid",
