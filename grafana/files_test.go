@@ -136,7 +136,7 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// TestAlertsAreTested holds that the unit tests, which promtool runs, show each alert firing, and not firing.
+// TestAlertsAreTested checks that the unit tests, which promtool runs, show each alert firing, and not firing.
 func TestAlertsAreTested(t *testing.T) {
 	var file struct {
 		Tests []struct {
@@ -166,7 +166,7 @@ func TestAlertsAreTested(t *testing.T) {
 	}
 }
 
-// TestNamesExist holds that the metrics that rules, panels and runbooks name are in the collector's table or are the
+// TestNamesExist checks that the metrics that rules, panels and runbooks name are in the collector's table or are the
 // process's own, and that the results they name are in the closed set.
 func TestNamesExist(t *testing.T) {
 	known := map[string]bool{"appfigures_api_request_duration_seconds_bucket": true}
@@ -210,7 +210,7 @@ func TestNamesExist(t *testing.T) {
 	}
 }
 
-// TestDashboardFilters holds that the variables of the dashboard filter every metric of every query.
+// TestDashboardFilters checks that the variables of the dashboard filter every metric of every query.
 func TestDashboardFilters(t *testing.T) {
 	exprs := regexp.MustCompile(`"expr": "(.*)"`).FindAllStringSubmatch(readFile(t, DashboardPath), -1)
 	if len(exprs) < 20 {
@@ -226,7 +226,7 @@ func TestDashboardFilters(t *testing.T) {
 	}
 }
 
-// TestDataSource holds that the rules, the dashboard and the provisioned data source mean the same one.
+// TestDataSource checks that the rules, the dashboard and the provisioned data source mean the same one.
 func TestDataSource(t *testing.T) {
 	var file struct {
 		Datasources []struct {
@@ -241,7 +241,7 @@ func TestDataSource(t *testing.T) {
 	}
 }
 
-// TestInhibitionsMatch holds that what silences alerts, and what is silenced, are alerts of ours.
+// TestInhibitionsMatch checks that what silences alerts, and what is silenced, are alerts of ours.
 func TestInhibitionsMatch(t *testing.T) {
 	var file struct {
 		InhibitRules []struct {

@@ -38,7 +38,7 @@ type Pacing struct {
 	MinInterval       time.Duration // between two routine probes of one token
 }
 
-// Token is one configured token. Its secret is not here: Source gives it anew for each probe.
+// Token is one configured token. Its secret is not here: Source reads it again for each probe.
 type Token struct {
 	Name      string
 	Account   string // tokens of one account share its quota

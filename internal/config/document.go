@@ -16,22 +16,22 @@ import (
 // maxFileBytes bounds a configuration file: enough for 100,000 tokens.
 const maxFileBytes = 16 << 20
 
-// readDocument returns the one document that data holds, or nil and the mistake that keeps it from being YAML.
-func readDocument(data []byte) (*yaml.Node, *mistake) {
+// readDocument returns the one document that data holds, or nil and the problem that keeps it from being YAML.
+func readDocument(data []byte) (*yaml.Node, *problem) {
 	if len(data) > maxFileBytes {
-		return nil, &mistake{text: "larger than 16 MiB; give the path of a configuration file"}
+		return nil, &problem{text: "larger than 16 MiB; give the path of a configuration file"}
 	}
 	if line := unreadableLine(data); line > 0 {
-		return nil, &mistake{line: line, text: "a byte that is not text; save the file as plain UTF-8"}
+		return nil, &problem{line: line, text: "a byte that is not text; save the file as plain UTF-8"}
 	}
 	documents, err := parseYAML(bytes.NewReader(data))
 	switch {
 	case err != nil:
-		return nil, &mistake{line: syntaxErrorLine(data), text: explainSyntaxError(err)}
+		return nil, &problem{line: syntaxErrorLine(data), text: explainSyntaxError(err)}
 	case len(documents) == 0 || len(documents) == 1 && isNull(documents[0].Content[0]):
-		return nil, &mistake{text: "empty; it must list tokens, as config.yml.example does"}
+		return nil, &problem{text: "empty; it must list tokens, as config.yml.example does"}
 	case len(documents) > 1:
-		return nil, &mistake{line: documents[1].Line, text: "a second document; remove the --- above it, and all that follows"}
+		return nil, &problem{line: documents[1].Line, text: "a second document; remove the --- above it, and all that follows"}
 	}
 	return documents[0].Content[0], nil
 }

@@ -26,7 +26,7 @@ func TestExampleIsValidAsItStands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := newDraft("").Config
+	want := newBuilder("").Config
 	want.Tokens = []Token{{Name: "reporting", Account: "default", Source: FileSource("/run/secrets/reporting")}}
 	if show(*got) != show(want) || got.Warnings != nil {
 		t.Errorf("got %s\nwant %s", show(*got), show(want))
@@ -63,7 +63,7 @@ func TestExampleIsValidInFull(t *testing.T) {
 	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], `"trial"`) {
 		t.Errorf("got warnings %q, want one of the inline token", got.Warnings)
 	}
-	want := newDraft("").Config
+	want := newBuilder("").Config
 	want.ProxyURL, want.TLS, want.Tokens, want.Warnings = got.ProxyURL, got.TLS, got.Tokens, got.Warnings
 	if show(*got) != show(want) {
 		t.Errorf("the defaults in the example are not those of the program:\ngot  %s\nwant %s", show(*got), show(want))

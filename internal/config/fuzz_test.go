@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzParse holds that no file makes Parse panic, that it returns either a configuration or errors of the promised
+// FuzzParse checks that no file makes Parse panic, that it returns either a configuration or errors of the promised
 // form, and that no error quotes what the file holds: not the sentinel, which stands where the fuzzer wrote a $.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/bad/*.yml")

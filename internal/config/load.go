@@ -45,7 +45,7 @@ func FromEnv(lookup func(string) (string, bool)) (*Config, error) {
 	if _, err := newToken(token); err != nil {
 		return nil, fmt.Errorf("%s %w", EnvToken, err)
 	}
-	d := newDraft("")
+	d := newBuilder("")
 	if text, _ := lookup(EnvAPIURL); text != "" {
 		apiURL, err := parseAPIURL(text)
 		if err != nil {
@@ -62,7 +62,7 @@ func FromEnv(lookup func(string) (string, bool)) (*Config, error) {
 
 // Fingerprint returns a short text that changes when [Load] of path would read something else: when the file's
 // content changes, that of a file of its tls_config does, or a token file comes to, or goes from, its token_dir. What
-// token files hold is not part of it: that is read anew for each probe.
+// token files hold is not part of it: that is read again for each probe.
 func Fingerprint(path string) (string, error) {
 	data, err := readRegular(path)
 	if err != nil {
@@ -107,7 +107,7 @@ func findPaths(data []byte) (found paths) {
 	if wrong != nil {
 		return paths{}
 	}
-	pairs, _ := value{node: root, mistakes: new(mistakes)}.pairs()
+	pairs, _ := value{node: root, problems: new(problems)}.pairs()
 	for _, pair := range pairs {
 		switch pair.key {
 		case "token_dir":

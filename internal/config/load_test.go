@@ -222,7 +222,7 @@ func TestFromEnv(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := newDraft("").Config
+			want := newBuilder("").Config
 			apiURL(test.apiURL)(&want)
 			want.Tokens = []Token{{Name: "default", Account: "default", Source: EnvSource(EnvToken)}}
 			if !reflect.DeepEqual(*config, want) {

@@ -12,14 +12,14 @@ import (
 	promconfig "github.com/prometheus/common/config"
 )
 
-func (d *draft) readAPIURL(v value) {
+func (d *builder) readAPIURL(v value) {
 	text, ok := v.text()
 	if !ok {
 		return
 	}
 	apiURL, err := parseAPIURL(text)
 	if err != nil {
-		v.refuse(err.Error())
+		v.report(err.Error())
 		return
 	}
 	d.APIURL = apiURL
@@ -62,67 +62,67 @@ func isLoopback(u *url.URL) bool {
 // proxySchemes are those that http.Transport knows.
 var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
 
-func (d *draft) readProxyURL(v value) {
+func (d *builder) readProxyURL(v value) {
 	text, ok := v.text()
 	if !ok {
 		return
 	}
 	u, err := url.Parse(text)
 	if err != nil || !isHostPort(u) || !slices.Contains(proxySchemes, u.Scheme) || strings.Trim(u.Path, "/") != "" || strings.ContainsAny(text, "?#") {
-		v.refuse("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: " + strings.Join(proxySchemes, ", ") +
+		v.report("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: " + strings.Join(proxySchemes, ", ") +
 			"), with /, ? and # in a password as %2F, %3F and %23")
 		return
 	}
 	d.ProxyURL = u
 }
 
-// tlsDraft is a tls_config that is being read.
-type tlsDraft struct {
+// tlsBuilder is a tls_config that is being read.
+type tlsBuilder struct {
 	promconfig.TLSConfig
 	dir string // where relative paths start
 }
 
-var tlsFields = []field[tlsDraft]{
-	{"ca_file", func(t *tlsDraft, v value) { t.CAFile, _ = v.file(t.dir) }},
-	{"cert_file", func(t *tlsDraft, v value) { t.CertFile, _ = v.file(t.dir) }},
-	{"key_file", func(t *tlsDraft, v value) { t.KeyFile, _ = v.file(t.dir) }},
-	{"server_name", func(t *tlsDraft, v value) { t.ServerName, _ = v.text() }},
-	{"min_version", (*tlsDraft).readMinVersion},
+var tlsFields = []field[tlsBuilder]{
+	{"ca_file", func(t *tlsBuilder, v value) { t.CAFile, _ = v.file(t.dir) }},
+	{"cert_file", func(t *tlsBuilder, v value) { t.CertFile, _ = v.file(t.dir) }},
+	{"key_file", func(t *tlsBuilder, v value) { t.KeyFile, _ = v.file(t.dir) }},
+	{"server_name", func(t *tlsBuilder, v value) { t.ServerName, _ = v.text() }},
+	{"min_version", (*tlsBuilder).readMinVersion},
 }
 
-func (t *tlsDraft) readMinVersion(v value) {
+func (t *tlsBuilder) readMinVersion(v value) {
 	text, ok := v.text()
 	if !ok {
 		return
 	}
 	version, ok := promconfig.TLSVersions[text]
 	if !ok {
-		v.refuse("not a TLS version; write TLS12 or TLS13 (TLS10 and TLS11 are known too)")
+		v.report("not a TLS version; write TLS12 or TLS13 (TLS10 and TLS11 are known too)")
 		return
 	}
 	t.MinVersion = version
 }
 
 // readTLS reads tls_config. Errors of crypto/tls are not passed on: some quote what the files hold.
-func (d *draft) readTLS(v value) {
-	before := len(*v.mistakes)
-	t := tlsDraft{dir: d.dir}
+func (d *builder) readTLS(v value) {
+	before := len(*v.problems)
+	t := tlsBuilder{dir: d.dir}
 	found := readMapping(&t, v, tlsFields)
-	if len(found.at) == 0 || len(*v.mistakes) > before {
+	if len(found.at) == 0 || len(*v.problems) > before {
 		return
 	}
 	cert, hasCert := found.at["cert_file"]
 	key, hasKey := found.at["key_file"]
 	switch {
 	case hasCert && !hasKey:
-		cert.refuse("given without key_file; give both or none")
+		cert.report("given without key_file; give both or none")
 		return
 	case hasKey && !hasCert:
-		key.refuse("given without cert_file; give both or none")
+		key.report("given without cert_file; give both or none")
 		return
 	case hasCert:
 		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-			cert.refuse("no pair with key_file; give PEM files of one certificate and its unencrypted private key")
+			cert.report("no pair with key_file; give PEM files of one certificate and its unencrypted private key")
 			return
 		}
 	}
@@ -131,7 +131,7 @@ func (d *draft) readTLS(v value) {
 		if ca, ok := found.at["ca_file"]; ok {
 			v = ca
 		}
-		v.refuse("no certificate in it; give a PEM file of the authorities to trust")
+		v.report("no certificate in it; give a PEM file of the authorities to trust")
 		return
 	}
 	d.TLS = config

@@ -31,7 +31,7 @@ const maxMaxConcurrency = 100_000
 
 // Parse reads a configuration from r. In errors and warnings it is called name; relative paths in it start at dir.
 //
-// The error holds every mistake found (up to 20), sorted by line, each a line of its own:
+// The error holds every problem found (up to 20), sorted by line, each a line of its own:
 //
 //	config.yml:12: tokens[1].timeout: what is wrong; what would be right
 //
@@ -44,14 +44,14 @@ func Parse(name string, r io.Reader, dir string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
-	var found mistakes
+	var found problems
 	root, wrong := readDocument(data)
 	if wrong != nil {
 		found = append(found, *wrong)
 		return nil, found.err(name)
 	}
-	d := newDraft(dir)
-	d.read(value{node: root, mistakes: &found})
+	d := newBuilder(dir)
+	d.read(value{node: root, problems: &found})
 	if len(found) > 0 {
 		return nil, found.err(name)
 	}
@@ -59,22 +59,22 @@ func Parse(name string, r io.Reader, dir string) (*Config, error) {
 	return &d.Config, nil
 }
 
-// draft is a configuration that is being read.
-type draft struct {
+// builder is a configuration that is being read.
+type builder struct {
 	Config
 	dir       string // where relative paths start
 	allowHTTP bool
 	tokenDir  *value         // nil when not given
 	names     map[string]int // of the tokens so far, with their lines
-	exposed   remark         // tokens in files that every user can read
-	skipped   remark         // files of token_dir that are no tokens
-	inline    remark         // tokens in the configuration itself
+	exposed   findings       // tokens in files that every user can read
+	skipped   findings       // files of token_dir that are no tokens
+	inline    findings       // tokens in the configuration itself
 }
 
-// newDraft returns a draft that holds the defaults.
-func newDraft(dir string) *draft {
+// newBuilder returns a builder that holds the defaults.
+func newBuilder(dir string) *builder {
 	apiURL, _ := url.Parse(defaultAPIURL)
-	return &draft{
+	return &builder{
 		Config: Config{
 			APIURL:         apiURL,
 			Timeout:        defaultTimeout,
@@ -86,16 +86,16 @@ func newDraft(dir string) *draft {
 	}
 }
 
-var rootFields = []field[draft]{
-	{"api_url", (*draft).readAPIURL},
-	{"allow_insecure_http", func(d *draft, v value) { d.allowHTTP = v.flag() }},
-	{"timeout", (*draft).readTimeout},
-	{"max_concurrency", (*draft).readMaxConcurrency},
-	{"pacing", func(d *draft, v value) { readMapping(&d.Pacing, v, pacingFields) }},
-	{"proxy_url", (*draft).readProxyURL},
-	{"tls_config", (*draft).readTLS},
-	{"tokens", (*draft).readTokens},
-	{"token_dir", func(d *draft, v value) { d.tokenDir = &v }},
+var rootFields = []field[builder]{
+	{"api_url", (*builder).readAPIURL},
+	{"allow_insecure_http", func(d *builder, v value) { d.allowHTTP = v.flag() }},
+	{"timeout", (*builder).readTimeout},
+	{"max_concurrency", (*builder).readMaxConcurrency},
+	{"pacing", func(d *builder, v value) { readMapping(&d.Pacing, v, pacingFields) }},
+	{"proxy_url", (*builder).readProxyURL},
+	{"tls_config", (*builder).readTLS},
+	{"tokens", (*builder).readTokens},
+	{"token_dir", func(d *builder, v value) { d.tokenDir = &v }},
 }
 
 var pacingFields = []field[Pacing]{
@@ -106,40 +106,40 @@ var pacingFields = []field[Pacing]{
 }
 
 // read reads the whole document: each key, then what needs more than one of them.
-func (d *draft) read(v value) {
+func (d *builder) read(v value) {
 	if v.node.Kind != yaml.MappingNode {
 		v.line = v.node.Line
 	}
 	found := readMapping(d, v, rootFields)
 	if at, ok := found.at["api_url"]; ok && !d.allowHTTP && !found.others && d.APIURL.Scheme == "http" && !isLoopback(d.APIURL) {
-		at.refuse("http would send tokens in the clear; use https, or set allow_insecure_http: true")
+		at.report("http would send tokens in the clear; use https, or set allow_insecure_http: true")
 	}
 	if d.tokenDir != nil {
 		d.readTokenDirs(*d.tokenDir)
 	}
-	if found.lack("tokens", "token_dir") {
-		v.refuse("no tokens; list at least one under tokens, or set token_dir to a directory of token files")
+	if found.missing("tokens", "token_dir") {
+		v.report("no tokens; list at least one under tokens, or set token_dir to a directory of token files")
 	}
 }
 
-func (d *draft) readTimeout(v value) {
+func (d *builder) readTimeout(v value) {
 	timeout, ok := v.duration()
 	switch {
 	case ok && timeout <= 0:
-		v.refuse("not longer than 0; write a duration such as 10s")
+		v.report("not longer than 0; write a duration such as 10s")
 	case ok:
 		d.Timeout = timeout
 	}
 }
 
-func (d *draft) readMaxConcurrency(v value) {
+func (d *builder) readMaxConcurrency(v value) {
 	text, ok := v.text()
 	if !ok {
 		return
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > maxMaxConcurrency {
-		v.refuse(fmt.Sprintf("not a whole number from 1 to %d; write one such as %d", maxMaxConcurrency, defaultMaxConcurrency))
+		v.report(fmt.Sprintf("not a whole number from 1 to %d; write one such as %d", maxMaxConcurrency, defaultMaxConcurrency))
 		return
 	}
 	d.MaxConcurrency = n
@@ -152,7 +152,7 @@ func (p *Pacing) readQuotaShare(v value) {
 	}
 	share, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(share > 0 && share <= 1) {
-		v.refuse("not a number above 0 and up to 1; write 0.25 for a quarter of the account's daily limit")
+		v.report("not a number above 0 and up to 1; write 0.25 for a quarter of the account's daily limit")
 		return
 	}
 	p.QuotaShare = share
@@ -168,7 +168,7 @@ func (p *Pacing) readAssumedDailyLimit(v value) {
 	}
 	limit, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || limit < 1 || limit > maxAssumedDailyLimit {
-		v.refuse(fmt.Sprintf("not a whole number from 1 to %d; write the account's requests per day, such as %d",
+		v.report(fmt.Sprintf("not a whole number from 1 to %d; write the account's requests per day, such as %d",
 			maxAssumedDailyLimit, defaultAssumedDailyLimit))
 		return
 	}
@@ -182,7 +182,7 @@ func (p *Pacing) readReserve(v value) {
 	}
 	reserve, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(reserve >= 0 && reserve < 1) {
-		v.refuse("not a number from 0 and below 1; write 0.05 to leave a twentieth of the account's daily limit to your programs")
+		v.report("not a number from 0 and below 1; write 0.05 to leave a twentieth of the account's daily limit to your programs")
 		return
 	}
 	p.Reserve = reserve
@@ -192,7 +192,7 @@ func (p *Pacing) readMinInterval(v value) {
 	interval, ok := v.duration()
 	switch {
 	case ok && interval < 0:
-		v.refuse("less than 0; write a duration such as 5m, or 0s for no floor")
+		v.report("less than 0; write a duration such as 5m, or 0s for no floor")
 	case ok:
 		p.MinInterval = interval
 	}
@@ -209,7 +209,7 @@ func (v value) duration() (time.Duration, bool) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		v.refuse("not a duration; write a number with its unit, such as 10s, 1m30s or 500ms")
+		v.report("not a duration; write a number with its unit, such as 10s, 1m30s or 500ms")
 		return 0, false
 	}
 	return d, true
@@ -219,7 +219,7 @@ func (v value) duration() (time.Duration, bool) {
 func (v value) flag() bool {
 	text, ok := v.text()
 	if ok && text != "true" && text != "false" {
-		v.refuse("neither true nor false; write one of them")
+		v.report("neither true nor false; write one of them")
 	}
 	return text == "true"
 }
@@ -233,7 +233,7 @@ func (v value) file(dir string) (path string, ok bool) {
 	path = inDir(dir, text)
 	file, err := openRegular(path)
 	if err != nil {
-		v.refuse(err.Error())
+		v.report(err.Error())
 		return "", false
 	}
 	_ = file.Close()

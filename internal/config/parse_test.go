@@ -113,7 +113,7 @@ func TestParseAccepts(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			want := newDraft("").Config
+			want := newBuilder("").Config
 			want.Tokens = []Token{etl}
 			test.change(&want)
 			got, err := Parse("config.yml", strings.NewReader(test.yaml), "/etc/af")
@@ -172,7 +172,7 @@ func TestHostileFilesAreCheap(t *testing.T) {
 				t.Fatal("no error")
 			}
 			lines := strings.Split(err.Error(), "\n")
-			if len(lines) > maxMistakes+1 {
+			if len(lines) > maxProblems+1 {
 				t.Errorf("%d lines of errors", len(lines))
 			}
 			if lines[0] != test.firstLine {

@@ -13,7 +13,7 @@ import (
 const redacted = "<secret>"
 
 // Secret is a token's text. It lies behind a pointer, so that no verb of fmt, no encoder and no logger that walks
-// structs by reflection can reach it. Only internal/appfigures calls Reveal; a test holds that.
+// structs by reflection can reach it. Only internal/appfigures, and this package itself, call Reveal; a test checks that.
 type Secret struct{ text *string }
 
 // NewSecret returns a Secret that holds text.

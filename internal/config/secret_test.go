@@ -73,7 +73,7 @@ func TestNothingRendersASecret(t *testing.T) {
 	}
 }
 
-// places are configurations with a $ where a token may be put by mistake. Names, accounts and labels are public: what
+// places are configurations with a $ where a token may be put by problem. Names, accounts and labels are public: what
 // they hold is in every metric, and warnings quote names; only errors do not.
 var places = []struct {
 	yaml   string

@@ -11,19 +11,19 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// tokenDirDraft is one directory of tokens that is being read.
-type tokenDirDraft struct {
+// tokenDirBuilder is one directory of tokens that is being read.
+type tokenDirBuilder struct {
 	path    value
 	account string
 }
 
-var tokenDirFields = []field[tokenDirDraft]{
-	{"path", func(t *tokenDirDraft, v value) { t.path = v }},
-	{"account", func(t *tokenDirDraft, v value) { t.account, _ = v.labelValue() }},
+var tokenDirFields = []field[tokenDirBuilder]{
+	{"path", func(t *tokenDirBuilder, v value) { t.path = v }},
+	{"account", func(t *tokenDirBuilder, v value) { t.account, _ = v.labelValue() }},
 }
 
 // readTokenDirs reads token_dir: a path, a mapping with a path and an account, or a list of either.
-func (d *draft) readTokenDirs(v value) {
+func (d *builder) readTokenDirs(v value) {
 	dirs := []value{v}
 	if v.node.Kind == yaml.SequenceNode {
 		var ok bool
@@ -33,11 +33,11 @@ func (d *draft) readTokenDirs(v value) {
 	}
 	before := len(d.Tokens)
 	for _, dir := range dirs {
-		t := tokenDirDraft{path: dir, account: defaultAccount}
+		t := tokenDirBuilder{path: dir, account: defaultAccount}
 		if dir.node.Kind == yaml.MappingNode {
 			found := readMapping(&t, dir, tokenDirFields)
-			if found.lack("path") {
-				dir.refuse("no path; give the directory that holds a file for each token")
+			if found.missing("path") {
+				dir.report("no path; give the directory that holds a file for each token")
 			}
 			if _, ok := found.at["path"]; !ok {
 				continue
@@ -47,15 +47,15 @@ func (d *draft) readTokenDirs(v value) {
 			return
 		}
 	}
-	if len(d.Tokens) == before && before == 0 && len(*v.mistakes) == 0 {
-		v.refuse("no token file in it; put a file there for each token, named as the token shall be")
+	if len(d.Tokens) == before && before == 0 && len(*v.problems) == 0 {
+		v.report("no token file in it; put a file there for each token, named as the token shall be")
 	}
 }
 
 // readTokenDir adds a token for each file of a directory, named after it, as Kubernetes, Docker and systemd mount
 // secrets. It follows symbolic links (Kubernetes makes NAME -> ..data/NAME), and skips directories, and files that
-// editors leave behind. A link that leads nowhere is a token whose secret is missing. It returns false when there are too many mistakes.
-func (d *draft) readTokenDir(v value, account string) bool {
+// editors leave behind. A link that leads nowhere is a token whose secret is missing. It returns false when there are too many problems.
+func (d *builder) readTokenDir(v value, account string) bool {
 	text, ok := v.text()
 	if !ok {
 		return true
@@ -63,7 +63,7 @@ func (d *draft) readTokenDir(v value, account string) bool {
 	dir := inDir(d.dir, text)
 	names, leftovers, err := tokenFiles(dir)
 	if err != nil {
-		v.refuse(err.Error())
+		v.report(err.Error())
 		return true
 	}
 	for _, name := range leftovers {
@@ -75,12 +75,12 @@ func (d *draft) readTokenDir(v value, account string) bool {
 		path := filepath.Join(dir, name)
 		line, taken := d.names[name]
 		switch {
-		case v.mistakes.full():
+		case v.problems.full():
 			return false
 		case !isLabelValue(name):
-			v.refuse("a file's name holds a control character, or is not UTF-8; rename the file")
+			v.report("a file's name holds a control character, or is not UTF-8; rename the file")
 		case taken:
-			v.refuse(fmt.Sprintf("a file has the name of the token of line %d; give each its own", line))
+			v.report(fmt.Sprintf("a file has the name of the token of line %d; give each its own", line))
 		case isWorldReadable(path):
 			d.exposed.add(v, name)
 		}

@@ -16,68 +16,68 @@ import (
 // maxLabels bounds the labels of one token; Prometheus servers commonly take no more than 30 of a series.
 const maxLabels = 30
 
-// tokenDraft is a token that is being read.
-type tokenDraft struct {
+// tokenBuilder is a token that is being read.
+type tokenBuilder struct {
 	Token
 	dir     string  // where relative paths start
 	sources []value // the keys that gave a source
 }
 
-var tokenFields = []field[tokenDraft]{
-	{"name", func(t *tokenDraft, v value) { t.Name, _ = v.labelValue() }},
-	{"token_file", (*tokenDraft).readFile},
-	{"token_env", (*tokenDraft).readEnv},
-	{"token", (*tokenDraft).readInline},
-	{"account", func(t *tokenDraft, v value) { t.Account, _ = v.labelValue() }},
-	{"expires_at", (*tokenDraft).readExpiry},
-	{"labels", (*tokenDraft).readLabels},
+var tokenFields = []field[tokenBuilder]{
+	{"name", func(t *tokenBuilder, v value) { t.Name, _ = v.labelValue() }},
+	{"token_file", (*tokenBuilder).readFile},
+	{"token_env", (*tokenBuilder).readEnv},
+	{"token", (*tokenBuilder).readInline},
+	{"account", func(t *tokenBuilder, v value) { t.Account, _ = v.labelValue() }},
+	{"expires_at", (*tokenBuilder).readExpiry},
+	{"labels", (*tokenBuilder).readLabels},
 }
 
-func (d *draft) readTokens(v value) {
+func (d *builder) readTokens(v value) {
 	items, ok := v.items()
 	if ok && len(items) == 0 {
-		v.refuse("no token in it; list at least one, or remove the key and set token_dir")
+		v.report("no token in it; list at least one, or remove the key and set token_dir")
 	}
 	for _, item := range items {
-		if v.mistakes.full() {
+		if v.problems.full() {
 			return
 		}
 		d.readToken(item)
 	}
 }
 
-func (d *draft) readToken(v value) {
-	t := tokenDraft{Token: Token{Account: defaultAccount}, dir: d.dir}
+func (d *builder) readToken(v value) {
+	t := tokenBuilder{Token: Token{Account: defaultAccount}, dir: d.dir}
 	if v.node.Kind != yaml.MappingNode {
-		v.refuse("not a mapping; write a token as name: NAME with one of token_file, token_env and token")
+		v.report("not a mapping; write a token as name: NAME with one of token_file, token_env and token")
 		return
 	}
 	found := readMapping(&t, v, tokenFields)
 	at := found.at["name"]
 	first, taken := d.names[t.Name]
 	switch {
-	case found.lack("name"):
-		v.refuse("no name; give it one, which becomes the label token of its metrics")
+	case found.missing("name"):
+		v.report("no name; give it one, which becomes the label token of its metrics")
 	case t.Name == "": // what is wrong with it was reported
 	case taken:
-		at.refuse(fmt.Sprintf("the token of line %d has this name; give each its own", first))
+		at.report(fmt.Sprintf("the token of line %d has this name; give each its own", first))
 	default:
 		d.names[t.Name] = at.line
 	}
 	switch {
-	case found.lack("token_file", "token_env", "token"):
-		v.refuse("no source; give exactly one of token_file, token_env and token")
+	case found.missing("token_file", "token_env", "token"):
+		v.report("no source; give exactly one of token_file, token_env and token")
 	case len(t.sources) == 1:
 		d.checkSource(t.Token, t.sources[0])
 	case len(t.sources) > 1:
 		second := slices.MaxFunc(t.sources, func(a, b value) int { return cmp.Compare(a.line, b.line) })
-		second.refuse("a second source; keep exactly one of token_file, token_env and token")
+		second.report("a second source; keep exactly one of token_file, token_env and token")
 	}
 	d.Tokens = append(d.Tokens, t.Token)
 }
 
 // checkSource warns of, or refuses, a source that gives the token away.
-func (d *draft) checkSource(t Token, at value) {
+func (d *builder) checkSource(t Token, at value) {
 	switch t.Source.kind {
 	case fromFile:
 		if isWorldReadable(t.Source.held.Reveal()) {
@@ -86,53 +86,53 @@ func (d *draft) checkSource(t Token, at value) {
 	case inline:
 		isToken := func(text string) bool { return t.Source.held.Equal(NewSecret(text)) }
 		if isToken(t.Name) || isToken(t.Account) || slices.ContainsFunc(t.Labels, func(l Label) bool { return isToken(l.Value) }) {
-			at.refuse("the token is also its name, account or label, which metrics publish; name it otherwise")
+			at.report("the token is also its name, account or label, which metrics publish; name it otherwise")
 			return
 		}
 		d.inline.add(at, t.Name)
 	}
 }
 
-func (t *tokenDraft) readFile(v value) {
+func (t *tokenBuilder) readFile(v value) {
 	t.sources = append(t.sources, v)
 	if text, ok := v.text(); ok {
 		t.Source = fileSource(inDir(t.dir, text), text)
 	}
 }
 
-func (t *tokenDraft) readEnv(v value) {
+func (t *tokenBuilder) readEnv(v value) {
 	t.sources = append(t.sources, v)
 	text, ok := v.text()
 	switch {
 	case !ok:
 	case strings.HasPrefix(text, "$"):
-		v.refuse("starts with $; give the variable's name alone, such as APPFIGURES_TOKEN")
+		v.report("starts with $; give the variable's name alone, such as APPFIGURES_TOKEN")
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == '=' }):
-		v.refuse("no environment variable has such a name; give one such as APPFIGURES_TOKEN")
+		v.report("no environment variable has such a name; give one such as APPFIGURES_TOKEN")
 	default:
 		t.Source = EnvSource(text)
 	}
 }
 
-func (t *tokenDraft) readInline(v value) {
+func (t *tokenBuilder) readInline(v value) {
 	t.sources = append(t.sources, v)
 	text, ok := v.text()
 	if !ok {
 		return
 	}
 	if strings.HasPrefix(text, "${") {
-		v.refuse("variables are not expanded here; name the environment variable under token_env")
+		v.report("variables are not expanded here; name the environment variable under token_env")
 		return
 	}
 	secret, err := newToken(text)
 	if err != nil {
-		v.refuse(err.Error())
+		v.report(err.Error())
 		return
 	}
 	t.Source = InlineSource(secret)
 }
 
-func (t *tokenDraft) readExpiry(v value) {
+func (t *tokenBuilder) readExpiry(v value) {
 	text, ok := v.text()
 	if !ok {
 		return
@@ -143,12 +143,12 @@ func (t *tokenDraft) readExpiry(v value) {
 			return
 		}
 	}
-	v.refuse("neither a date nor a time; write 2027-01-31 (00:00 UTC of that day) or 2027-01-31T15:04:05Z")
+	v.report("neither a date nor a time; write 2027-01-31 (00:00 UTC of that day) or 2027-01-31T15:04:05Z")
 }
 
-func (t *tokenDraft) readLabels(v value) {
+func (t *tokenBuilder) readLabels(v value) {
 	if len(v.node.Content)/2 > maxLabels {
-		v.refuse(fmt.Sprintf("more than %d labels; keep those that queries use", maxLabels))
+		v.report(fmt.Sprintf("more than %d labels; keep those that queries use", maxLabels))
 		return
 	}
 	pairs, _ := v.pairs()
@@ -156,11 +156,11 @@ func (t *tokenDraft) readLabels(v value) {
 	for _, pair := range pairs {
 		switch name := pair.key; {
 		case !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, model.ReservedLabelPrefix):
-			pair.value.refuse("not a label name of Prometheus; write letters, digits and _, with no digit and no __ in front")
+			pair.value.report("not a label name of Prometheus; write letters, digits and _, with no digit and no __ in front")
 		case name == "token" || name == "account":
-			pair.value.refuse("token and account are labels of the exporter; choose another name")
+			pair.value.report("token and account are labels of the exporter; choose another name")
 		case seen[name]:
-			pair.value.refuse("a label given twice; keep one")
+			pair.value.report("a label given twice; keep one")
 		default:
 			seen[name] = true
 			if text, ok := pair.value.labelValue(); ok {
@@ -175,7 +175,7 @@ func (t *tokenDraft) readLabels(v value) {
 func (v value) labelValue() (string, bool) {
 	text, ok := v.text()
 	if ok && !isLabelValue(text) {
-		v.refuse("holds a control character, or is not UTF-8; write plain text")
+		v.report("holds a control character, or is not UTF-8; write plain text")
 		return "", false
 	}
 	return text, ok

@@ -10,42 +10,42 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// mistake is one thing wrong in a configuration. Its text quotes nothing of the configuration but known keys.
-type mistake struct {
+// problem is one thing wrong in a configuration. Its text quotes nothing of the configuration but known keys.
+type problem struct {
 	line int    // counted from 1; 0 when no line has it
 	path string // of keys, such as tokens[1].timeout; empty for the document itself
 	text string // what is wrong; what would be right
 }
 
-// maxMistakes bounds what is reported at once, and with it the work that a hostile file can cause.
-const maxMistakes = 20
+// maxProblems bounds what is reported at once, and with it the work that a hostile file can cause.
+const maxProblems = 20
 
-// mistakes collects what is wrong with one file.
-type mistakes []mistake
+// problems collects what is wrong with one file.
+type problems []problem
 
-func (m *mistakes) full() bool { return len(*m) >= maxMistakes }
+func (m *problems) full() bool { return len(*m) >= maxProblems }
 
-func (m *mistakes) sort() {
-	slices.SortStableFunc(*m, func(a, b mistake) int { return cmp.Compare(a.line, b.line) })
+func (m *problems) sort() {
+	slices.SortStableFunc(*m, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
 }
 
-// err returns all mistakes in the file called name as one error, a line each, or nil when there are none.
-func (m *mistakes) err(name string) error {
+// err returns all problems in the file called name as one error, a line each, or nil when there are none.
+func (m *problems) err(name string) error {
 	more := m.full()
-	*m = (*m)[:min(len(*m), maxMistakes)]
+	*m = (*m)[:min(len(*m), maxProblems)]
 	m.sort()
 	var errs []error
-	for _, mistake := range *m {
-		errs = append(errs, errors.New(mistake.in(name)))
+	for _, problem := range *m {
+		errs = append(errs, errors.New(problem.in(name)))
 	}
 	if more {
-		errs = append(errs, fmt.Errorf("%s: there may be more; these are the first %d", name, maxMistakes))
+		errs = append(errs, fmt.Errorf("%s: there may be more; these are the first %d", name, maxProblems))
 	}
 	return errors.Join(errs...)
 }
 
-// in returns the mistake as a line "name:line: path: text".
-func (m mistake) in(name string) string {
+// in returns the problem as a line "name:line: path: text".
+func (m problem) in(name string) string {
 	var b strings.Builder
 	b.WriteString(name)
 	if m.line > 0 {
@@ -60,17 +60,17 @@ func (m mistake) in(name string) string {
 }
 
 // value is a place in the document: what stands there, where that is, and where to report what is wrong with it.
-// Its methods that return ok report the mistake themselves when it is false.
+// Its methods that return ok report the problem themselves when it is false.
 type value struct {
 	node     *yaml.Node // never an alias
 	line     int        // of its key or, in a list, of the item
 	path     string
-	mistakes *mistakes
+	problems *problems
 }
 
-// refuse reports a mistake: what is wrong; what would be right.
-func (v value) refuse(text string) {
-	*v.mistakes = append(*v.mistakes, mistake{v.line, v.path, text})
+// report reports a problem: what is wrong; what would be right.
+func (v value) report(text string) {
+	*v.problems = append(*v.problems, problem{v.line, v.path, text})
 }
 
 // child returns the value below v that node holds.
@@ -78,7 +78,7 @@ func (v value) child(node *yaml.Node, line int, step string) value {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	return value{node: node, line: line, path: v.path + step, mistakes: v.mistakes}
+	return value{node: node, line: line, path: v.path + step, problems: v.problems}
 }
 
 // text returns a scalar as it is written. It never has an empty one.
@@ -87,7 +87,7 @@ func (v value) text() (text string, ok bool) {
 	case !v.hasKind(yaml.ScalarNode):
 		return "", false
 	case isNull(v.node) || v.node.Value == "":
-		v.refuse("empty; give it a value, or remove the key")
+		v.report("empty; give it a value, or remove the key")
 		return "", false
 	}
 	return v.node.Value, true
@@ -126,12 +126,12 @@ func (v value) pairs() (pairs []pair, ok bool) {
 		key := v.node.Content[i]
 		of := v.child(v.node.Content[i+1], key.Line, "")
 		switch {
-		case v.mistakes.full():
+		case v.problems.full():
 			return nil, false
 		case key.Kind != yaml.ScalarNode || isNull(key):
-			of.refuse("a key that is not a word; write KEY: VALUE")
+			of.report("a key that is not a word; write KEY: VALUE")
 		case key.Tag == "!!merge":
-			of.refuse("merge keys (<<) are not supported; write the keys out")
+			of.report("merge keys (<<) are not supported; write the keys out")
 		default:
 			pairs = append(pairs, pair{key.Value, of})
 		}
@@ -150,9 +150,9 @@ var kinds = map[yaml.Kind]struct{ name, form string }{
 func (v value) hasKind(kind yaml.Kind) bool {
 	switch {
 	case v.node.Kind != kind:
-		v.refuse(fmt.Sprintf("%s where %s belongs; write %s", kinds[v.node.Kind].name, kinds[kind].name, kinds[kind].form))
+		v.report(fmt.Sprintf("%s where %s belongs; write %s", kinds[v.node.Kind].name, kinds[kind].name, kinds[kind].form))
 	case v.node.Style&yaml.TaggedStyle != 0 && v.node.Tag != "!!str":
-		v.refuse("YAML tags are not supported; remove the tag, and quote a value that starts with an exclamation mark")
+		v.report("YAML tags are not supported; remove the tag, and quote a value that starts with an exclamation mark")
 	default:
 		return true
 	}
@@ -175,27 +175,27 @@ type keys struct {
 	others bool             // whether there is something else in it, which was refused
 }
 
-// lack reports whether the mapping has none of the known keys named, nor anything that may be meant for one: what only
-// follows from a mistake that was reported would hide it.
-func (k keys) lack(names ...string) bool {
+// missing reports whether the mapping has none of the known keys named, nor anything that may be meant for one: what only
+// follows from a problem that was reported would hide it.
+func (k keys) missing(names ...string) bool {
 	return !k.others && !slices.ContainsFunc(names, func(name string) bool { _, ok := k.at[name]; return ok })
 }
 
 // readMapping reads the mapping v by its fields.
 func readMapping[T any](into *T, v value, fields []field[T]) keys {
-	before := len(*v.mistakes)
+	before := len(*v.problems)
 	pairs, _ := v.pairs()
-	found := keys{at: make(map[string]value, len(pairs)), others: len(*v.mistakes) > before}
+	found := keys{at: make(map[string]value, len(pairs)), others: len(*v.problems) > before}
 	for _, pair := range pairs {
 		i := slices.IndexFunc(fields, func(f field[T]) bool { return f.key == pair.key })
 		if i < 0 {
-			pair.value.refuse(explainUnknown(pair.key, fields))
+			pair.value.report(explainUnknown(pair.key, fields))
 			found.others = true
 			continue
 		}
 		pair.value.path = strings.TrimPrefix(v.path+"."+pair.key, ".")
 		if first, twice := found.at[pair.key]; twice {
-			pair.value.refuse(fmt.Sprintf("already given on line %d; keep one", first.line))
+			pair.value.report(fmt.Sprintf("already given on line %d; keep one", first.line))
 			continue
 		}
 		found.at[pair.key] = pair.value

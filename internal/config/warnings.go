@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// remark is what several tokens have in common that is allowed but unwise.
-type remark struct {
+// findings is what several tokens have in common that is allowed but unwise.
+type findings struct {
 	at     value    // where the first of them stands
 	tokens []string // their names
 }
 
-func (r *remark) add(at value, token string) {
+func (r *findings) add(at value, token string) {
 	if len(r.tokens) == 0 {
 		r.at = at
 	}
 	r.tokens = append(r.tokens, token)
 }
 
-// warnings returns a line for each kind of remark, in the order of the file called name.
-func (d *draft) warnings(name string) (lines []string) {
-	var found mistakes
+// warnings returns a line for each kind of findings, in the order of the file called name.
+func (d *builder) warnings(name string) (lines []string) {
+	var found problems
 	for _, kind := range []struct {
-		remark
+		findings
 		format string // of the tokens, or files
 		name   func([]string) string
 	}{
@@ -35,11 +35,11 @@ func (d *draft) warnings(name string) (lines []string) {
 		{d.inline, "the configuration itself holds %s; token_file or token_env keep tokens out of copies of this file", nameTokens},
 	} {
 		if len(kind.tokens) > 0 {
-			found = append(found, mistake{kind.at.line, kind.at.path, fmt.Sprintf(kind.format, kind.name(kind.tokens))})
+			found = append(found, problem{kind.at.line, kind.at.path, fmt.Sprintf(kind.format, kind.name(kind.tokens))})
 		}
 	}
 	for _, names := range similarAccounts(d.Tokens) {
-		found = append(found, mistake{text: fmt.Sprintf("the accounts %s differ only in case or white space; each has a budget of its own", names)})
+		found = append(found, problem{text: fmt.Sprintf("the accounts %s differ only in case or white space; each has a budget of its own", names)})
 	}
 	found.sort()
 	for _, warning := range found {
