@@ -9,7 +9,8 @@ import (
 // timeoutHeader is how long Prometheus waits for this scrape, in seconds, as a decimal number.
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// The bounds of a scrape's timeout. Prometheus calls a series stale after five minutes, so no useful scrape takes longer.
+// The bounds of a scrape's timeout. Prometheus calls a series stale after five minutes, so no useful scrape takes
+// longer.
 const (
 	minScrape = time.Millisecond
 	maxScrape = 5 * time.Minute

@@ -56,7 +56,7 @@ func TestScrapeTimeout(t *testing.T) {
 
 // FuzzScrapeTimeout checks that no scrape lasts longer than Prometheus waits.
 func FuzzScrapeTimeout(f *testing.F) {
-	for _, header := range []string{"", "10", "0.5", "-1", "NaN", "Inf", "1e308", "0x1p-1074", "1_000", "\x00", "9223372036.9"} {
+	for _, header := range []string{"", "10", "0.5", "-1", "NaN", "Inf", "1e308", "0x1p-1074", "1_000", "\x00"} {
 		f.Add(header, int64(500*time.Millisecond))
 	}
 	f.Add("1", int64(math.MinInt64))

@@ -18,20 +18,21 @@ import (
 )
 
 func TestFormats(t *testing.T) {
+	const openMetrics, protobuf = "application/openmetrics-text", "application/vnd.google.protobuf"
 	handler := newHandler(t, testOptions(&fakeScraper{snapshot: everyState()}))
 	for accept, want := range map[string]string{
 		"":    "text/plain",
 		"*/*": "text/plain",
-		"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5":                             "application/openmetrics-text",
-		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,text/plain": "application/vnd.google.protobuf",
+		openMetrics + ";version=1.0.0,text/plain;version=0.0.4;q=0.5":                       openMetrics,
+		protobuf + ";proto=io.prometheus.client.MetricFamily;encoding=delimited,text/plain": protobuf,
 	} {
 		answer := ask(handler, "GET", "/metrics", "Accept", accept)
 		got, _, err := mime.ParseMediaType(answer.Header().Get("Content-Type"))
 		if err != nil || got != want && accept != "*/*" {
 			t.Errorf("Accept %q: Content-Type %q, %v, want %q", accept, got, err, want)
 		}
-		if isOpenMetrics := strings.HasSuffix(answer.Body.String(), "# EOF\n"); isOpenMetrics != (want == "application/openmetrics-text") {
-			t.Errorf("Accept %q: ends as OpenMetrics: %v", accept, isOpenMetrics)
+		if eof := strings.HasSuffix(answer.Body.String(), "# EOF\n"); eof != (want == openMetrics) {
+			t.Errorf("Accept %q: ends as OpenMetrics: %v", accept, eof)
 		}
 	}
 }
@@ -93,7 +94,8 @@ func TestMetricsWithGatherError(t *testing.T) {
 	options.Exposition = func(monitor.Snapshot) prometheus.Gatherer { return failingGatherer{} }
 	handler := newHandler(t, options)
 
-	if answer := ask(handler, "GET", "/metrics"); answer.Code != 200 || !strings.Contains(answer.Body.String(), "go_info 0") {
+	if answer := ask(handler, "GET", "/metrics"); answer.Code != 200 ||
+		!strings.Contains(answer.Body.String(), "go_info 0") {
 		t.Errorf("status %d, want 200 with the rest of the metrics: %s", answer.Code, answer.Body)
 	}
 	answer := ask(handler, "GET", "/metrics")

@@ -77,12 +77,13 @@ func TestBodyClosesConnection(t *testing.T) {
 		first   string
 		answers int
 	}{
-		"no body":           {"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", 2},
-		"an empty body":     {"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 2},
-		"a body":            {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", 1},
-		"chunks":            {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1},
-		"chunks and length": {"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1},
-		"a body, no page":   {"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", 1},
+		"no body":       {"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", 2},
+		"an empty body": {"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 2},
+		"a body":        {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", 1},
+		"chunks":        {"GET /-/healthy HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1},
+		"chunks and length": {"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" +
+			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1},
+		"a body, no page": {"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

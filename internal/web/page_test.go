@@ -185,9 +185,11 @@ func TestLongPageShowsTheWorst(t *testing.T) {
 		has    []string
 		lacks  []string
 	}{
-		{"/", maxRows, []string{"500 more tokens", `href="./?all=1"`, "of 1,000 tokens need attention", `id="token-store-8"`}, nil},
+		{"/", maxRows, []string{"500 more tokens", `href="./?all=1"`,
+			"of 1,000 tokens need attention", `id="token-store-8"`}, nil},
 		{"/?all=1", 1000, nil, []string{"more token"}},
-		{"/?q=store-999", 1, []string{"1 of 1,000 tokens", `id="token-store-999"`, `id="account-acct100"`}, []string{"acct99"}},
+		{"/?q=store-999", 1, []string{"1 of 1,000 tokens", `id="token-store-999"`, `id="account-acct100"`},
+			[]string{"acct99"}},
 		{"/?q=ACCT3&state=denied", 12, []string{`value="ACCT3"`}, nil},
 		{"/?q=nobody", 0, []string{"No token matches"}, []string{"more token"}},
 	} {
@@ -235,7 +237,9 @@ func TestGroupsSayOnce(t *testing.T) {
 
 // TestAnchors checks that the anchors work in links with and without percent-encoding.
 func TestAnchors(t *testing.T) {
-	for name, want := range map[string]string{"store-1": "token-store-1", "a b": "token-a%20b", "報告/x": "token-報告/x"} {
+	for name, want := range map[string]string{
+		"store-1": "token-store-1", "a b": "token-a%20b", "報告/x": "token-報告/x",
+	} {
 		if got := anchor("token", name); got != want {
 			t.Errorf("anchor of %q: %q, want %q", name, got, want)
 		}
@@ -244,8 +248,9 @@ func TestAnchors(t *testing.T) {
 
 func TestInvalidFilter(t *testing.T) {
 	answer := ask(newHandler(t, testOptions(&fakeScraper{})), "GET", "/?state=<b>")
-	if answer.Code != 400 || strings.Contains(answer.Body.String(), "<b>") || !strings.Contains(answer.Body.String(), "denied") {
-		t.Errorf("status %d: %s", answer.Code, answer.Body)
+	text := answer.Body.String()
+	if answer.Code != 400 || strings.Contains(text, "<b>") || !strings.Contains(text, "denied unknown warning valid") {
+		t.Errorf("status %d: %s", answer.Code, text)
 	}
 }
 

@@ -119,7 +119,8 @@ func TestClientsThatDoNotReadAreCutOff(t *testing.T) {
 			connection := serve(t, newHandler(t, options)).dial("192.0.2.1")
 			start := time.Now()
 			_ = connection.SetWriteDeadline(start.Add(testTimeout))
-			_, _ = fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: x\r\n%s: %s\r\n\r\n", test.target, timeoutHeader, test.timeout)
+			_, _ = fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: x\r\n%s: %s\r\n\r\n",
+				test.target, timeoutHeader, test.timeout)
 			// The server takes no more before its answer is gone, so writing ends when it closes the connection.
 			_, _ = connection.Write(make([]byte, 1<<20))
 			if got := time.Since(start); got != test.want {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -278,7 +279,7 @@ func groups(tokens []judged, limit int, now time.Time) []group {
 }
 
 // chunks yields the runs of tokens with the same state and cause.
-func chunks(tokens []judged) func(yield func([]judged) bool) {
+func chunks(tokens []judged) iter.Seq[[]judged] {
 	return func(yield func([]judged) bool) {
 		for len(tokens) > 0 {
 			n := 1

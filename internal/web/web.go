@@ -42,7 +42,7 @@ type Options struct {
 	TelemetryPath string
 	// TimeoutOffset is subtracted from Prometheus' scrape timeout.
 	TimeoutOffset time.Duration
-	// TokensOnMetrics serves the tokens' metrics at TelemetryPath. Otherwise only /probe does, and TelemetryPath has only
+	// TokensOnMetrics serves the tokens' metrics at TelemetryPath. Otherwise only /probe has them, and TelemetryPath has
 	// the metrics of the process.
 	TokensOnMetrics bool
 	// EnablePprof serves Go's profiles under /debug/pprof/.

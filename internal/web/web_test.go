@@ -32,7 +32,7 @@ func exposeNames(snapshot monitor.Snapshot) prometheus.Gatherer {
 // testOptions are those of a healthy exporter; the process' own metrics are one gauge.
 func testOptions(scraper Scraper) Options {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_info", Help: "Stands for the process' metrics."}))
+	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_info", Help: "Of the process."}))
 	return Options{
 		Scraper:         scraper,
 		Exposition:      exposeNames,
@@ -71,7 +71,12 @@ func ask(handler http.Handler, method, target string, header ...string) *httptes
 
 func TestEndpoints(t *testing.T) {
 	const tokens, process = "appfigures_token_info{", "go_info 0"
-	set := func(change func(*Options)) func(*Options) { return change }
+	metricsAt := func(path string) func(*Options) { return func(o *Options) { o.TelemetryPath = path } }
+	noTokens := func(o *Options) { o.TokensOnMetrics = false }
+	stopping := func(o *Options) { o.Ready = func() bool { return false } }
+	pprof := func(o *Options) { o.EnablePprof = true }
+	stuck := func(o *Options) { o.Healthy = func() error { return errors.New("stuck for 9s") } }
+	badConfig := func(o *Options) { o.Reload = func() error { return errors.New("config.yml:3: tokens: none") } }
 	for _, test := range []struct {
 		name    string
 		options func(*Options)
@@ -83,34 +88,46 @@ func TestEndpoints(t *testing.T) {
 		scrapes int32
 	}{
 		{name: "page", target: "/", status: 200, has: []string{"<h1", "14 of 20 tokens need attention"}},
-		{name: "page, metrics elsewhere", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/", status: 200, has: []string{`href="./telemetry"`}},
+		{name: "page, metrics elsewhere", options: metricsAt("/telemetry"), target: "/", status: 200,
+			has: []string{`href="./telemetry"`}},
 		{name: "page by HEAD", method: "HEAD", target: "/", status: 200},
 		{name: "page by POST", method: "POST", target: "/", status: 405},
 		{name: "unknown", target: "/nowhere", status: 404},
 		{name: "below the page", target: "/index.html", status: 404},
 		{name: "below the metrics", target: "/metrics/x", status: 404},
 
-		{name: "metrics", target: "/metrics", status: 200, scrapes: 1, has: []string{tokens, process, "promhttp_metric_handler_requests_total", "promhttp_metric_handler_errors_total", "promhttp_metric_handler_requests_in_flight 1"}},
-		{name: "metrics by name", target: "/metrics?name[]=go_info", status: 200, scrapes: 1, has: []string{process}, lacks: []string{tokens}},
+		{name: "metrics", target: "/metrics", status: 200, scrapes: 1,
+			has: []string{tokens, process, "promhttp_metric_handler_requests_total",
+				"promhttp_metric_handler_errors_total", "promhttp_metric_handler_requests_in_flight 1"}},
+		{name: "metrics by name", target: "/metrics?name[]=go_info", status: 200, scrapes: 1,
+			has: []string{process}, lacks: []string{tokens}},
 		{name: "metrics by HEAD", method: "HEAD", target: "/metrics", status: 200},
 		{name: "metrics by POST", method: "POST", target: "/metrics", status: 405},
-		{name: "metrics elsewhere", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/telemetry", status: 200, scrapes: 1, has: []string{tokens}},
-		{name: "metrics no more here", options: set(func(o *Options) { o.TelemetryPath = "/telemetry" }), target: "/metrics", status: 404},
-		{name: "metrics below a directory", options: set(func(o *Options) { o.TelemetryPath = "/a/" }), target: "/a/", status: 200, scrapes: 1, has: []string{tokens}},
-		{name: "metrics at the root", options: set(func(o *Options) { o.TelemetryPath = "/" }), target: "/", status: 200, scrapes: 1, has: []string{tokens}, lacks: []string{"<h1"}},
-		{name: "metrics without tokens", options: set(func(o *Options) { o.TokensOnMetrics = false }), target: "/metrics", status: 200, has: []string{process}, lacks: []string{tokens}},
+		{name: "metrics elsewhere", options: metricsAt("/telemetry"), target: "/telemetry", status: 200, scrapes: 1,
+			has: []string{tokens}},
+		{name: "metrics no more here", options: metricsAt("/telemetry"), target: "/metrics", status: 404},
+		{name: "metrics below a directory", options: metricsAt("/a/"), target: "/a/", status: 200, scrapes: 1,
+			has: []string{tokens}},
+		{name: "metrics at the root", options: metricsAt("/"), target: "/", status: 200, scrapes: 1,
+			has: []string{tokens}, lacks: []string{"<h1"}},
+		{name: "metrics without tokens", options: noTokens, target: "/metrics", status: 200,
+			has: []string{process}, lacks: []string{tokens}},
 
-		{name: "probe", target: "/probe?target=mobile2", status: 200, scrapes: 1, has: []string{`appfigures_token_info{token="mobile2"}`}, lacks: []string{"go_info", "promhttp_", "reporting"}},
+		{name: "probe", target: "/probe?target=mobile2", status: 200, scrapes: 1,
+			has: []string{`appfigures_token_info{token="mobile2"}`}, lacks: []string{"go_info", "promhttp_", "reporting"}},
 		{name: "probe with other parameters", target: "/probe?module=x&target=mobile2", status: 200, scrapes: 1},
-		{name: "probe without tokens on /metrics", options: set(func(o *Options) { o.TokensOnMetrics = false }), target: "/probe?target=mobile2", status: 200, scrapes: 1},
+		{name: "probe without tokens on /metrics", options: noTokens, target: "/probe?target=mobile2",
+			status: 200, scrapes: 1},
 		{name: "probe by HEAD", method: "HEAD", target: "/probe?target=mobile2", status: 200},
 		{name: "probe by POST", method: "POST", target: "/probe?target=mobile2", status: 405},
-		{name: "probe of a strange name", target: "/probe?target=" + url.QueryEscape(`<script>alert("x")</script>`), status: 200, scrapes: 1},
+		{name: "probe of a strange name", target: "/probe?target=" + url.QueryEscape(`<script>alert("x")</script>`),
+			status: 200, scrapes: 1},
 		{name: "probe of nothing", target: "/probe", status: 400, has: []string{"/probe?target=NAME"}},
 		{name: "probe of an empty name", target: "/probe?target=", status: 400},
 		{name: "probe of two", target: "/probe?target=mobile2&target=etl", status: 400},
 		{name: "probe of the same twice", target: "/probe?target=mobile2&target=mobile2", status: 400},
-		{name: "probe of an unknown name", target: "/probe?target=pat_12345", status: 404, has: []string{"/sd"}, lacks: []string{"pat_12345"}},
+		{name: "probe of an unknown name", target: "/probe?target=pat_12345", status: 404,
+			has: []string{"/sd"}, lacks: []string{"pat_12345"}},
 		{name: "probe of a URL", target: "/probe?target=http://127.0.0.1/", status: 404, lacks: []string{"127.0.0.1"}},
 		{name: "probe with a broken query", target: "/probe?target=mobile2;x=%zz", status: 400, lacks: []string{"%zz"}},
 
@@ -124,20 +141,22 @@ func TestEndpoints(t *testing.T) {
 
 		{name: "healthy", target: "/-/healthy", status: 200, has: []string{"healthy"}},
 		{name: "healthy by HEAD", method: "HEAD", target: "/-/healthy", status: 200},
-		{name: "not healthy", options: set(func(o *Options) { o.Healthy = func() error { return errors.New("stuck for 9s") } }), target: "/-/healthy", status: 503, has: []string{"not healthy: stuck for 9s"}},
-		{name: "healthy while shutting down", options: set(func(o *Options) { o.Ready = func() bool { return false } }), target: "/-/healthy", status: 200},
+		{name: "not healthy", options: stuck, target: "/-/healthy", status: 503,
+			has: []string{"not healthy: stuck for 9s"}},
+		{name: "healthy while shutting down", options: stopping, target: "/-/healthy", status: 200},
 		{name: "ready", target: "/-/ready", status: 200, has: []string{"ready"}},
-		{name: "not ready", options: set(func(o *Options) { o.Ready = func() bool { return false } }), target: "/-/ready", status: 503, has: []string{"not ready"}},
+		{name: "not ready", options: stopping, target: "/-/ready", status: 503, has: []string{"not ready"}},
 
 		{name: "reload", method: "POST", target: "/-/reload", status: 200, has: []string{"reloaded"}},
 		{name: "reload by GET", target: "/-/reload", status: 405},
-		{name: "reload that fails", options: set(func(o *Options) { o.Reload = func() error { return errors.New("config.yml:3: tokens: none") } }), method: "POST", target: "/-/reload", status: 500, has: []string{"failed; keeping the old one", "config.yml:3: tokens: none"}},
+		{name: "reload that fails", options: badConfig, method: "POST", target: "/-/reload", status: 500,
+			has: []string{"failed; keeping the old one", "config.yml:3: tokens: none"}},
 
 		{name: "no profiles unasked", target: "/debug/pprof/", status: 404},
 		{name: "no heap unasked", target: "/debug/pprof/heap", status: 404},
-		{name: "used for profiles", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/", status: 200, has: []string{"goroutine"}},
-		{name: "heap", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/heap", status: 200},
-		{name: "command line", options: set(func(o *Options) { o.EnablePprof = true }), target: "/debug/pprof/cmdline", status: 200},
+		{name: "profiles", options: pprof, target: "/debug/pprof/", status: 200, has: []string{"goroutine"}},
+		{name: "heap", options: pprof, target: "/debug/pprof/heap", status: 200},
+		{name: "command line", options: pprof, target: "/debug/pprof/cmdline", status: 200},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			scraper := &fakeScraper{snapshot: everyState()}
@@ -246,7 +265,8 @@ func TestSecurityHeaders(t *testing.T) {
 	options := testOptions(&fakeScraper{snapshot: everyState()})
 	options.EnablePprof = true
 	handler := newHandler(t, options)
-	for _, target := range []string{"/", "/metrics", "/probe?target=mobile2", "/probe", "/sd", "/api/v1/status", "/nowhere", "/-/healthy", "/debug/pprof/"} {
+	for _, target := range []string{"/", "/metrics", "/probe?target=mobile2", "/probe", "/sd", "/api/v1/status", "/nowhere", "/-/healthy",
+		"/debug/pprof/"} {
 		header := ask(handler, "GET", target).Header()
 		policy := header.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'"} {
@@ -257,7 +277,9 @@ func TestSecurityHeaders(t *testing.T) {
 		if strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") {
 			t.Errorf("%s: Content-Security-Policy %q permits too much", target, policy)
 		}
-		for key, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+		for key, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		} {
 			if got := header.Get(key); got != want {
 				t.Errorf("%s: %s %q, want %q", target, key, got, want)
 			}
@@ -278,12 +300,17 @@ func TestConfiguredSecurityHeadersRemain(t *testing.T) {
 	}
 }
 
-// FuzzProbeTarget checks that only the name of a token makes a probe, and that no error quotes the query: a target may be
-// a secret that was put in the wrong place.
+// FuzzProbeTarget checks that only the name of a token makes a probe, and that no error quotes the query: a target may
+// be a secret that was put in the wrong place.
 func FuzzProbeTarget(f *testing.F) {
 	scraper := &fakeScraper{snapshot: everyState()}
 	handler := newHandler(f, testOptions(scraper))
-	for _, query := range []string{"", "target", "target=", "target=mobile2", "target=mobile2&target=mobile2", "target=http://x/", "target=%zz", "target=a;b", "target=%00", "Target=mobile", "target=mobile2&name[]=x", "target[]=mobile", "target=%6dobile2", "target=pat_secret", "target=pat_secret&target=x", "target=pat_secret&%zz"} {
+	for _, query := range []string{
+		"", "target", "target=", "target=mobile2", "target=mobile2&target=mobile2", "target=http://x/",
+		"target=%zz", "target=a;b", "target=%00", "Target=mobile", "target=mobile2&name[]=x",
+		"target[]=mobile", "target=%6dobile2", "target=pat_secret", "target=pat_secret&target=x",
+		"target=pat_secret&%zz",
+	} {
 		f.Add(query)
 	}
 	ask := func(query string) (status int, all string) {
