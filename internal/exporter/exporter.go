@@ -104,7 +104,7 @@ func Run(ctx context.Context, o Options) error {
 		_, success, err := reloads.last()
 		return collector.Exporter{
 			BuildInfo: buildInfo(), Started: started, ReloadSuccessful: err == nil, ReloadSuccess: success,
-			LogLinesDropped: log.Dropped(), StateFile: m.Snapshot().StateFile,
+			LogLinesDropped: log.Dropped(), StateFile: m.StateFile(),
 		}
 	})
 	var stopping atomic.Bool

@@ -230,6 +230,13 @@ func (m *Monitor) Snapshot(names ...string) Snapshot {
 	return snapshot
 }
 
+// StateFile returns how the state file does.
+func (m *Monitor) StateFile() StateFile {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stateFile.StateFile
+}
+
 // selectLocked returns the named tokens, or all if there are no names.
 func (m *Monitor) selectLocked(names []string) []*token {
 	if len(names) == 0 {
