@@ -112,8 +112,8 @@ func Run(ctx context.Context, o Options) int {
 	return code
 }
 
-// Fail prints why there is no report, where its reader looks: monitoring systems show standard output. It returns the
-// exit code.
+// Fail prints why there is no report, and returns the exit code. Monitoring systems show standard output, so [Nagios]
+// errors go there.
 func (o Options) Fail(err error) int {
 	if o.Format == Nagios {
 		text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
@@ -148,7 +148,7 @@ func parseState(name string) status.State {
 	return state
 }
 
-// styles returns whether to use colors: not off a terminal, and not where NO_COLOR (https://no-color.org) forbids it.
+// styles returns whether to use colors: on terminals that know them, unless NO_COLOR is set (https://no-color.org).
 func (o Options) styles() styles {
 	return styles(o.Stdout.Is && o.Getenv("TERM") != "dumb" && o.Getenv("NO_COLOR") == "")
 }

@@ -169,7 +169,7 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// Words for a person who waits or reads, and no word for a program.
+// TestStandardError checks that only a person who reads the table gets progress and notes.
 func TestStandardError(t *testing.T) {
 	for _, test := range []struct {
 		format   Format
@@ -235,7 +235,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// The report is whole or absent; an unread report is no good news.
+// TestWriting checks that the report is written at once, and that a report that cannot be written is not OK.
 func TestWriting(t *testing.T) {
 	for _, test := range []struct {
 		token monitor.TokenState

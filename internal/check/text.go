@@ -45,7 +45,7 @@ var wide = &unicode.RangeTable{
 	},
 }
 
-// emojiStyle asks for the character before it as an emoji, which is one column wider.
+// emojiStyle makes the character before it an emoji, which is one column wider.
 const emojiStyle = '\uFE0F'
 
 // runeWidth returns how many columns a printable character takes on a terminal; for a few symbols one too many.
@@ -81,7 +81,7 @@ func fitting(text string, width int) int {
 	return len(text)
 }
 
-// cut shortens text to width columns; an ellipsis stands for what is left out.
+// cut shortens text to width columns, with an ellipsis at the end.
 func cut(text string, width int) string {
 	if displayWidth(text) <= width {
 		return text
@@ -93,27 +93,27 @@ func cut(text string, width int) string {
 // hold, such as a sentence of a language that writes no spaces.
 func wrap(text string, width int) []string {
 	var lines []string
-	line, room := "", width
+	line, left := "", width
 	end := func() {
 		lines = append(lines, line)
-		line, room = "", width
+		line, left = "", width
 	}
 	for word := range strings.FieldsSeq(text) {
 		length := displayWidth(word)
-		if line != "" && length+1 > room && (length <= width || room < len(" ")+2) {
+		if line != "" && length+1 > left && (length <= width || left < len(" ")+2) {
 			end()
 		}
 		if line != "" {
 			word = " " + word
 		}
-		for displayWidth(word) > room {
-			n := fitting(word, room)
+		for displayWidth(word) > left {
+			n := fitting(word, left)
 			line += word[:n]
 			word = word[n:]
 			end()
 		}
 		line += word
-		room -= displayWidth(word)
+		left -= displayWidth(word)
 	}
 	if line != "" {
 		end()
