@@ -88,7 +88,8 @@ func Usage(quota probe.Quota) string {
 }
 
 // PaceAdvice is how to have an account's tokens probed more often.
-const PaceAdvice = "To probe more often, raise pacing.quota_share or watch fewer tokens of the account."
+const PaceAdvice = "To probe more often, raise pacing.quota_share, lower pacing.min_interval if it is set, " +
+	"or watch fewer tokens of the account."
 
 // Pace returns how often tokens are probed: "every 29 min or sooner".
 func Pace(longestWait time.Duration) string {
