@@ -90,13 +90,12 @@ func (p *pacer) configure(settings config.Pacing, tokens int, now time.Time) {
 	})
 }
 
-// rescale makes a change that may change the pace and keeps the bucket's level, in permits of its size.
+// rescale makes a change that may change the pace. The bucket keeps its permits, as far as it still holds them.
 func (p *pacer) rescale(now time.Time, change func()) {
-	before := p.interval()
+	level := p.permits(now)
 	change()
-	if missing := p.full.Sub(now); missing > 0 && before > 0 {
-		p.full = now.Add(time.Duration(float64(missing) * float64(p.interval()) / float64(before)))
-	}
+	missing := float64(p.capacity()) - min(level, float64(p.capacity()))
+	p.full = now.Add(time.Duration(missing * float64(p.interval())))
 }
 
 // limit returns how many requests per UTC day the account may make.

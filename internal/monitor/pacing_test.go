@@ -52,6 +52,22 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestLimitChanges checks that a limit that changes neither stops routine probes nor gives them permits at once.
+func TestLimitChanges(t *testing.T) {
+	for _, test := range []struct{ before, after int64 }{{1_000_000, 1000}, {1000, 1_000_000}, {20_000, 1000}, {1000, 20}} {
+		p := newPacer(config.Pacing{QuotaShare: 0.25, AssumedDailyLimit: test.before}, midnight)
+		p.take(midnight)
+		p.complete(at(midnight), midnight, true)
+		p.learn(at(midnight), probe.Outcome{Quota: probe.Quota{Limit: test.after, LimitOK: true}})
+		if got := p.permits(midnight); got > 0.001 || got < -1.001 {
+			t.Errorf("%+v: %v permits", test, got)
+		}
+		if wait := p.next(at(midnight), 1).Sub(midnight); wait > 2*p.interval()+time.Second {
+			t.Errorf("%+v: the next routine probe is %s away, at an interval of %s", test, wait, p.interval())
+		}
+	}
+}
+
 // TestPacerHold checks how long an answer stops an account.
 func TestPacerHold(t *testing.T) {
 	noon := midnight.Add(12 * time.Hour)
