@@ -89,7 +89,7 @@ func TestTokenDirRefusesNamesThatNoLabelTakes(t *testing.T) {
 	writeFile(t, dir, "tokens/bad\xffname", "pat_x")
 	path := writeFile(t, dir, "config.yml", "timeout: 5s\ntoken_dir: tokens\n")
 	_, err := Load(path)
-	line := path + ":2: token_dir: a file's name holds a control character, or is not UTF-8; rename the file"
+	line := path + ":2: token_dir: a file's name contains a control or invisible character, or is not UTF-8; rename the file"
 	if want := line + "\n" + line; fmt.Sprint(err) != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}

@@ -78,7 +78,7 @@ func (d *builder) readTokenDir(v value, account string) bool {
 		case v.problems.full():
 			return false
 		case !isLabelValue(name):
-			v.report("a file's name holds a control character, or is not UTF-8; rename the file")
+			v.report("a file's name contains a control or invisible character, or is not UTF-8; rename the file")
 		case taken:
 			v.report(fmt.Sprintf("a file has the name of the token of line %d; give each its own", line))
 		case isWorldReadable(path):

@@ -175,12 +175,16 @@ func (t *tokenBuilder) readLabels(v value) {
 func (v value) labelValue() (string, bool) {
 	text, ok := v.text()
 	if ok && !isLabelValue(text) {
-		v.report("holds a control character, or is not UTF-8; write plain text")
+		v.report("contains a control or invisible character, or is not UTF-8; write plain text")
 		return "", false
 	}
 	return text, ok
 }
 
+// isLabelValue reports whether text is valid UTF-8 without characters that are invisible or change how others are shown:
+// controls, and format characters such as those that reverse the direction of writing.
 func isLabelValue(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+	})
 }
