@@ -115,7 +115,7 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		if t.Probed {
 			saved.Last = &state.Probe{
 				Result: t.Last.Result.String(), HTTPStatus: t.Last.HTTPStatus, Message: t.Last.Message,
-				Start: t.Last.Start, Duration: t.Last.Duration, Phases: t.Last.Phases[:],
+				Start: t.Last.Start, Duration: t.Last.Duration, Phases: slices.Clone(t.Last.Phases[:]),
 			}
 		}
 		s.Tokens = append(s.Tokens, saved)
