@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// scrapeTimeout is what the scrapers tell the exporter that they will wait. It answers half a second before.
+// scrapeTimeout is the scrapers'. The exporter responds half a second before.
 const scrapeTimeout = 3 * time.Second
 
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 
-// ask makes a request that must be answered with the status in time.
-func (s *soak) ask(ctx context.Context, method, path string, status int) string {
-	// The scraper's own end is no reason to break off: that is what hangUp does.
+// request makes a request whose response must have the status and come in time.
+func (s *soak) request(ctx context.Context, method, path string, status int) string {
+	// The end of ctx does not cancel the request: that is for hangUp.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*scrapeTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.watch.Address+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.exporter.Address+path, nil)
 	if err != nil {
 		s.t.Error(err)
 		return ""
@@ -42,7 +42,7 @@ func (s *soak) ask(ctx context.Context, method, path string, status int) string 
 		s.tally.answered(path, took)
 	}
 	if s.world.leak(text) {
-		s.tally.fault("%s %s: the answer holds a secret", method, path)
+		s.tally.fault("%s %s: the response contains a secret", method, path)
 	}
 	return text
 }
@@ -62,17 +62,17 @@ func (s *soak) scrape(ctx context.Context) *exposition {
 	return s.expose(ctx, "/metrics", s.world.complete)
 }
 
-// expose asks for an exposition and checks it. complete says what it lacks.
+// expose requests an exposition and checks it. complete returns what is missing.
 func (s *soak) expose(ctx context.Context, path string, complete func(*exposition) error) *exposition {
-	asked := time.Now()
-	text := s.ask(ctx, http.MethodGet, path, http.StatusOK)
-	answered := since(asked)
+	start := time.Now()
+	text := s.request(ctx, http.MethodGet, path, http.StatusOK)
+	responded := since(start)
 	e, err := parse(text)
 	if err != nil {
 		s.tally.fault("%s: the exposition cannot be read: %v", path, err)
 		return &exposition{}
 	}
-	e.when = answered
+	e.when = responded
 	if err := complete(e); err != nil {
 		s.tally.fault("%s: %v", path, err)
 	}
@@ -84,7 +84,7 @@ func (s *soak) expose(ctx context.Context, path string, complete func(*expositio
 	return e
 }
 
-// scraper is a Prometheus.
+// scraper scrapes like a Prometheus.
 func (s *soak) scraper(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, *interval) {
 		if e := s.scrape(ctx); e.usage.memory > 0 {
@@ -93,7 +93,7 @@ func (s *soak) scraper(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// prober is a Prometheus that scrapes tokens one by one.
+// prober scrapes tokens one by one like a Prometheus with service discovery.
 func (s *soak) prober(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, *interval/10) {
 		name := s.world.pick(random).name
@@ -101,19 +101,19 @@ func (s *soak) prober(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// visitor looks at the pages.
+// visitor requests pages.
 func (s *soak) visitor(ctx context.Context, random *rand.Rand) {
-	paths := []string{"/", "/sd", "/-/healthy", "/-/ready"}
+	paths := []string{"/", "/sd", "/api/v1/status", "/-/healthy", "/-/ready"}
 	for pause(ctx, random, *interval) {
-		s.ask(ctx, http.MethodGet, paths[random.IntN(len(paths))], http.StatusOK)
+		s.request(ctx, http.MethodGet, paths[random.IntN(len(paths))], http.StatusOK)
 	}
 }
 
-// hangUp is a scraper that goes before it is answered.
+// hangUp is a scraper that leaves before the response.
 func (s *soak) hangUp(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, *interval) {
 		impatient, cancel := context.WithTimeout(ctx, time.Duration(random.Int64N(int64(300*time.Millisecond))))
-		request, err := http.NewRequestWithContext(impatient, http.MethodGet, "http://"+s.watch.Address+"/metrics", nil)
+		request, err := http.NewRequestWithContext(impatient, http.MethodGet, "http://"+s.exporter.Address+"/metrics", nil)
 		if err != nil {
 			s.t.Error(err)
 		} else if _, _, err := exchange(request); err != nil {
@@ -123,7 +123,7 @@ func (s *soak) hangUp(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// slowReader reads its answer in small pieces, and not to the end.
+// slowReader reads its response in small pieces, and not to the end.
 func (s *soak) slowReader(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, *interval) {
 		s.dawdle(ctx, random, "GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n", func(conn net.Conn) error {
@@ -133,7 +133,7 @@ func (s *soak) slowReader(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// slowLoris never comes to the end of its request.
+// slowLoris never ends its request.
 func (s *soak) slowLoris(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, *interval) {
 		s.dawdle(ctx, random, "GET /metrics HTTP/1.1\r\n", func(conn net.Conn) error {
@@ -143,9 +143,9 @@ func (s *soak) slowLoris(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// dawdle opens a connection and does something on it every now and then, for some seconds or until it fails.
+// dawdle opens a connection and uses it now and then, for some seconds or until it fails.
 func (s *soak) dawdle(ctx context.Context, random *rand.Rand, begin string, next func(net.Conn) error) {
-	conn, err := net.Dial("tcp", s.watch.Address)
+	conn, err := net.Dial("tcp", s.exporter.Address)
 	if err != nil {
 		s.tally.fault("connecting: %v", err)
 		return
@@ -162,27 +162,28 @@ func (s *soak) dawdle(ctx context.Context, random *rand.Rand, begin string, next
 	}
 }
 
-// reloadBySignal puts configurations into use in which some tokens come and go.
+// reloadBySignal reloads configurations in which some tokens come and go.
 func (s *soak) reloadBySignal(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, 5*time.Second) {
 		s.world.configLock.Lock()
 		s.world.writeConfig(passers(random))
-		s.watch.Signal(syscall.SIGHUP)
+		s.exporter.Signal(syscall.SIGHUP)
 		s.world.configLock.Unlock()
 	}
 }
 
-// reloadByRequest does the same by POST, every other time with a configuration that is bad.
+// reloadByRequest does the same by POST, half of the times with an invalid configuration.
 func (s *soak) reloadByRequest(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, 5*time.Second) {
 		status := http.StatusOK
 		extra := passers(random)
 		if random.IntN(2) == 0 {
-			status, extra = http.StatusInternalServerError, "  - {name: "+secretPrefix+"bad, token: "+secretPrefix+"bad, token_file: "+secretPrefix+"bad}\n"
+			const bad = secretPrefix + "bad"
+			status, extra = http.StatusInternalServerError, "  - {name: "+bad+", token: "+bad+", token_file: "+bad+"}\n"
 		}
 		s.world.configLock.Lock()
 		s.world.writeConfig(extra)
-		s.ask(ctx, http.MethodPost, "/-/reload", status)
+		s.request(ctx, http.MethodPost, "/-/reload", status)
 		s.world.writeConfig("")
 		s.world.configLock.Unlock()
 	}

@@ -8,46 +8,48 @@ import (
 	"time"
 )
 
-// exposition is what a scrape says.
+// exposition is the result of a scrape.
 type exposition struct {
-	when   span // from the request to the end of the answer
+	when   span // from the request to the end of the response
 	tokens map[string]*report
 	usage  usage
 }
 
-// report is what an exposition says of one token.
+// report is the part of an exposition about one token.
 type report struct {
 	valid       float64 // NaN without a verdict
 	verdictTime time.Time
+	reason      string // of a denial
 	result      string
 	probe       span
-	requests    float64 // all that were made
+	requests    float64 // counted
 }
 
-// usage is what an exposition says of the exporter itself.
+// usage is the part of an exposition about the process.
 type usage struct {
 	memory                  int64 // resident, bytes
-	heap                    int64 // at which the garbage is collected next, bytes: it follows what is in use
+	heap                    int64 // size at which garbage is collected next, bytes: follows what is in use
 	goroutines, descriptors float64
 }
 
 func (p usage) String() string {
-	return fmt.Sprintf("%d MiB, heap of %d MiB, %.0f goroutines, %.0f descriptors", p.memory>>20, p.heap>>20, p.goroutines, p.descriptors)
+	return fmt.Sprintf("%d MiB, heap of %d MiB, %.0f goroutines, %.0f descriptors",
+		p.memory>>20, p.heap>>20, p.goroutines, p.descriptors)
 }
 
-// near says what the exporter has not given back since it was as in first.
+// near returns an error if the usage is more than at first.
 func (p usage) near(first usage) error {
 	const (
-		more     = 10      // the runtime's own, and connections of this test
-		moreHeap = 5 << 20 // what was kept of each token's last answer, and the garbage of scrapes under way
+		more     = 10      // the runtime's, and connections of this test
+		moreHeap = 5 << 20 // each token's last answer, and garbage of scrapes under way
 	)
 	if p.goroutines > first.goroutines+more || p.descriptors > first.descriptors+more || p.heap > first.heap+moreHeap {
-		return fmt.Errorf("at rest there are %s; at first there were %s", p, first)
+		return fmt.Errorf("settled at %s; at first %s", p, first)
 	}
 	return nil
 }
 
-// parse reads the text format, as far as the tokens' metrics and the process's go.
+// parse reads the metrics of tokens and of the process from the text format.
 func parse(text string) (*exposition, error) {
 	e := &exposition{tokens: make(map[string]*report)}
 	durations := make(map[string]float64)
@@ -77,6 +79,10 @@ func parse(text string) (*exposition, error) {
 		switch name {
 		case "appfigures_token_valid":
 			r.valid = value
+		case "appfigures_token_denied":
+			if value == 1 {
+				r.reason = label(labels, "reason")
+			}
 		case "appfigures_token_verdict_timestamp_seconds":
 			r.verdictTime = timeOf(value)
 		case "appfigures_probe_result":
@@ -111,7 +117,7 @@ func (p *usage) read(name string, value float64) {
 	}
 }
 
-// label returns the value of a label, which holds nothing that is escaped here.
+// label returns the value of a label without escapes.
 func label(labels, name string) string {
 	_, rest, found := strings.Cut(","+labels, ","+name+`="`)
 	if !found {

@@ -1,10 +1,10 @@
-// Package soak runs the real exporter for as long as one likes under everything that can happen to it at once: an API
-// that treats each token another way every few seconds, outages, secrets that rotate or are missing for a while, reloads
-// good and bad, scrapers that are many, impatient, slow or gone. All the while it holds what was promised: every scrape
-// is answered in time, no verdict is wrong, no request is made that is not counted, and memory, goroutines and
-// descriptors stay where they were. A third of the time the exporter is one that was built with the race detector.
+// Package soak runs the real exporter under everything that can happen to it at once: an API that treats each token
+// differently every few seconds, outages, secrets that are replaced or missing, good and bad reloads, and many scrapers,
+// some of which are impatient, slow or leave. It checks that every scrape gets a response in time, that no verdict is
+// wrong, that every request is counted, and that memory, goroutines and descriptors do not grow. For a third of the time
+// the exporter is built with the race detector.
 //
-// It takes a minute unless told otherwise:
+// It takes a minute by default:
 //
 //	go test -count=1 -v -timeout 0 ./soak -soak 1h
 package soak
@@ -13,6 +13,7 @@ import (
 	"context"
 	"flag"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,22 +25,24 @@ import (
 
 var (
 	length   = flag.Duration("soak", time.Minute, "how long to soak the exporter")
-	interval = flag.Duration("scrape-interval", time.Second, "how often each of the scrapers scrapes")
+	interval = flag.Duration("scrape-interval", time.Second, "how often each scraper scrapes")
 	tokens   = flag.Int("tokens", 200, "how many tokens there are")
-	seed     = flag.Uint64("seed", 0, "of all that is random; 0: another one each time")
+	seed     = flag.Uint64("seed", 0, "of all random numbers; 0: a different one each time")
 )
 
-// settling is how long everything may take to come to rest when the load has ended.
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// settling is how long everything may take to settle after the load.
 const settling = 30 * time.Second
 
 // soak is one run.
 type soak struct {
-	t     *testing.T
-	seed  uint64
-	api   *harness.API
-	watch *harness.Exporter
-	world *world
-	tally *tally
+	t        *testing.T
+	seed     uint64
+	api      *harness.API
+	exporter *harness.Exporter
+	world    *world
+	tally    *tally
 }
 
 func TestSoak(t *testing.T) {
@@ -49,7 +52,7 @@ func TestSoak(t *testing.T) {
 	})
 	// The race detector's own memory is most of what is resident, and its own work makes probes late on a busy machine.
 	t.Run("under the race detector", func(t *testing.T) {
-		newSoak(t, harness.Build(t, "-race")).run(raced, 0.02, heap, goroutines, descriptors)
+		newSoak(t, harness.BuildRace(t)).run(raced, 0.02, heap, goroutines, descriptors)
 	})
 }
 
@@ -59,20 +62,20 @@ func newSoak(t *testing.T, binary string) *soak {
 	for s.seed == 0 {
 		s.seed = rand.Uint64()
 	}
-	ca := harness.NewAuthority(t)
-	s.api = simulated.Start(t, ca, simulator.New(simulator.Options{
-		DailyLimit: harness.Plenty, SlowDelay: 300 * time.Millisecond, RetryAfter: time.Second,
-	}), nil)
-	s.world = newWorld(t, s.api, *tokens)
-	s.watch = exporter.Start(t, binary, exporter.AnyPort, []string{"SSL_CERT_FILE=" + ca.File}, "--config.file="+s.world.configFile)
+	s.api = harness.NewAPI(t, simulator.Options{SlowDelay: 300 * time.Millisecond, RetryAfter: time.Second})
+	s.exporter = harness.NewExporter(t)
+	s.exporter.Binary = binary
+	s.exporter.StateFile = filepath.Join(s.exporter.Dir, "state.json")
+	s.world = newWorld(t, s.api, s.exporter.Dir, *tokens)
+	s.exporter.Start()
 	return s
 }
 
-// run soaks for so long and judges what happened, and whether what is used of each thing stayed as it was. late is the
-// share of the probes that may time out without the API being to blame.
+// run soaks for a time, and checks what happened and that the measures did not grow. late is the share of probes that may
+// time out because the machine is busy.
 func (s *soak) run(lasting time.Duration, late float64, flat ...measure) {
 	t := s.t
-	defer s.tally.report(t, late) // also where it does not come to rest
+	defer s.tally.report(t, late) // also if it does not settle
 	first := s.calmest(t.Context())
 	t.Logf("seed %d, %d tokens, %s; at first %s", s.seed, *tokens, lasting, first)
 
@@ -85,13 +88,15 @@ func (s *soak) run(lasting time.Duration, late float64, flat ...measure) {
 	load.Wait()
 
 	s.settle(first)
-	s.tally.checkFlat(t, lasting, flat)
-	if log := s.watch.Log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
-		t.Error("the exporter's log tells of a data race or a panic")
+	for _, problem := range []string{"WARNING: DATA RACE", "panic: "} {
+		if _, after, found := strings.Cut(s.exporter.Log(), problem); found {
+			t.Errorf("the exporter's log has %s%.4000s", problem, after)
+		}
 	}
+	s.tally.checkFlat(t, lasting, flat)
 }
 
-// calmest returns the least that is used after each of some scrapes: their connections take a moment to end.
+// calmest returns the least usage after each of some scrapes, because connections take a moment to end.
 func (s *soak) calmest(ctx context.Context) usage {
 	least := s.scrape(ctx).usage
 	for range 5 {
@@ -102,7 +107,7 @@ func (s *soak) calmest(ctx context.Context) usage {
 	return least
 }
 
-// everything lists what goes on at once.
+// everything lists what runs at the same time.
 func (s *soak) everything() []func(context.Context, *rand.Rand) {
 	return []func(context.Context, *rand.Rand){
 		s.scraper, s.scraper, s.scraper, s.prober, s.prober, s.visitor,
@@ -112,8 +117,8 @@ func (s *soak) everything() []func(context.Context, *rand.Rand) {
 	}
 }
 
-// settle ends all faults and checks that the exporter then knows the truth about every token, has counted every request,
-// and has given everything back.
+// settle ends all faults and checks that the exporter then has the right verdict on every token, has counted every request,
+// and uses as little as at first.
 func (s *soak) settle(first usage) {
 	s.t.Helper()
 	ctx := context.WithoutCancel(s.t.Context())
@@ -130,10 +135,10 @@ func (s *soak) settle(first usage) {
 		return last.usage.near(first)
 	})
 	s.t.Logf("at last %s", last.usage)
-	if s.world.leak(s.watch.Log()) {
-		s.t.Error("the log holds a token")
+	if s.world.leak(s.exporter.Log()) {
+		s.t.Error("the log contains a token")
 	}
-	if strings.Contains(s.watch.Log(), "owner-") {
-		s.t.Error("the log holds a user's e-mail address")
+	if strings.Contains(s.exporter.Log(), "owner-") {
+		s.t.Error("the log contains a user's e-mail address")
 	}
 }

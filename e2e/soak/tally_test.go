@@ -14,7 +14,7 @@ import (
 const (
 	// shownFaults is how many faults are shown in full.
 	shownFaults = 20
-	// handful is how many probes may be late in the shortest time: a machine that stalls once makes so many late.
+	// handful is how many probes may be late however short the run: one stall of the machine can delay so many.
 	handful = 20
 )
 
@@ -24,14 +24,16 @@ type tally struct {
 	faults   []string
 	answers  map[string][]time.Duration // by path, without its query
 	results  map[string]int
-	tooLate  map[string]bool // probes that timed out without the API being to blame
+	tooLate  map[string]bool // probes that timed out although the API responded
 	gone     int             // scrapers that hung up
-	oldest   time.Duration   // that a token's last probe ever was when it was asked for
+	oldest   time.Duration   // age of a token's last probe at a request
 	readings []usage
 }
 
 func newTally() *tally {
-	return &tally{answers: make(map[string][]time.Duration), results: make(map[string]int), tooLate: make(map[string]bool)}
+	return &tally{
+		answers: make(map[string][]time.Duration), results: make(map[string]int), tooLate: make(map[string]bool),
+	}
 }
 
 func (c *tally) fault(format string, args ...any) {
@@ -77,25 +79,26 @@ func (c *tally) sample(p usage) {
 	c.readings = append(c.readings, p)
 }
 
-// report logs the figures, and fails for what must not happen at all, or to a larger share of the results than late.
+// report logs the figures, and fails the test for faults and for a larger share of late probes than late.
 func (c *tally) report(t *testing.T, late float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, path := range slices.Sorted(maps.Keys(c.answers)) {
 		took := slices.Sorted(slices.Values(c.answers[path]))
-		t.Logf("%-12s %7d answers, half within %s, 99 %% within %s, all within %s", path, len(took),
-			took[len(took)/2].Round(time.Millisecond), took[len(took)*99/100].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+		percentile := func(p int) time.Duration { return took[(len(took)-1)*p/100].Round(time.Millisecond) }
+		t.Logf("%-14s %7d responses, half within %s, 99 %% within %s, all within %s",
+			path, len(took), percentile(50), percentile(99), percentile(100))
 	}
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(c.results)) {
 		t.Logf("result %-14s seen %d times", name, c.results[name])
 		total += c.results[name]
 	}
-	t.Logf("no token's last probe was older than %s when it was asked for", c.oldest.Round(time.Millisecond))
-	t.Logf("%d scrapers hung up; of %d results seen, those of %d probes were late for what was the machine's load", c.gone, total, len(c.tooLate))
-	for _, result := range truth {
+	t.Logf("the oldest last probe of a token was %s old", c.oldest.Round(time.Millisecond))
+	t.Logf("%d scrapers hung up; of %d results, %d were late", c.gone, total, len(c.tooLate))
+	for _, result := range results {
 		if c.results[result] == 0 {
-			t.Errorf("no probe had the result %s, so nothing was tested of it", result)
+			t.Errorf("no probe had the result %s, so it was not tested", result)
 		}
 	}
 	if most := handful + int(late*float64(total)); len(c.tooLate) > most {
@@ -109,12 +112,12 @@ func (c *tally) report(t *testing.T, late float64) {
 	}
 }
 
-// measure is something that the exporter uses, and how much more of it than before passes for the same.
+// measure is a resource, and the growth that counts as none.
 type measure struct {
 	name  string
 	of    func(usage) float64
-	share float64 // of what it was before
-	more  float64 // on top of that
+	share float64 // of the amount before
+	more  float64 // on top of share
 }
 
 var (
@@ -124,12 +127,11 @@ var (
 	descriptors = measure{"descriptors", func(p usage) float64 { return p.descriptors }, 0.5, 25}
 )
 
-// comparableQuarter is how long a quarter of the time must be to be compared with another. In shorter ones there is more or
-// less going on, and what is used follows it: in one long run, the medians of two minutes were 37 to 46 MiB resident, those
-// of five minutes 38 to 43, and those of ten 42.6 and 42.2.
+// comparableQuarter is how long a quarter must be to be compared with another. Usage follows the load, which varies: in one
+// long run, the medians of two minutes were 37 to 46 MiB resident, those of five minutes 38 to 43, those of ten 42.6 and 42.2.
 const comparableQuarter = 5 * time.Minute
 
-// checkFlat checks that of each measure as much is used in the last quarter of the time as in the second.
+// checkFlat checks that no measure has grown from the second quarter of the time to the last.
 func (c *tally) checkFlat(t *testing.T, lasting time.Duration, measures []measure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +142,8 @@ func (c *tally) checkFlat(t *testing.T, lasting time.Duration, measures []measur
 	second, last := c.readings[quarter:2*quarter], c.readings[3*quarter:]
 	for _, m := range measures {
 		before, after := median(second, m.of), median(last, m.of)
-		t.Logf("%-12s %.1f in the second quarter, %.1f in the last, %.1f at most", m.name, before, after, highest(c.readings, m.of))
+		t.Logf("%-12s %.1f in the second quarter, %.1f in the last, %.1f at most",
+			m.name, before, after, highest(c.readings, m.of))
 		if lasting/4 >= comparableQuarter && after > before*(1+m.share)+m.more {
 			t.Errorf("%s grew from %.1f in the second quarter to %.1f in the last", m.name, before, after)
 		}

@@ -20,17 +20,16 @@ const (
 	accounts     = 5
 	secretPrefix = "pat_s0ak"
 	probeTimeout = time.Second
-	// grace is how long a secret that was replaced still works: longer than any probe that read it can take.
+	// grace is how long a replaced secret still works: longer than any probe with it can take, and its confirmation.
 	grace = 6 * time.Second
-	// blur is how far the times of the test and of the exporter, on one clock, may be apart.
+	// blur is how far the times of the test and the exporter may differ, although both have the same clock.
 	blur = 5 * time.Millisecond
-	// aftermath is how long connections that an outage cut may still tell of it.
+	// aftermath is how long after an outage connections that it closed may still fail.
 	aftermath = time.Second
 )
 
-// truth says what each behaviour of the API must be reported as. Whatever it is, a probe can also time out where the
-// machine has too much to do.
-var truth = map[simulator.Behaviour]string{
+// results are those of probes of each behavior. Any probe can also time out if the machine is too busy.
+var results = map[simulator.Behaviour]string{
 	simulator.Valid:               "valid",
 	simulator.Slow:                "valid",
 	simulator.Unmetered:           "valid",
@@ -49,23 +48,23 @@ var truth = map[simulator.Behaviour]string{
 	simulator.Drop:                "unreachable",
 }
 
-// cutOff lists what else an outage can make of a probe.
+// cutOff lists the other results that an outage can cause.
 var cutOff = []string{"timeout", "unreachable", "unexpected"}
 
-// verdicts are those of the results that have one, as appfigures_token_valid shows them.
+// verdicts are those of the results that have one, as values of appfigures_token_valid.
 var verdicts = map[string]float64{"valid": 1, "rejected": 0, "locked": 0, "forbidden": 0}
 
-// behaviours lists those of truth, valid as often as all others.
+// behaviours lists those of results, valid as often as all others together.
 var behaviours = func() (all []simulator.Behaviour) {
 	for _, b := range simulator.Behaviours() {
-		if _, known := truth[b]; known {
+		if _, known := results[b]; known {
 			all = append(all, simulator.Valid, b)
 		}
 	}
 	return all
 }()
 
-// span is a time within which something began or ended, or lasted.
+// span is a period.
 type span struct{ from, to time.Time }
 
 func (s span) overlaps(other span) bool { return !s.from.After(other.to) && !other.from.After(s.to) }
@@ -73,7 +72,7 @@ func (s span) overlaps(other span) bool { return !s.from.After(other.to) && !oth
 // since returns the span from a time until now.
 func since(from time.Time) span { return span{from, time.Now()} }
 
-// world is what is true of the tokens, and was.
+// world is the true state of all tokens, now and in the past.
 type world struct {
 	t          *testing.T
 	api        *harness.API
@@ -81,9 +80,9 @@ type world struct {
 	secretsDir string
 	watched    []*watched
 	byName     map[string]*watched
-	configLock sync.Mutex // held from writing the configuration until the exporter was told to read it
+	configLock sync.Mutex // held while the configuration is written and reloaded
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards the fields below
 	outage   []span
 	replaced int // secrets so far
 }
@@ -93,38 +92,41 @@ type watched struct {
 	name, account string
 
 	mu      sync.Mutex // guards the fields below
-	secrets []string   // the last one is the present one
-	working int        // how many of the last secrets work: 2 while probes may still use the former
+	secrets []string   // the last one is the current one
+	working int        // how many of the last secrets work: 2 while probes may still use the one before
+	changed time.Time  // the last secret
 	changes []change
-	missing []span // when its file was not there
-	result  shown  // any at all
+	missing []span // when its file did not exist
+	result  shown
 	verdict shown
 }
 
-// shown is when an answer was complete that was the first to show something; zero before that.
+// shown is when the first response that had a fact about the current secret was complete; zero before that.
 type shown struct{ first time.Time }
 
-// lost reports whether an answer lacks what has been shown. Answers overtake one another: only one that was asked for
-// after another was complete must hold what that one did.
-func (s *shown) lost(there bool, answer span) bool {
-	if there {
-		if s.first.IsZero() || answer.to.Before(s.first) {
-			s.first = answer.to
+// lost reports whether a response lacks what another one had that was complete when this one was requested. A new secret
+// makes the exporter forget what it knew; a response soon after it may still be about the secret before.
+func (s *shown) lost(present bool, response span, changed time.Time) bool {
+	if present {
+		if response.from.After(changed.Add(grace)) && (s.first.IsZero() || response.to.Before(s.first)) {
+			s.first = response.to
 		}
 		return false
 	}
-	return !s.first.IsZero() && answer.from.After(s.first)
+	return s.first.After(changed) && response.from.After(s.first)
 }
 
-// change is the beginning of a behaviour, some time within when.
+// change is the beginning of a behavior, within the span.
 type change struct {
 	when      span
 	behaviour simulator.Behaviour
 }
 
-func newWorld(t *testing.T, api *harness.API, count int) *world {
-	dir := t.TempDir()
-	w := &world{t: t, api: api, configFile: filepath.Join(dir, "config.yml"), secretsDir: filepath.Join(dir, "secrets"), byName: make(map[string]*watched)}
+func newWorld(t *testing.T, api *harness.API, dir string, count int) *world {
+	w := &world{
+		t: t, api: api, byName: make(map[string]*watched),
+		configFile: filepath.Join(dir, "config.yml"), secretsDir: filepath.Join(dir, "secrets"),
+	}
 	if err := os.Mkdir(w.secretsDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -139,10 +141,10 @@ func newWorld(t *testing.T, api *harness.API, count int) *world {
 	return w
 }
 
-// writeConfig writes the configuration, with more tokens if extra lists them.
+// writeConfig writes the configuration with extra tokens.
 func (w *world) writeConfig(extra string) {
 	var text strings.Builder
-	fmt.Fprintf(&text, "api_url: %s\ntimeout: %s\nmax_concurrency: 100\npacing: {quota_share: 1}\ntokens:\n", w.api.URL(), probeTimeout)
+	fmt.Fprintf(&text, "%s%stimeout: %s\nmax_concurrency: 100\ntokens:\n", w.api.Config(), harness.Unpaced, probeTimeout)
 	for _, token := range w.watched {
 		fmt.Fprintf(&text, "  - {name: %s, account: %s, token_file: %s}\n", token.name, token.account, w.file(token))
 	}
@@ -152,7 +154,7 @@ func (w *world) writeConfig(extra string) {
 
 func (w *world) file(token *watched) string { return filepath.Join(w.secretsDir, token.name) }
 
-// replace writes a file so that readers see either the old or the new one, whole.
+// replace writes a file atomically.
 func (w *world) replace(path, text string) {
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		w.t.Errorf("writing a file: %v", err)
@@ -163,8 +165,8 @@ func (w *world) replace(path, text string) {
 	}
 }
 
-// newSecret gives the token another secret that behaves as the present one. It returns false, and does nothing, while
-// the one before still works.
+// newSecret replaces the token's secret by one of the same behavior. While the one before still works it returns false and
+// does nothing.
 func (w *world) newSecret(token *watched) bool {
 	token.mu.Lock()
 	defer token.mu.Unlock()
@@ -177,13 +179,14 @@ func (w *world) newSecret(token *watched) bool {
 	w.mu.Unlock()
 	token.secrets = append(token.secrets, secret)
 	token.working++
+	token.changed = time.Now()
 	w.api.SetAccount(secret, token.account)
 	w.api.Set(secret, token.changes[len(token.changes)-1].behaviour)
 	w.replace(w.file(token), secret+"\n")
 	return true
 }
 
-// retire revokes the token's former secret.
+// retire revokes the secret before the current one.
 func (w *world) retire(token *watched) {
 	token.mu.Lock()
 	defer token.mu.Unlock()
@@ -191,7 +194,7 @@ func (w *world) retire(token *watched) {
 	token.working = 1
 }
 
-// behave makes the API treat the token so: all of its secrets that may still be in use.
+// behave changes the behavior of all the token's secrets that may still be in use.
 func (w *world) behave(token *watched, behaviour simulator.Behaviour) {
 	token.mu.Lock()
 	defer token.mu.Unlock()
@@ -202,17 +205,17 @@ func (w *world) behave(token *watched, behaviour simulator.Behaviour) {
 	token.changes = append(token.changes, change{since(began), behaviour})
 }
 
-// pick returns any token.
+// pick returns a random token.
 func (w *world) pick(random *rand.Rand) *watched { return w.watched[random.IntN(len(w.watched))] }
 
-// change changes how the API treats tokens.
+// change changes behaviors.
 func (w *world) change(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, 60*time.Millisecond) {
 		w.behave(w.pick(random), behaviours[random.IntN(len(behaviours))])
 	}
 }
 
-// rotate replaces secrets on the disk. A former one is retired when no probe can still be using it.
+// rotate replaces secrets. The one before is retired once no probe can still use it.
 func (w *world) rotate(ctx context.Context, random *rand.Rand) {
 	var retiring sync.WaitGroup
 	defer retiring.Wait()
@@ -228,14 +231,14 @@ func (w *world) rotate(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// misplace takes secrets away for a moment.
+// misplace removes token files for a moment.
 func (w *world) misplace(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, time.Second) {
 		token := w.pick(random)
-		token.mu.Lock() // no rotation meanwhile
+		token.mu.Lock() // so that no secret changes
 		began := time.Now()
 		if err := os.Remove(w.file(token)); err != nil {
-			w.t.Errorf("taking a secret away: %v", err)
+			w.t.Errorf("removing a token file: %v", err)
 		}
 		pause(ctx, random, 300*time.Millisecond)
 		w.replace(w.file(token), token.secrets[len(token.secrets)-1]+"\n")
@@ -244,7 +247,7 @@ func (w *world) misplace(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// outages makes the API unreachable for moments.
+// outages makes the API unreachable now and then.
 func (w *world) outages(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, 20*time.Second) {
 		began := time.Now()
@@ -260,7 +263,7 @@ func (w *world) outages(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// calm ends all faults: each token is valid or denied, and stays so.
+// calm ends all faults: each token is valid or denied and stays so.
 func (w *world) calm() {
 	lasting := []simulator.Behaviour{simulator.Valid, simulator.Revoked, simulator.Locked, simulator.Forbidden}
 	for i, token := range w.watched {
@@ -269,19 +272,19 @@ func (w *world) calm() {
 	w.writeConfig("")
 }
 
-// inOutage reports whether the API was unreachable at some time within s.
+// inOutage reports whether the API was unreachable at any time in s.
 func (w *world) inOutage(s span) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.outage, s.overlaps)
 }
 
-// pause waits for any time up to twice the mean; it returns false when ctx has ended.
+// pause waits for a random time of that mean. It returns false if ctx has ended.
 func pause(ctx context.Context, random *rand.Rand, mean time.Duration) bool {
 	return elapse(ctx, time.Duration(random.Float64()*2*float64(mean)))
 }
 
-// elapse waits; it returns false when ctx has ended.
+// elapse waits. It returns false if ctx has ended.
 func elapse(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
