@@ -1,6 +1,6 @@
 // Appfigures_exporter is a Prometheus exporter and health monitor for Appfigures API tokens. When it is scraped, it
-// requests the API's root once with every configured token that is due, and reports whether the token is valid, how long
-// the API took, which HTTP status it sent, and how much of the account's quota is used.
+// requests the API's root once with every configured token that is due, and reports whether the token is valid, how
+// long the API took, which HTTP status it sent, and how much of the account's quota is used.
 //
 // Usage:
 //
@@ -13,13 +13,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -31,7 +29,6 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	promslogflag "github.com/prometheus/common/promslog/flag"
@@ -40,7 +37,6 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 	"golang.org/x/term"
 
-	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/check"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/demo"
@@ -113,7 +109,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case terminated:
 		return exitOK
 	case err != nil:
-		return p.fail(fmt.Errorf("%w; see appfigures_exporter --help", err), failure)
+		return p.fail(explain(err), failure)
 	case *p.configCheck && command != "demo":
 		err = p.checkConfig()
 	case command == checkCommand:
@@ -127,35 +123,54 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
+// explain adds to an error of the command line what would be right.
+func explain(err error) error {
+	for problem, choices := range map[string][]string{
+		"unexpected ":             {"serve", "check", "healthcheck", "demo"},
+		"unrecognized log level ": promslog.LevelFlagOptions,
+		"unrecognized log format": promslog.FormatFlagOptions,
+	} {
+		if strings.HasPrefix(err.Error(), problem) {
+			return fmt.Errorf("%w; use one of %s", err, strings.Join(choices, ", "))
+		}
+	}
+	return fmt.Errorf("%w; see appfigures_exporter --help", err)
+}
+
 // define adds the flags and commands to app, and returns what each command runs.
 func (p *program) define(app *kingpin.Application) map[string]func(context.Context) error {
-	p.configFile = app.Flag("config.file", "Configuration file. Default: config.yml in the working directory; without one, "+
-		"the token in $"+config.EnvToken+".").PlaceHolder("FILE").String()
+	p.configFile = app.Flag("config.file", "Configuration file. Default: config.yml in the working directory; without "+
+		"one, the token in $"+config.EnvToken+".").PlaceHolder("FILE").String()
 	p.configCheck = app.Flag("config.check", "Validate the configuration and --web.config.file, then exit.").Bool()
 	p.autoReload = app.Flag("config.auto-reload", "Reload the configuration when its file, or the list of files in "+
 		"token_dir, has changed.").Bool()
 	p.autoReloadInterval = app.Flag("config.auto-reload-interval", "How often to look for changes with "+
 		"--config.auto-reload.").Default("30s").Duration()
 	p.stateFile = app.Flag("state.file", "Where to keep verdicts and used requests across restarts; \"none\": nowhere. "+
-		"Default: in $STATE_DIRECTORY, /var/lib/appfigures_exporter, $XDG_STATE_HOME or ~/.local/state.").PlaceHolder("FILE").String()
+		"Default: in $STATE_DIRECTORY, /var/lib/appfigures_exporter, $XDG_STATE_HOME or ~/.local/state.").
+		PlaceHolder("FILE").String()
 	p.telemetryPath = app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").String()
-	p.tokens = app.Flag("collector.tokens", "Probe all tokens on /metrics. --no-collector.tokens serves only the exporter's "+
-		"own metrics; use it when scraping /probe.").Default("true").Bool()
+	p.tokens = app.Flag("collector.tokens", "Probe all tokens on /metrics. --no-collector.tokens serves only the "+
+		"exporter's own metrics; use it when scraping /probe.").Default("true").Bool()
 	p.pprof = app.Flag("web.enable-pprof", "Serve Go's profiles under /debug/pprof/.").Bool()
-	app.Flag("timeout-offset", "Time to subtract from Prometheus' scrape timeout, in seconds or as a duration such as 500ms.").
-		Default("0.5").SetValue(&p.timeoutOffset)
+	app.Flag("timeout-offset", "Time to subtract from Prometheus' scrape timeout, in seconds or as a duration such as "+
+		"500ms.").Default("0.5").SetValue(&p.timeoutOffset)
 	p.web = kingpinflag.AddFlags(app, ":10187")
 	promslogflag.AddFlags(app, &p.log)
 
 	app.Command("serve", "Serve metrics and the status page (the default).").Default()
-	checking := app.Command(checkCommand, "Print the state of every token. Shares the state file and the request budget of serve, "+
-		"so that cron may run it every minute. Exit codes: 0 all valid, 1 warning, 2 a token is denied, 3 no verdict.")
-	p.output = checking.Flag("output", "Format: "+strings.Join(check.Formats(), ", ")+".").Default("table").Enum(check.Formats()...)
-	p.checkNames = checking.Flag("token", "Name of a token to look at; repeatable. Default: all.").PlaceHolder("NAME").Strings()
+	checking := app.Command(checkCommand, "Print the state of every token. Shares the state file and the request budget "+
+		"of serve, so that cron may run it every minute. Exit codes: 0 all valid, 1 warning, 2 a token is denied, "+
+		"3 no verdict.")
+	p.output = checking.Flag("output", "Format: "+strings.Join(check.Formats(), ", ")+".").
+		Default("table").Enum(check.Formats()...)
+	p.checkNames = checking.Flag("token", "Name of a token to look at; repeatable. Default: all.").
+		PlaceHolder("NAME").Strings()
 	p.quiet = checking.Flag("quiet", "Print only what is wrong.").Bool()
 	p.exporter = checking.Flag("exporter", "Load the state from this running exporter; makes no request to the API.").
 		PlaceHolder("URL").String()
-	checking.Flag("warn-expiry", "Warn of tokens that expire in less than this.").Default("14d").SetValue(&p.warnExpiry)
+	checking.Flag("warn-expiry", "Warn of tokens that expire in less than this.").
+		Default("14d").SetValue(&p.warnExpiry)
 	checking.Flag("warn-quota", "Warn of accounts that have used more than this part of their daily quota.").
 		Default("90%").SetValue(&p.warnQuota)
 	app.Command("healthcheck", "Ask the running exporter whether it is healthy. Says nothing about tokens.")
@@ -167,9 +182,7 @@ func (p *program) define(app *kingpin.Application) map[string]func(context.Conte
 func (p *program) serve(ctx context.Context) error {
 	location := config.Find(*p.configFile)
 	o := p.options(location.String(), func() (*config.Config, []string, error) { return load(location) })
-	o.State = func(logger *slog.Logger) exporter.State {
-		return exporter.OpenState(*p.stateFile, location.String(), os.Getenv, logger)
-	}
+	o.State = func() exporter.State { return exporter.OpenState(*p.stateFile, location.String(), os.Getenv) }
 	if *p.autoReload {
 		o.Fingerprint, o.ReloadInterval = location.Fingerprint, *p.autoReloadInterval
 	}
@@ -178,8 +191,9 @@ func (p *program) serve(ctx context.Context) error {
 
 // demo runs the exporter over a simulated API.
 func (p *program) demo(ctx context.Context) error {
-	if *p.configFile != "" || *p.configCheck || *p.autoReload {
-		return errors.New("the demo has its own configuration; leave out --config.file, --config.check and --config.auto-reload")
+	if *p.configFile != "" || *p.configCheck || *p.autoReload || *p.stateFile != "" && *p.stateFile != exporter.NoState {
+		return errors.New("the demo has its own configuration and keeps no state; " +
+			"leave out --config.file, --config.check, --config.auto-reload and --state.file")
 	}
 	d, err := demo.Start(ctx)
 	if err != nil {
@@ -201,8 +215,7 @@ func (p *program) demo(ctx context.Context) error {
 func (p *program) options(origin string, load func() (*config.Config, []string, error)) exporter.Options {
 	return exporter.Options{
 		Origin: origin, Load: load,
-		State: func(*slog.Logger) exporter.State { return exporter.State{} },
-		Web:   p.web, TelemetryPath: *p.telemetryPath, TimeoutOffset: time.Duration(p.timeoutOffset),
+		Web: p.web, TelemetryPath: *p.telemetryPath, TimeoutOffset: time.Duration(p.timeoutOffset),
 		TokensOnMetrics: *p.tokens, EnablePprof: *p.pprof, Log: &p.log, Stderr: p.stderr,
 	}
 }
@@ -250,48 +263,7 @@ func (p *program) check(ctx context.Context) int {
 		o.Load = fromExporter
 		return check.Run(ctx, o)
 	}
-	location := config.Find(*p.configFile)
-	cfg, warnings, err := location.Load()
-	if err != nil {
-		return o.Fail(err)
-	}
-	if !*p.quiet && o.Format == check.Table {
-		p.warn(warnings)
-	}
-	p.log.Writer = p.stderr
-	kept := exporter.OpenState(*p.stateFile, location.String(), os.Getenv, promslog.New(&p.log))
-	defer kept.Close()
-	switch requests := cmp.Or(len(*p.checkNames), len(cfg.Tokens)); {
-	case kept.Locked:
-		o.Note = "A running exporter keeps its state in the state file: this is that state, and nothing was probed."
-	case kept.Store == nil:
-		o.Note = fmt.Sprintf("Without a state file, each run makes up to %s: once a minute, that is %s per day. "+
-			"The API grants an account 1,000 per day.",
-			status.Plural(requests, "request"), status.Number(int64(requests)*24*60))
-	}
-	m := monitor.New(cfg, monitor.Options{
-		Connect: exporter.Connect, Store: kept.Store, State: kept.Content, Logger: slog.New(slog.DiscardHandler),
-	})
-	defer m.Stop()
-	var snapshot monitor.Snapshot
-	o.Load = func(ctx context.Context) (status.Report, error) {
-		if kept.Locked { // a running exporter probes
-			snapshot = m.Snapshot(*p.checkNames...)
-		} else {
-			snapshot = m.Scrape(ctx, time.Time{}, *p.checkNames...)
-		}
-		return status.NewReport(snapshot, o.Thresholds), nil
-	}
-	o.Exposition = func(w io.Writer) error {
-		families, err := collector.Snapshot(snapshot).Gather()
-		for _, family := range families {
-			if _, writeErr := expfmt.MetricFamilyToText(w, family); writeErr != nil {
-				return writeErr
-			}
-		}
-		return err
-	}
-	return check.Run(ctx, o)
+	return exporter.Check(ctx, o, config.Find(*p.configFile), *p.stateFile)
 }
 
 // warn prints warnings for a person, one line each.
@@ -378,16 +350,20 @@ func (d *days) Set(text string) error {
 // String implements [kingpin.Value].
 func (d *days) String() string { return model.Duration(*d).String() }
 
-// percent is a flag's value: a part of a whole, as a percentage such as 90% or 90.
+// percent is a flag's value: a part of a whole, such as 90%, 90 or 0.9.
 type percent float64
 
 // Set implements [kingpin.Value].
 func (p *percent) Set(text string) error {
-	parsed, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
-	if err != nil || !(parsed > 0 && parsed <= 100) {
+	number, isPercentage := strings.CutSuffix(text, "%")
+	part, err := strconv.ParseFloat(number, 64)
+	if isPercentage || part > 1 {
+		part /= 100
+	}
+	if err != nil || !(part > 0 && part <= 1) {
 		return fmt.Errorf("invalid percentage %q: use one such as 90%%", text)
 	}
-	*p = percent(parsed / 100)
+	*p = percent(part)
 	return nil
 }
 

@@ -22,6 +22,18 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
+// TestMain keeps the state of commands that are given no other file in a directory of the test's own.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "appfigures_exporter")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("STATE_DIRECTORY", dir)
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // TestCommandLine checks what commands that do not serve print, and their exit codes.
 func TestCommandLine(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -44,6 +56,16 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check"}, 3, "", nothing},
 		{[]string{"--bogus"}, 1, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
 		{[]string{"check", "--bogus"}, 3, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
+		{[]string{"serv"}, 1, "", "appfigures_exporter: unexpected serv; use one of serve, check, healthcheck, demo\n"},
+		{[]string{"--log.level=loud"}, 1, "",
+			"appfigures_exporter: unrecognized log level loud; use one of debug, info, warn, error\n"},
+		{[]string{"--log.format=xml"}, 1, "", "appfigures_exporter: unrecognized log format xml; use one of logfmt, json\n"},
+		{[]string{"check", "--output=xml"}, 3, "",
+			"appfigures_exporter: enum value must be one of table,json,nagios,prometheus, got 'xml'; "},
+		{[]string{"check", "--warn-quota=120"}, 3, "", "appfigures_exporter: invalid percentage \"120\": use one such as 90%; "},
+		{[]string{"check", "--warn-expiry=soon"}, 3, "",
+			"appfigures_exporter: invalid duration \"soon\": use one such as 14d or 12h; "},
+		{[]string{"demo", "--state.file=x"}, 1, "", "appfigures_exporter: the demo has its own configuration and keeps no state; "},
 		{[]string{"--timeout-offset=soon"}, 1, "", "appfigures_exporter: invalid duration \"soon\": use seconds (0.5) or a duration (500ms)"},
 		{[]string{"--config.check", "--config.file", valid}, 0, "Configuration from " + valid + " is valid (1 token).\n", ""},
 		{[]string{"--config.check", "--config.file", bad}, 1, "", "appfigures_exporter: " + bad + ":4: tokens[0]: "},
@@ -51,9 +73,9 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"--config.file", t.TempDir()}, 1, "", "appfigures_exporter: reading /"},
 		{[]string{"--config.file", valid, "--web.config.file=web.yml"}, 1, "", "appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
 		{[]string{"demo", "--web.config.file=web.yml"}, 1, "", "appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
-		{[]string{"demo", "--config.file=missing.yml"}, 1, "", "appfigures_exporter: the demo has its own configuration; leave out --config.file, "},
-		{[]string{"demo", "--config.check"}, 1, "", "appfigures_exporter: the demo has its own configuration; "},
-		{[]string{"demo", "--config.auto-reload"}, 1, "", "appfigures_exporter: the demo has its own configuration; "},
+		{[]string{"demo", "--config.file=missing.yml"}, 1, "", "appfigures_exporter: the demo has its own configuration and keeps no state; "},
+		{[]string{"demo", "--config.check"}, 1, "", "appfigures_exporter: the demo has its own configuration and keeps no state; "},
+		{[]string{"demo", "--config.auto-reload"}, 1, "", "appfigures_exporter: the demo has its own configuration and keeps no state; "},
 		{[]string{"--config.file", valid, "--web.telemetry-path=metrics"}, 1, "", `time=`},
 		{[]string{"--config.file", valid, "--web.listen-address=256.0.0.1:1"}, 1, "", `time=`},
 	} {
@@ -67,6 +89,17 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("more output than wanted\nstdout: %s\nstderr: %s", stdout.String(), stderr.String())
 			}
 		})
+	}
+}
+
+func TestPercent(t *testing.T) {
+	for text, want := range map[string]percent{
+		"90": .9, "90%": .9, "0.9": .9, "1": 1, "100%": 1, "0.5%": .005, "0": 0, "-1": 0, "101%": 0, "NaN": 0, "x": 0, "": 0,
+	} {
+		var p percent
+		if err := p.Set(text); p != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %v, %v, want %v", text, float64(p), err, float64(want))
+		}
 	}
 }
 
@@ -146,38 +179,6 @@ func checkLines(t *testing.T, of, output string, parts ...string) {
 	for i, part := range parts {
 		if !strings.Contains(lines[i], part) {
 			t.Errorf("%s: line %d is %swant %s", of, i, lines[i], part)
-		}
-	}
-}
-
-// TestWebConfig checks what is said of a --web.config.file that exporter-toolkit does not take: never what it holds.
-func TestWebConfig(t *testing.T) {
-	const (
-		hash = "basic_auth_users: passwords must be bcrypt hashes; make one with `htpasswd -nBC 10 USER`"
-		keys = "an unknown key, a key given twice, or a value of the wrong kind; see https://prometheus.io/docs/prometheus/latest/configuration/https/"
-		yaml = "not valid YAML; check quotes and indentation"
-	)
-	path := filepath.Join(t.TempDir(), "web.yml")
-	for text, want := range map[string]string{
-		"basic_auth_users: {ann: " + planted + "}\n":                       hash,
-		"basic_auth_users: {ann: " + strings.Repeat(planted, 3) + "}\n":    hash,
-		"basic_auth_users: {ann: $2b$" + strings.Repeat("x", 56) + "}\n":   hash,
-		"basic_auth_users: {ann: $2b$99" + strings.Repeat("x", 54) + "}\n": hash,
-		"basic_auth_users: " + planted + "\n":                              "line 1: " + keys,
-		"\nbasic_auth_user: {ann: " + planted + "}\n":                      "line 2: " + keys,
-		"basic_auth_users: {ann: *" + planted + "}\n":                      yaml,
-		"basic_auth_users:\n  ann: \"" + planted + "\n":                    "line 3: " + yaml,
-		"tls_server_config: {cert_file: gone.pem, key_file: gone.key}\n":   "failed to read cert_file (" + filepath.Join(filepath.Dir(path), "gone.pem") + "): ",
-		"tls_server_config: {cert_file: gone.pem}\n":                       "missing one of key or key_file",
-	} {
-		overwrite(t, path, text)
-		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"demo", "--web.config.file", path}, &stdout, &stderr); code != 1 || stdout.Len() > 0 {
-			t.Errorf("%q: exit code %d, and %q", text, code, stdout.String())
-		}
-		checkLines(t, text, stderr.String(), "appfigures_exporter: --web.config.file "+path+": "+want)
-		if strings.Contains(stderr.String(), planted[:4]) {
-			t.Errorf("%q: quoted: %s", text, stderr.String())
 		}
 	}
 }
@@ -503,6 +504,11 @@ func TestCheckBesideServe(t *testing.T) {
 		if code := run(t.Context(), append([]string{"check"}, args...), &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "1 token valid") {
 			t.Errorf("%q: exit code %d:\n%s%s", args, code, stdout.String(), stderr.String())
 		}
+		if args[0] == "--config.file" && (!strings.HasPrefix(stderr.String(), "warning: ") ||
+			!strings.HasSuffix(stderr.String(), "\nAnother process uses the state file, such as a running exporter. "+
+				"This is the state in it; nothing was probed.\n")) {
+			t.Errorf("%q: standard error is %s", args, stderr.String())
+		}
 	}
 	if n := api.TotalRequests() - requests; n > 0 {
 		t.Errorf("check made %d requests", n)
@@ -550,7 +556,7 @@ func TestTokensShowUpNowhere(t *testing.T) {
 			t.Setenv("APPFIGURES_SENTINEL", planted)
 			config := "api_url: " + api.URL + "/\ntoken_dir: " + dir + "\ntokens:\n  - {name: inline, token: " + planted + "}\n  - {name: env, token_env: APPFIGURES_SENTINEL}\n"
 			path := writeConfig(t, config)
-			exporter := start(t, "--config.file", path, "--log.level=debug", "--web.enable-pprof")
+			exporter := start(t, "--config.file", path, "--log.level=debug", "--web.enable-pprof", "--state.file", path+".state")
 
 			var out strings.Builder
 			for _, page := range []string{"/metrics", "/", "/sd", "/probe?target=inline", "/probe?target=" + planted[:4], "/-/healthy", "/-/ready", "/nowhere", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline"} {
@@ -568,11 +574,16 @@ func TestTokensShowUpNowhere(t *testing.T) {
 			page, _ := exporter.get("/")
 			out.WriteString(page)
 			overwrite(t, path, config)
-			for _, look := range []string{"--output=table", "--output=json", "--config.check"} {
+			for _, look := range []string{"--output=table", "--output=json", "--output=nagios", "--output=prometheus", "--config.check"} {
 				var stdout, stderr bytes.Buffer
 				run(t.Context(), []string{"check", look, "--config.file", path}, &stdout, &stderr)
 				out.WriteString(stdout.String() + stderr.String())
 			}
+			state, err := os.ReadFile(path + ".state")
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Write(state)
 			out.WriteString(exporter.stdout.String() + exporter.stderr.String())
 			if out.Len() < 10_000 {
 				t.Fatalf("only %d bytes of output were looked at", out.Len())

@@ -210,7 +210,7 @@ func TestSharedState(t *testing.T) {
 	second.Stop()
 	x.Kill()
 	x.Start()
-	if strings.Contains(x.Log(), "Running without a state file") {
+	if strings.Contains(x.Log(), "another process uses the state file") {
 		t.Error("a killed exporter leaves its state file locked")
 	}
 }

@@ -3,11 +3,11 @@
 package exporter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -42,7 +42,7 @@ const (
 type Options struct {
 	Origin   string                                            // of the configuration, for the log
 	Load     func() (*config.Config, []string, error)          // loads the configuration, with warnings about it
-	State    func(*slog.Logger) State                          // opens the state file
+	State    func() State                                      // opens the state file; nil: keep no state
 	OnListen func(context.Context, net.Addr, *monitor.Monitor) // runs once the exporter listens; nil: nothing
 
 	// Fingerprint changes when Load would return something else. Every ReloadInterval it is compared; nil: never.
@@ -82,15 +82,23 @@ func Run(ctx context.Context, o Options) error {
 	hangups := make(chan os.Signal, 1) // until now SIGHUP ended the process
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more loses lines, but does not end the process
 
+	var kept State
+	if o.State != nil {
+		kept = o.State()
+	}
+	defer kept.Close()
 	log := newLogWriter(o.Stderr)
 	defer log.Close()
 	o.Log.Writer = log
 	logger := promslog.New(o.Log)
-	logger.Info("Starting appfigures_exporter", "version", version.Info(), "config", o.Origin, "tokens", len(cfg.Tokens))
-	kept := o.State(logger)
-	defer kept.Close()
-	m := monitor.New(cfg, monitor.Options{Connect: Connect, Store: kept.Store, State: kept.Content, Logger: logger})
+	logger.Info("Starting appfigures_exporter", "version", version.Info(),
+		"state", cmp.Or(kept.Path, NoState), "config", o.Origin, "tokens", len(cfg.Tokens))
+	for _, warning := range kept.Warnings {
+		logger.Warn(warning)
+	}
+	m := monitor.New(cfg, monitor.Options{Connect: Connect, Store: kept.Store(), State: kept.Content, Logger: logger})
 	defer m.Stop()
 	reloads := newReloader(o.Load, m, logger, warnings)
 

@@ -28,7 +28,9 @@ type reloader struct {
 }
 
 // newReloader returns a reloader of a monitor whose configuration was just loaded, with warnings.
-func newReloader(load func() (*config.Config, []string, error), m *monitor.Monitor, logger *slog.Logger, warnings []string) *reloader {
+func newReloader(
+	load func() (*config.Config, []string, error), m *monitor.Monitor, logger *slog.Logger, warnings []string,
+) *reloader {
 	r := &reloader{load: load, monitor: m, logger: logger}
 	r.warn(warnings)
 	r.note(nil)

@@ -2,7 +2,7 @@ package exporter
 
 import (
 	"errors"
-	"log/slog"
+	"sync"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
@@ -13,47 +13,90 @@ const NoState = "none"
 
 // State is where the state is kept, and what an earlier process kept there.
 type State struct {
-	Store   monitor.Store // nil: nowhere
-	Content state.State
-	Locked  bool // whether another process keeps its state there
-	file    *state.File
+	Path     string // empty: nowhere
+	Content  state.State
+	Locked   bool     // whether another process uses the file at present
+	Warnings []string // one line each: what is lost, and why
+
+	file *stateFile // nil: nowhere
+}
+
+// OpenState opens the state file at path; if path is empty, that of the configuration with this identity. It never
+// fails: what it cannot do is in the warnings. If another process uses the file, the content is what that process last
+// saved, and the file is this process's as soon as the other ends.
+func OpenState(path, identity string, getenv func(string) string) State {
+	const lost = "Running without a state file: a restart forgets verdicts and the requests of the last 24 hours: "
+	if path == NoState {
+		return State{}
+	}
+	if path == "" {
+		var err error
+		if path, err = state.DefaultPath(identity, getenv); err != nil {
+			return State{Warnings: []string{lost + err.Error()}}
+		}
+	}
+	s := State{Path: path, file: &stateFile{path: path}}
+	err := s.file.open()
+	if s.Locked = errors.Is(err, state.ErrLocked); s.Locked {
+		s.Warnings = []string{err.Error() + "; this one saves nothing until the other ends"}
+	} else if err != nil {
+		return State{Warnings: []string{lost + err.Error()}}
+	}
+	if s.Content, err = state.Read(path); err != nil {
+		s.Warnings = append(s.Warnings, err.Error()+"; starting without stored state")
+	}
+	return s
+}
+
+// Store returns where the monitor saves its state; nil if nowhere.
+func (s State) Store() monitor.Store {
+	if s.file == nil {
+		return nil
+	}
+	return s.file
 }
 
 // Close gives up the state file.
 func (s State) Close() {
 	if s.file != nil {
-		_ = s.file.Close()
+		s.file.close()
 	}
 }
 
-// OpenState opens the state file at path; if path is empty, that of the configuration with this identity. It logs what
-// is lost if there is none. If another process uses the file, the content is that process's.
-func OpenState(path, identity string, getenv func(string) string, logger *slog.Logger) State {
-	const lost = "Running without a state file: a restart forgets verdicts and the requests of the last 24 hours"
-	if path == NoState {
-		return State{}
+// stateFile is a state file that another process may use at first. Its methods are safe for concurrent use.
+type stateFile struct {
+	path string
+
+	mu   sync.Mutex  // guards file
+	file *state.File // nil until this process has the lock
+}
+
+// open takes the lock, if it is free.
+func (f *stateFile) open() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.file != nil {
+		return nil
 	}
-	var err error
-	if path == "" {
-		if path, err = state.DefaultPath(identity, getenv); err != nil {
-			logger.Warn(lost, "err", err)
-			return State{}
-		}
+	file, err := state.Open(f.path)
+	if err == nil {
+		f.file = file
 	}
-	file, err := state.Open(path)
-	locked := errors.Is(err, state.ErrLocked)
-	if err != nil {
-		logger.Warn(lost, "err", err)
-		if !locked {
-			return State{}
-		}
+	return err
+}
+
+// Save implements [monitor.Store].
+func (f *stateFile) Save(s state.State) error {
+	if err := f.open(); err != nil {
+		return err
 	}
-	content, err := state.Read(path)
-	if err != nil {
-		logger.Warn("Starting without the stored state", "err", err)
+	return f.file.Save(s)
+}
+
+func (f *stateFile) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.file != nil {
+		_ = f.file.Close()
 	}
-	if locked {
-		return State{Content: content, Locked: true}
-	}
-	return State{Store: file, Content: content, file: file}
 }

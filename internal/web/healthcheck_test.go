@@ -1,12 +1,15 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -21,7 +24,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 )
 
-// A password that bcrypt knows by this hash; the health check is told neither.
+// users demands a password, which the health check does not have.
 const users = "basic_auth_users:\n  prometheus: $2y$04$Wfh9GQyGuYSLpZOaMmbxVO6XuL1FMrvLqJVBxNDvUMeJ2p5Vxkq7y\n"
 
 // writePair writes a self-signed certificate for another host, NAME.crt, and its key, NAME.key.
@@ -31,7 +34,9 @@ func writePair(t *testing.T, directory, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"exporter.example"}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"exporter.example"}, NotAfter: time.Now().Add(time.Hour),
+	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -86,40 +91,83 @@ func TestHealthcheck(t *testing.T) {
 	writePair(t, directory, "server")
 	const (
 		tlsOn     = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
-		rateLimit = "rate_limit:\n  interval: 1h\n  burst: 0\n"
+		anyClient = tlsOn + "  client_auth_type: RequireAnyClientCert\n"
+		optional  = tlsOn + "  client_auth_type: RequestClientCert\n"
 	)
-	anyClient := tlsOn + "  client_auth_type: RequireAnyClientCert\n"
-	status := func(code int) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
-	}
-	healthy := newHandler(t, testOptions(&fakeScraper{}))
 	for _, test := range []struct {
-		name    string
-		handler http.Handler
-		server  string // the server's web configuration
-		want    string // in the error; empty for none
+		name   string
+		status int
+		config string // the server's web configuration
 	}{
-		{name: "plain", handler: healthy},
-		{name: "not healthy", handler: status(500), want: "500 Internal Server Error"},
-		{name: "basic auth", handler: healthy, server: users},
-		{name: "TLS", handler: healthy, server: tlsOn},
-		{name: "TLS and basic auth", handler: healthy, server: tlsOn + users},
-		{name: "TLS 1.2", handler: healthy, server: tlsOn + "  max_version: TLS12\n"},
-		{name: "TLS, not healthy", handler: status(503), server: tlsOn, want: "503"},
-		{name: "client certificate", handler: healthy, server: anyClient},
-		{name: "client certificate, TLS 1.2", handler: healthy, server: anyClient + "  max_version: TLS12\n"},
-		{name: "rate limit", handler: healthy, server: rateLimit},
+		{"plain", 200, ""},
+		{"not healthy", 503, ""},
+		{"failing", 500, ""},
+		{"404 of another program", 404, ""},
+		{"redirect", 302, ""},
+		{"basic auth", 200, users},
+		{"rate limit", 200, "rate_limit:\n  interval: 1h\n  burst: 0\n"},
+		{"TLS", 200, tlsOn},
+		{"TLS and basic auth", 200, tlsOn + users},
+		{"TLS 1.2", 200, tlsOn + "  max_version: TLS12\n"},
+		{"TLS, not healthy", 503, tlsOn},
+		{"client certificate", 200, anyClient},
+		{"client certificate, TLS 1.2", 200, anyClient + "  max_version: TLS12\n"},
+		{"optional client certificate", 200, optional},
+		{"optional client certificate, not healthy", 503, optional},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodGet || r.URL.Path != "/-/healthy" {
+					t.Errorf("%s %s", r.Method, r.URL)
+				}
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, "because\nof this\n")
+			})
 			file := ""
-			if test.server != "" {
-				file = writeConfig(t, directory, test.server)
+			if test.config != "" {
+				file = writeConfig(t, directory, test.config)
 			}
-			err := Healthcheck(t.Context(), run(t, test.handler, file))
-			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-				t.Errorf("error %v, want %q", err, test.want)
+			address := run(t, handler, file)
+			err := Healthcheck(t.Context(), address)
+			want := fmt.Sprintf("%s/-/healthy: %d %s: because of this", address, test.status, http.StatusText(test.status))
+			switch {
+			case test.status < 500 && err != nil:
+				t.Error(err)
+			case test.status >= 500 && (err == nil || !strings.HasSuffix(err.Error(), want)):
+				t.Errorf("error %v, want %s", err, want)
 			}
 		})
+	}
+}
+
+// TestHealthcheckLogsNothing checks that the server logs nothing, whether it has TLS or not.
+func TestHealthcheckLogsNothing(t *testing.T) {
+	directory := t.TempDir()
+	writePair(t, directory, "server")
+	for _, config := range []string{"{}\n", "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		file := writeConfig(t, directory, config)
+		server := Server(http.NotFoundHandler(), slog.New(slog.NewTextHandler(&log, nil)))
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = toolkit.Serve(listener, server, &toolkit.FlagConfig{WebConfigFile: &file}, slog.New(slog.DiscardHandler))
+		}()
+		if err := Healthcheck(t.Context(), listener.Addr().String()); err != nil {
+			t.Error(err)
+		}
+		if err := server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		<-ended
+		if log.Len() > 0 {
+			t.Errorf("%slogs %s", config, log.String())
+		}
 	}
 }
 
@@ -132,7 +180,7 @@ func TestHealthcheckRefused(t *testing.T) {
 	_ = listener.Close()
 	_, port, _ := net.SplitHostPort(address)
 	for _, listen := range []string{address, ":" + port, "0.0.0.0:" + port} {
-		if err := Healthcheck(t.Context(), listen); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		if err := Healthcheck(t.Context(), listen); err == nil || !strings.Contains(err.Error(), "connection refused; is it running, ") {
 			t.Errorf("%s: %v, want connection refused", listen, err)
 		}
 	}
@@ -143,7 +191,7 @@ func TestHealthcheckReachesEveryAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := Server(newHandler(t, testOptions(&fakeScraper{})), slog.New(slog.DiscardHandler))
+	server := Server(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
@@ -157,7 +205,7 @@ func TestHealthcheckReachesEveryAddress(t *testing.T) {
 func TestHealthcheckGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	blocked := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		cancel() // stands for the time being up
+		cancel() // as if the time were up
 		<-r.Context().Done()
 	})
 	if err := Healthcheck(ctx, run(t, blocked, "")); err == nil || !strings.Contains(err.Error(), "context canceled") {

@@ -1,0 +1,80 @@
+package exporter
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/appfigures-exporter/appfigures_exporter/collector"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/check"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
+)
+
+// Check reports the state of the tokens as one scrape of [Run] would find it, with the same state file and budget, and
+// returns the exit code. While an exporter uses the state file, it reports the state in it and probes nothing.
+func Check(ctx context.Context, o check.Options, location config.Location, stateFile string) int {
+	cfg, warnings, err := location.Load()
+	if err != nil {
+		return o.Fail(err)
+	}
+	kept := OpenState(stateFile, location.String(), os.Getenv)
+	defer kept.Close()
+	store := kept.Store()
+	switch {
+	case kept.Locked:
+		store = nil
+		o.Note = "Another process uses the state file, such as a running exporter. " +
+			"This is the state in it; nothing was probed."
+	case store == nil:
+		requests := cmp.Or(len(o.Tokens), len(cfg.Tokens))
+		o.Note = fmt.Sprintf("Without a state file, each run makes up to %s: once a minute, that is %s per day. "+
+			"The API grants an account 1,000 per day.",
+			status.Plural(requests, "request"), status.Number(int64(requests)*24*60))
+	}
+	if !kept.Locked { // otherwise the note explains it
+		warnings = slices.Concat(warnings, kept.Warnings)
+	}
+	if !o.Quiet && o.Format == check.Table {
+		for _, warning := range warnings {
+			_, _ = fmt.Fprintf(o.Stderr, "warning: %s\n", warning)
+		}
+	}
+	m := monitor.New(cfg, monitor.Options{
+		Connect: Connect, Store: store, State: kept.Content, Logger: slog.New(slog.DiscardHandler),
+	})
+	defer m.Stop()
+	var snapshot monitor.Snapshot
+	o.Load = func(ctx context.Context) (status.Report, error) {
+		if kept.Locked {
+			snapshot = m.Snapshot(o.Tokens...)
+		} else {
+			snapshot = m.Scrape(ctx, time.Time{}, o.Tokens...)
+		}
+		return status.NewReport(snapshot, o.Thresholds), nil
+	}
+	o.Exposition = func(w io.Writer) error { return writeExposition(w, snapshot) }
+	return check.Run(ctx, o)
+}
+
+// writeExposition writes the metrics of a snapshot in the text format.
+func writeExposition(w io.Writer, snapshot monitor.Snapshot) error {
+	families, err := collector.Snapshot(snapshot).Gather()
+	if err != nil {
+		return err
+	}
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(w, family); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package exporter
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
+)
+
+func noEnv(string) string { return "" }
+
+// TestOpenState checks what is kept where, and what the user reads if it is not.
+func TestOpenState(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state.json")
+	inDir := func(name string) string { return map[string]string{"STATE_DIRECTORY": dir}[name] }
+	for _, test := range []struct {
+		name, path string
+		getenv     func(string) string
+		want       string // beginning of the path
+		warning    string // part of it
+	}{
+		{"off", NoState, inDir, "", ""},
+		{"named", path, inDir, path, ""},
+		{"default", "", inDir, dir + "/state-", ""},
+		{"impossible", "/dev/null/state.json", noEnv, "", "Running without a state file: a restart forgets verdicts and " +
+			"the requests of the last 24 hours: opening state file /dev/null/state.json: not a directory"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := OpenState(test.path, "/config.yml", test.getenv)
+			defer s.Close()
+			if !strings.HasPrefix(s.Path, test.want) || (s.Path == "") != (test.want == "") || (s.Store() == nil) != (s.Path == "") {
+				t.Errorf("path %q, store %v", s.Path, s.Store())
+			}
+			if warnings := strings.Join(s.Warnings, "\n"); warnings != test.warning {
+				t.Errorf("warnings %q, want %q", warnings, test.warning)
+			}
+		})
+	}
+}
+
+// TestSharedState checks that a second process starts from the state of the first, cannot save meanwhile, and takes
+// over when the first ends: check may have had the file for a moment while serve started.
+func TestSharedState(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	first := OpenState(path, "", noEnv)
+	if err := first.Store().Save(state.State{Salt: []byte("first")}); err != nil {
+		t.Fatal(err)
+	}
+	second := OpenState(path, "", noEnv)
+	defer second.Close()
+	if !second.Locked || string(second.Content.Salt) != "first" || len(second.Warnings) != 1 {
+		t.Errorf("locked %t, salt %q, warnings %q", second.Locked, second.Content.Salt, second.Warnings)
+	}
+	content := state.State{Salt: []byte("second")}
+	if err := second.Store().Save(content); err == nil {
+		t.Error("saved while another has the file")
+	}
+	first.Close()
+	if err := second.Store().Save(content); err != nil {
+		t.Error(err)
+	}
+	if saved, err := state.Read(path); err != nil || string(saved.Salt) != "second" {
+		t.Errorf("salt %q, %v", saved.Salt, err)
+	}
+	if third := OpenState(path, "", noEnv); !third.Locked {
+		t.Error("the file is not locked")
+	}
+}
