@@ -26,6 +26,7 @@ import (
 //   - no request follows a report that showed the limit reached, on the same day,
 //   - the reserve gets one request per hour,
 //   - no verdict changes without the answers that decide it,
+//   - a changed secret is probed by the next scrape, while there is budget,
 //   - and no token starves: unless the account is held, each is probed within its interval, or twice that
 //     while other tokens of the account flap.
 func TestBudgetProperty(t *testing.T) {
@@ -269,6 +270,7 @@ func (w *world) run(scrapes int) {
 		case 9:
 			i := w.random.IntN(len(w.cfg.Tokens))
 			w.rotate(w.cfg.Tokens[i].Name, w.cfg.Tokens[i].Account)
+			w.checkUrgent(i)
 		case 10:
 			w.m.Reload(w.cfg)
 		case 11: // a clock step that a restart cannot tell from time
@@ -350,6 +352,26 @@ func (w *world) checkStarvation() {
 type lateness struct {
 	since   time.Time
 	scrapes int
+}
+
+// checkUrgent checks that the changed secret of the i-th token is probed at once, unless the account has no request for
+// it or the token has used up its urgent probes.
+func (w *world) checkUrgent(i int) {
+	w.m.mu.Lock()
+	t, now := w.m.tokens[i], w.m.clock()
+	p := &t.account.pacer
+	reason, _ := p.held(now)
+	p.window.advance(now.steady)
+	_, known := p.usedToday(now.wall)
+	ready := reason == NotHeld && p.window.total < p.budget() && t.probed && t.call == nil && known && !t.urgentAt(now.steady).After(now.steady)
+	w.m.mu.Unlock()
+	if !ready || w.outage != probe.Valid {
+		return
+	}
+	w.m.Scrape(w.t.Context(), time.Now().Add(9500*time.Millisecond))
+	if w.api.count(w.secrets[w.cfg.Tokens[i].Name]) == 0 {
+		w.t.Errorf("%s: its changed secret was not probed at once", w.cfg.Tokens[i].Name)
+	}
 }
 
 // checkBudget counts the requests of all 24 hours.

@@ -78,42 +78,63 @@ func inWords(d time.Duration) string {
 	return fmt.Sprintf("%d h %d min", minutes/60, minutes%60)
 }
 
-// TestDenialSpreads checks that what denies all tokens of an account is known of all within two scrapes of the probe
-// that meets it, if the budget has two requests for each, and that a token that flaps does not cause it again and again.
-func TestDenialSpreads(t *testing.T) {
-	for _, n := range []int{2, 10, 30} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				result := probe.Valid
-				api := &fakeAPI{answer: func(string) probe.Outcome { return answers(result, 1000) }}
-				m := newMonitor(tokens(numbered(n)...), api)
-				defer m.Stop()
-				denied := func() (count int) {
-					for _, token := range m.Snapshot().Tokens {
-						if token.Verdict == probe.VerdictDenied {
-							count++
-						}
-					}
-					return count
-				}
-				for range 25 * 60 { // the start's requests no longer count
-					scrapeAll(m)
-					time.Sleep(time.Minute)
-				}
-				result = probe.Locked
-				scrapes := 0
-				for denied() < n && scrapes < 100 {
-					scrapeAll(m)
-					time.Sleep(time.Minute)
-					if denied() > 0 {
-						scrapes++
-					}
-				}
-				if scrapes > 2 {
-					t.Errorf("all %d tokens are denied %d scrapes after the first", n, scrapes-1)
-				}
-			})
-		})
+// TestSpreadTable measures how long it takes, from the first probe that meets it, until a denial that hits all tokens of
+// an account is known of all, and checks that the README has that table.
+func TestSpreadTable(t *testing.T) {
+	shares := []float64{0.1, 0.25, 0.5, 1}
+	var table strings.Builder
+	table.WriteString("| tokens in the account |")
+	for _, share := range shares {
+		fmt.Fprintf(&table, " share %v |", share)
+	}
+	table.WriteString("\n|---|---|---|---|---|\n")
+	for _, n := range []int{2, 5, 10, 20, 50} {
+		fmt.Fprintf(&table, "| %d |", n)
+		for _, share := range shares {
+			synctest.Test(t, func(t *testing.T) { fmt.Fprintf(&table, " %s |", inWords(spreadDelay(n, share))) })
+		}
+		table.WriteString("\n")
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), table.String()) {
+		t.Errorf("README.md does not have the table that was measured:\n%s", table.String())
+	}
+}
+
+// spreadDelay returns the time from the probe that meets a denial of all n tokens until all are denied, scraped each
+// minute.
+func spreadDelay(n int, share float64) time.Duration {
+	result := probe.Valid
+	api := &fakeAPI{answer: func(string) probe.Outcome { return answers(result, 1000) }}
+	cfg := tokens(numbered(n)...)
+	cfg.Pacing.QuotaShare = share
+	m := newMonitor(cfg, api)
+	defer m.Stop()
+	for range 25 * 60 { // until the requests of the start no longer count
+		scrapeAll(m)
+		time.Sleep(time.Minute)
+	}
+	result = probe.Locked
+	var met time.Time
+	for {
+		requests := api.count("")
+		snapshot := scrapeAll(m)
+		if met.IsZero() && api.count("") > requests {
+			met = time.Now()
+		}
+		denied := 0
+		for _, token := range snapshot.Tokens {
+			if token.Verdict == probe.VerdictDenied {
+				denied++
+			}
+		}
+		if denied == n {
+			return time.Since(met)
+		}
+		time.Sleep(time.Minute)
 	}
 }
 
