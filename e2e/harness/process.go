@@ -114,7 +114,7 @@ func (p *Process) Signal(signal os.Signal) {
 // Log returns what the program has printed.
 func (p *Process) Log() string { return p.output.String() }
 
-var listening = regexp.MustCompile(`(?:msg="Listening on"|Listening on).*address=(\S+)`)
+var listening = regexp.MustCompile(`Listening on"?.* address=(\S+)`)
 
 // AwaitListening returns the address that the program has logged: with port 0 on its command line it chooses the port,
 // so that no two programs want the same one.

@@ -13,7 +13,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
-// alertTimeout is how long a notification may take. The longest wait of the rules is half a minute, see [faster].
+// alertTimeout is how long a notification may take. The longest waits of the rules are half a minute, see [faster].
 const alertTimeout = 2 * time.Minute
 
 const (

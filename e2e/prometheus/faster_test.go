@@ -9,10 +9,10 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
-// The test runs the shipped files with shorter durations: a minute takes a second, and an hour ten seconds.
+// The test runs the shipped files with shorter durations: a minute takes a second, and an hour half a minute.
 const (
 	fasterMinutes = 60
-	fasterHours   = 360
+	fasterHours   = 120
 )
 
 // faster returns a shorter duration, as Prometheus and Alertmanager write it.

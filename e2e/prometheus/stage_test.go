@@ -18,7 +18,7 @@ import (
 const (
 	slowAnswer  = 300 * time.Millisecond // more than the 0.2 s in numbers
 	retryAfter  = 2 * time.Second        // of a 429
-	limit       = 1000 * fasterMinutes   // so that probes are as many scrapes apart as in production
+	limit       = 4000 * fasterMinutes   // so that probes are as many scrapes apart as with a limit of 4,000
 	usedByOther = limit * 93 / 100       // of the account "spender": more than 90 %, but not the reserve
 )
 
@@ -67,7 +67,8 @@ func startStage(t *testing.T, behaviors map[string]simulator.Behaviour) *stage {
 		case "expiring":
 			source += ", expires_at: " + inDays(5)
 		}
-		s.config += fmt.Sprintf("  - {name: %s, account: %s, labels: {team: %[1]s-team}, %s}\n", token.name, token.account, source)
+		s.config += fmt.Sprintf("  - {name: %[1]s, account: %[2]s, labels: {team: %[1]s-team}, %[3]s}\n",
+			token.name, token.account, source)
 	}
 	for token, behavior := range behaviors {
 		s.api.Set(secretOf(token), behavior)
