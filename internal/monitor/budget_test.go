@@ -231,7 +231,7 @@ func (w *world) run(scrapes int) {
 		deadline := time.Now().Add(9500 * time.Millisecond)
 		hasty := w.random.IntN(4) == 0
 		if hasty {
-			deadline = time.Now().Add(time.Duration(w.random.IntN(20)) * time.Millisecond)
+			deadline = time.Now().Add(time.Duration(w.random.IntN(200)) * time.Millisecond)
 		}
 		var names []string
 		if w.random.IntN(3) == 0 {

@@ -87,7 +87,7 @@ func TestConfirmation(t *testing.T) {
 				defer m.Stop()
 				scrapeAll(m)
 				time.Sleep(time.Hour)
-				m.Scrape(t.Context(), time.Now().Add(time.Millisecond)) // does not wait
+				m.Scrape(t.Context(), time.Now().Add(100*time.Millisecond)) // does not wait
 				if got := m.Snapshot().Tokens[0]; got.Verdict != probe.VerdictValid || !got.Unconfirmed {
 					t.Errorf("after the first answer: %s, unconfirmed %v", got.Verdict, got.Unconfirmed)
 				}
@@ -176,11 +176,12 @@ func TestDeadlineBoundsTheAnswer(t *testing.T) {
 		defer m.Stop()
 		for range 200 {
 			start := time.Now()
-			ctx, hangUp := context.WithTimeout(t.Context(), 5*time.Millisecond)
-			m.Scrape(ctx, start.Add(time.Millisecond))
+			ctx, hangUp := context.WithTimeout(t.Context(), 150*time.Millisecond)
+			m.Scrape(ctx, start.Add(100*time.Millisecond))
 			hangUp()
-			if took := time.Since(start); took > time.Millisecond {
-				t.Errorf("the answer took %s", took)
+			m.Scrape(t.Context(), time.Now().Add(time.Millisecond)) // has no time for anything
+			if took := time.Since(start); took > 101*time.Millisecond {
+				t.Errorf("the answers took %s", took)
 			}
 			time.Sleep(4 * time.Second)
 		}

@@ -13,6 +13,8 @@ import (
 const (
 	// confirmAfter is the time between a first denial and the probe that confirms or clears it.
 	confirmAfter = time.Second
+	// minTime is the time to its deadline that a scrape needs to start probes.
+	minTime = 50 * time.Millisecond
 	// slowShare is the part of the slots, as its reciprocal, that tokens whose last probe timed out may take, so that
 	// they do not keep the others waiting.
 	slowShare = 2
@@ -142,7 +144,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 		case t.call != nil || t.order > s.since: // another scrape probes it, or has done so since this one began
 			delete(wanted, t)
 			continue
-		case s.ctx.Err() != nil || m.ctx.Err() != nil:
+		case !s.hasTime() || m.ctx.Err() != nil:
 			t.Skipped[SkipDeadline]++
 			delete(wanted, t)
 			continue
@@ -188,6 +190,13 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 		}
 	}
 	return append(batch, slow...), blocker
+}
+
+// hasTime reports whether the scrape may start probes: it is not over, nor as good as over. A permit that is taken only to
+// be given back would keep other scrapes from the token.
+func (s *scrape) hasTime() bool {
+	deadline, ok := s.ctx.Deadline()
+	return s.ctx.Err() == nil && (!ok || time.Until(deadline) >= minTime)
 }
 
 // underWay returns a call of the account that is under way; nil if there is none.
@@ -292,6 +301,7 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 		return false
 	}
 	t, a := p.token, p.account
+	before := t.TokenState
 	if outcome.Sent {
 		t.sent(p.secret, p.changed)
 	}
@@ -309,7 +319,6 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 		a.durations.Observe(outcome.Duration.Seconds())
 	}
 	m.noteUserLocked(t, outcome.User)
-	before := t.TokenState
 	changed := m.recordLocked(t, outcome, now)
 	if changed == newVerdict && t.Verdict == probe.VerdictDenied {
 		a.spreadDenial(t, p.call.begun)
