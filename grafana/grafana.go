@@ -60,8 +60,8 @@ func (d Dashboard) panelFor(runbook string) (Panel, error) {
 	return found[0], nil
 }
 
-const grafanaHeader = `# Made from prometheus/appfigures.rules.yml by: go generate ./internal/alerts
-# Change it there; a test fails when the two part. For Grafana 11 and newer; keepFiringFor works from 12.1.2.
+const grafanaHeader = `# Made from prometheus/appfigures.rules.yml by: go generate ./grafana
+# Change it there; a test fails if the two differ. For Grafana 11 and newer; keepFiringFor works from 12.1.2.
 # The rules ask the data source with the uid "` + DataSource + `". Contact points and policies stay yours: see grafana/examples.
 `
 
@@ -137,12 +137,8 @@ type (
 func Grafana(groups []Group, dashboard Dashboard) ([]byte, error) {
 	file := grafanaFile{APIVersion: 1}
 	for _, g := range groups {
-		alerts, err := g.WithoutRecords()
-		if err != nil {
-			return nil, err
-		}
 		out := grafanaGroup{OrgID: 1, Name: g.Name, Folder: "Appfigures", Interval: g.Interval}
-		for _, alert := range alerts {
+		for _, alert := range g.Rules {
 			rule, err := alert.grafana(dashboard)
 			if err != nil {
 				return nil, err

@@ -1,15 +1,14 @@
-// Package grafana makes Grafana's alert rules from those of Prometheus. It is for developers; the exporter does not use it.
+// Package grafana makes Grafana's alert rules from those of Prometheus. It is for developers; the exporter does not use
+// it.
 //
 //go:generate go run ./generate
 package grafana
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -21,9 +20,8 @@ type Group struct {
 	Rules    []Rule `yaml:"rules"`
 }
 
-// Rule is a Prometheus rule: it records under a name, or it alerts.
+// Rule is a Prometheus alert rule. There are no recording rules.
 type Rule struct {
-	Record        string            `yaml:"record"`
 	Alert         string            `yaml:"alert"`
 	Expr          string            `yaml:"expr"`
 	For           string            `yaml:"for"`
@@ -43,17 +41,6 @@ func Parse(r io.Reader) ([]Group, error) {
 		return nil, fmt.Errorf("reading Prometheus rules: %w", err)
 	}
 	return file.Groups, nil
-}
-
-// Alerts returns the rules of the group that alert.
-func (g Group) Alerts() []Rule {
-	var alerts []Rule
-	for _, r := range g.Rules {
-		if r.Alert != "" {
-			alerts = append(alerts, r)
-		}
-	}
-	return alerts
 }
 
 // Condition is an alert's expression, taken apart: it is true where Query Operator Threshold is.
@@ -77,7 +64,8 @@ func (r Rule) Condition() (Condition, error) {
 		return Condition{}, fmt.Errorf("%s: threshold: %w", r.Alert, err)
 	}
 	if loose := looseOperator(m[1]); loose != "" {
-		return Condition{}, fmt.Errorf("%s: %q binds less tightly than the comparison at the end: put parentheses around what is compared", r.Alert, loose)
+		return Condition{}, fmt.Errorf("%s: %q binds less tightly than the comparison at the end: "+
+			"put parentheses around what is compared", r.Alert, loose)
 	}
 	return Condition{Query: m[1], Operator: m[2], Threshold: threshold}, nil
 }
@@ -102,48 +90,4 @@ func looseOperator(query string) string {
 		}
 	}
 	return ""
-}
-
-// nameRE finds names, and also numbers and durations such as 1d:1m, which may hold a colon too but begin with a digit.
-var nameRE = regexp.MustCompile(`[a-zA-Z0-9_:]+`)
-
-// WithoutRecords returns the group's alerts with the names of recording rules replaced by what these record, so that
-// they stand on the exporter's own metrics. A recording rule may use those before it.
-func (g Group) WithoutRecords() ([]Rule, error) {
-	records := map[string]string{}
-	var alerts []Rule
-	for _, r := range g.Rules {
-		expr, err := inline(strings.TrimSpace(r.Expr), records)
-		if err != nil {
-			return nil, fmt.Errorf("%s%s: %w", r.Record, r.Alert, err)
-		}
-		if r.Record != "" {
-			records[r.Record] = expr
-			continue
-		}
-		r.Expr = expr
-		alerts = append(alerts, r)
-	}
-	return alerts, nil
-}
-
-// inline puts the expressions of records, in parentheses and indented, in the place of their names.
-func inline(expr string, records map[string]string) (string, error) {
-	var problem error
-	lines := strings.Split(expr, "\n")
-	for i, line := range lines {
-		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
-		lines[i] = nameRE.ReplaceAllStringFunc(line, func(name string) string {
-			recorded, ok := records[name]
-			switch {
-			case ok:
-				recorded = strings.ReplaceAll(recorded, "\n", "\n"+indent+"  ")
-				return "(\n" + indent + "  " + recorded + "\n" + indent + ")"
-			case strings.Contains(name, ":") && (name[0] < '0' || name[0] > '9'):
-				problem = errors.Join(problem, fmt.Errorf("%s is not recorded by a rule before it", name))
-			}
-			return name
-		})
-	}
-	return strings.Join(lines, "\n"), problem
 }

@@ -35,37 +35,11 @@ func TestCondition(t *testing.T) {
 	}
 }
 
-func TestWithoutRecords(t *testing.T) {
-	group := Group{Rules: []Rule{
-		{Record: "l:m:known", Expr: "max(\n  m\n)\n"},
-		{Record: "l:n:last", Expr: "n[1d:1m] and l:m:known"},
-		{Alert: "A", Expr: "a\n  + l:n:last\n> 1", For: "3m"},
-	}}
-	got, err := group.WithoutRecords()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `a
-  + (
-    n[1d:1m] and (
-      max(
-        m
-      )
-    )
-  )
-> 1`
-	if len(got) != 1 || got[0].Expr != want || got[0].For != "3m" {
-		t.Errorf("got %+v\nwant the expression\n%s", got, want)
-	}
-
-	group.Rules[0], group.Rules[1] = group.Rules[1], group.Rules[0]
-	if _, err := group.WithoutRecords(); err == nil || !strings.Contains(err.Error(), "l:m:known is not recorded by a rule before it") {
-		t.Errorf("a name that is recorded too late gives the error %v", err)
-	}
-}
-
 func TestParseRefusesUnknownKeys(t *testing.T) {
-	if _, err := Parse(strings.NewReader("groups:\n  - name: a\n    rules:\n      - alert: A\n        fore: 3m\n")); err == nil || !strings.Contains(err.Error(), "fore") {
-		t.Errorf("a misspelt key gives the error %v", err)
+	for _, key := range []string{"fore: 3m", "record: a:b:c"} {
+		_, err := Parse(strings.NewReader("groups:\n  - name: a\n    rules:\n      - alert: A\n        " + key + "\n"))
+		if name, _, _ := strings.Cut(key, ":"); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s gives the error %v", key, err)
+		}
 	}
 }
