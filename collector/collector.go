@@ -1,5 +1,5 @@
-// Package collector turns snapshots of the monitor, and facts about the exporter itself, into metrics. One table describes
-// every metric; there is no I/O and no clock here.
+// Package collector turns snapshots of the monitor, and facts about the exporter itself, into metrics. One table
+// describes every metric; there is no I/O and no clock here.
 //
 // It makes metric families directly. The client library's registry would check, hash and sort each of the 50 series per
 // token at every scrape; tests run the same checks over its output instead.
@@ -78,7 +78,8 @@ func ExporterMetrics(facts func() Exporter) prometheus.Gatherer {
 }
 
 // family collects the series of one metric. 10,000 tokens have half a million series, most of them 0. To save
-// allocations, series and their labels come from one slice each, and consecutive equal values share one Gauge or Counter.
+// allocations, series and their labels are elements of two slices, each allocated once, and consecutive equal values
+// share one Gauge or Counter.
 type family struct {
 	description
 	labels  []*dto.LabelPair       // of the token or account whose series are added

@@ -31,14 +31,18 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func full() monitor.Snapshot {
 	durations := &dto.Histogram{
 		SampleCount: new(uint64(3)), SampleSum: new(0.6), CreatedTimestamp: timestamppb.New(noon.Add(-time.Hour)),
-		Bucket: []*dto.Bucket{{UpperBound: new(0.1), CumulativeCount: new(uint64(1))}, {UpperBound: new(1.0), CumulativeCount: new(uint64(3))}},
+		Bucket: []*dto.Bucket{
+			{UpperBound: new(0.1), CumulativeCount: new(uint64(1))},
+			{UpperBound: new(1.0), CumulativeCount: new(uint64(3))},
+		},
 	}
 	probed := monitor.TokenState{
 		Token: config.Token{
 			Name: `back\slash "quoted" 令牌`, Account: "acme", ExpiresAt: noon.Add(24 * time.Hour),
 			Labels: []config.Label{{Name: "aaa", Value: "first"}, {Name: "team", Value: "growth"}, {Name: "zone", Value: "eu"}},
 		},
-		Verdict: probe.VerdictValid, Reason: probe.Valid, VerdictTime: noon.Add(-time.Minute), VerdictSince: noon.Add(-time.Hour),
+		Verdict: probe.VerdictValid, Reason: probe.Valid,
+		VerdictTime: noon.Add(-time.Minute), VerdictSince: noon.Add(-time.Hour),
 		Probed: true,
 		Last: probe.Outcome{
 			Result: probe.Timeout, Message: "no complete answer in time", Start: noon.Add(-10 * time.Second),
@@ -76,7 +80,8 @@ func full() monitor.Snapshot {
 func facts() collector.Exporter {
 	return collector.Exporter{
 		BuildInfo: map[string]string{
-			"version": "2.0.0", "revision": "abc", "branch": "main", "goversion": "go1.26", "goos": "linux", "goarch": "amd64", "tags": "",
+			"version": "2.0.0", "revision": "abc", "branch": "main", "tags": "",
+			"goversion": "go1.26", "goos": "linux", "goarch": "amd64",
 		},
 		Started: noon.Add(-time.Hour), ReloadSuccessful: true, ReloadSuccess: noon.Add(-time.Hour), LogLinesDropped: 2,
 		StateFile: monitor.StateFile{Enabled: true, Saved: noon.Add(-time.Minute), Errors: 1},
@@ -85,7 +90,8 @@ func facts() collector.Exporter {
 
 // all gathers a snapshot and the facts about the exporter.
 func all(snapshot monitor.Snapshot, e collector.Exporter) prometheus.Gatherers {
-	return prometheus.Gatherers{collector.Snapshot(snapshot), collector.ExporterMetrics(func() collector.Exporter { return e })}
+	exporter := collector.ExporterMetrics(func() collector.Exporter { return e })
+	return prometheus.Gatherers{collector.Snapshot(snapshot), exporter}
 }
 
 // TestExposition compares whole expositions, absent series included.

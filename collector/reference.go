@@ -13,14 +13,15 @@ func Reference() string {
 	var b strings.Builder
 	b.WriteString(`# Metrics
 
-Made from the collector's table by ` + "`go test ./collector -update`" + `. The label ` + "`token`" + ` is a token's name in the
-configuration. Times are in seconds since 1970 (UTC), durations in seconds. No series carries a timestamp.
+Made from the collector's table by ` + "`go test ./collector -update`" + `. The label ` + "`token`" + ` is a token's name in
+the configuration. Times are in seconds since 1970 (UTC), durations in seconds. No series carries a timestamp.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
 `)
 	for _, m := range Metrics() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, strings.ToLower(m.Type.String()), strings.Join(m.Labels, ", "), m.Help)
+		kind, labels := strings.ToLower(m.Type.String()), strings.Join(m.Labels, ", ")
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, kind, labels, m.Help)
 	}
 	b.WriteString(`
 ` + "`appfigures_token_info`" + ` also has the labels that the configuration gives the token. In addition there are ` +
@@ -33,7 +34,7 @@ configuration. Times are in seconds since 1970 (UTC), durations in seconds. No s
 |---|---|---|
 `)
 	values(&b, "result", "appfigures_probe_result, appfigures_probes_total", probe.Results())
-	values(&b, "reason", "appfigures_token_denied", denials())
+	values(&b, "reason", "appfigures_token_denied", denials)
 	values(&b, "reason", "appfigures_probes_skipped_total", monitor.SkipReasons())
 	values(&b, "reason", "appfigures_account_held", monitor.HoldReasons())
 	values(&b, "phase", "appfigures_probe_phase_duration_seconds", probe.AllPhases())
@@ -53,10 +54,11 @@ func values[T fmt.Stringer](b *strings.Builder, label, metrics string, members [
 const questions = `
 ## Which question each metric answers
 
-Probes are paced: a token in an account of ten is probed about once an hour, and every scrape in between reports the same
-result again. A gauge of the last probe therefore tells how things stood at ` + "`appfigures_probe_timestamp_seconds`" + `. It
-cannot tell how often or for how long something was so: failures are probed again at another pace than successes, so an
-average over a gauge is wrong. Availability and latency over time come from the counters and the histogram.
+Probes are paced: a token in an account of ten is probed about once an hour, and every scrape in between reports the
+same result again. A gauge of the last probe therefore tells how things stood at
+` + "`appfigures_probe_timestamp_seconds`" + `. It cannot tell how often or for how long something was so, because one result
+is repeated for as long as the pace demands: an average over a gauge is wrong. Availability and latency over time come
+from the counters and the histogram.
 
 | question | query |
 |---|---|

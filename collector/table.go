@@ -36,19 +36,17 @@ type description struct {
 	exporter   func(*family, *Exporter)
 }
 
-// The members of the closed sets as labels, made once.
+// The members of the closed sets, and their labels, made once.
 var (
+	denials = slices.DeleteFunc(probe.Results(), func(r probe.Result) bool { return r.Verdict() != probe.VerdictDenied })
+	holds   = monitor.HoldReasons()
+
 	resultLabels = labelSet("result", probe.Results())
-	denialLabels = labelSet("reason", denials())
+	denialLabels = labelSet("reason", denials)
 	phaseLabels  = labelSet("phase", probe.AllPhases())
 	skipLabels   = labelSet("reason", monitor.SkipReasons())
-	holdLabels   = labelSet("reason", monitor.HoldReasons())
+	holdLabels   = labelSet("reason", holds)
 )
-
-// denials lists the results that deny a token.
-func denials() []probe.Result {
-	return slices.DeleteFunc(probe.Results(), func(r probe.Result) bool { return r.Verdict() != probe.VerdictDenied })
-}
 
 func labelSet[T interface{ String() string }](name string, members []T) []*dto.LabelPair {
 	labels := make([]*dto.LabelPair, len(members))
@@ -75,7 +73,7 @@ var table = sortedByName([]description{
 			"denied verdict, else 0.", []string{"token", "reason"}, gauge},
 		series: len(denialLabels),
 		perToken: func(f *family, t *monitor.TokenState) {
-			for i, reason := range denials() {
+			for i, reason := range denials {
 				f.addMember(denialLabels[i], number(t.Verdict == probe.VerdictDenied && t.Reason == reason))
 			}
 		},
@@ -133,8 +131,8 @@ var table = sortedByName([]description{
 		},
 	},
 	{
-		Metric: Metric{"appfigures_probe_http_status_code", "HTTP status of the last probe's response. 0 without a response.",
-			[]string{"token"}, gauge},
+		Metric: Metric{"appfigures_probe_http_status_code", "HTTP status of the last probe's response. 0 without a " +
+			"response.", []string{"token"}, gauge},
 		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(float64(t.Last.HTTPStatus)) }),
 	},
@@ -145,7 +143,8 @@ var table = sortedByName([]description{
 	},
 	{
 		Metric: Metric{"appfigures_probe_phase_duration_seconds", "Duration of each phase of the last probe. dns, connect " +
-			"and tls are 0 if the probe used the connection of another probe of the same scrape.", []string{"token", "phase"}, gauge},
+			"and tls are 0 if the probe used the connection of another probe of the same scrape.",
+			[]string{"token", "phase"}, gauge},
 		series: probe.NumPhases,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) {
 			for i, label := range phaseLabels {
@@ -194,8 +193,8 @@ var table = sortedByName([]description{
 		},
 	},
 	{
-		Metric: Metric{"appfigures_account_quota_used_requests", "Requests that all programs of the account have made today " +
-			"(UTC), as the API last reported today. Absent if it did not.", []string{"account"}, gauge},
+		Metric: Metric{"appfigures_account_quota_used_requests", "Requests that all programs of the account have made " +
+			"today (UTC), as the API last reported today. Absent if it did not.", []string{"account"}, gauge},
 		perAccount: func(f *family, a *monitor.AccountState) {
 			if a.Quota.UsedOK {
 				f.add(float64(a.Quota.Used))
@@ -221,7 +220,7 @@ var table = sortedByName([]description{
 		Metric: Metric{"appfigures_account_held", "Whether probes of the account are held for this reason: daily_limit, " +
 			"slow_down, or reserve (one probe per hour).", []string{"account", "reason"}, gauge},
 		perAccount: func(f *family, a *monitor.AccountState) {
-			for i, reason := range monitor.HoldReasons() {
+			for i, reason := range holds {
 				f.addMember(holdLabels[i], number(a.Held == reason))
 			}
 		},
@@ -241,15 +240,14 @@ var table = sortedByName([]description{
 		exporter: func(f *family, e *Exporter) { f.add(number(e.ReloadSuccessful)) },
 	},
 	{
-		Metric: Metric{"appfigures_exporter_config_last_reload_success_timestamp_seconds", "When the configuration was last " +
-			"loaded successfully, in seconds since 1970.", nil, gauge},
+		Metric: Metric{"appfigures_exporter_config_last_reload_success_timestamp_seconds", "When the configuration was " +
+			"last loaded successfully, in seconds since 1970.", nil, gauge},
 		exporter: func(f *family, e *Exporter) { f.addTime(e.ReloadSuccess) },
 	},
 	{
-		Metric: Metric{"appfigures_exporter_log_lines_dropped_total", "Log lines that standard error did not take.", nil, counter},
-		exporter: func(f *family, e *Exporter) {
-			f.add(float64(e.LogLinesDropped))
-		},
+		Metric: Metric{"appfigures_exporter_log_lines_dropped_total", "Log lines that standard error did not take.",
+			nil, counter},
+		exporter: func(f *family, e *Exporter) { f.add(float64(e.LogLinesDropped)) },
 	},
 	{
 		Metric: Metric{"appfigures_exporter_state_saved_timestamp_seconds", "When the state file was last written, in " +

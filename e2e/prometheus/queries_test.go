@@ -56,7 +56,7 @@ func allQueries(t *testing.T) []query {
 	return all
 }
 
-// ruleQueries returns what the Prometheus rules record and compare.
+// ruleQueries returns what the Prometheus rules compare.
 func ruleQueries(t *testing.T) []query {
 	t.Helper()
 	groups, err := grafana.ReadRules(harness.Root)
@@ -66,10 +66,6 @@ func ruleQueries(t *testing.T) []query {
 	var all []query
 	for _, group := range groups {
 		for _, rule := range group.Rules {
-			if rule.Record != "" {
-				all = append(all, query{where: "rule " + rule.Record, expr: rule.Expr})
-				continue
-			}
 			condition, err := rule.Condition()
 			if err != nil {
 				t.Error(err)
