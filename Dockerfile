@@ -23,14 +23,15 @@ ARG BUILD_DATE
 RUN --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
     GOOS=$TARGETOS GOARCH=$TARGETARCH sh deploy/build.sh /out/appfigures_exporter
-RUN mkdir -m 0700 /out/state
+RUN mkdir /out/state
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY LICENSE /LICENSE
 COPY --from=build /out/appfigures_exporter /appfigures_exporter
-# A new volume takes its owner and mode from this directory.
-COPY --from=build --chown=65532:65532 /out/state /var/lib/appfigures_exporter
+# A new volume takes its owner from this directory. WORKDIR makes the parent, which BuildKit would give to the same owner.
+WORKDIR /var/lib
+COPY --from=build --chown=65532:65532 /out/state appfigures_exporter
 
 ARG VERSION
 ARG REVISION
