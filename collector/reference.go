@@ -66,7 +66,7 @@ from the counters and the histogram.
 | Since when (seconds)? | ` + "`time() - appfigures_token_verdict_change_timestamp_seconds`" + ` |
 | How old is the verdict? | ` + "`time() - appfigures_token_verdict_timestamp_seconds`" + ` |
 | Which tokens are not probed as often as they should be? | ` +
-	"`time() - appfigures_probe_timestamp_seconds > 3 * appfigures_token_probe_interval_seconds`" + ` |
+	"`time() - appfigures_probe_timestamp_seconds > 3 * appfigures_token_probe_interval_seconds + 300`" + ` |
 | What part of the requests did the API answer in the last day? | ` +
 	"`sum(increase(appfigures_probes_total{result=~\"valid\\|rejected\\|locked\\|forbidden\\|rate_limited\"}[1d])) / " +
 	"sum(increase(appfigures_probes_total[1d]))`" + ` |
