@@ -41,8 +41,8 @@ func TestCommandLine(t *testing.T) {
 	t.Setenv("SOME_TOKEN", "pat_some")
 	valid := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n")
 	bad := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n    pasted: here\n")
-	const nothing = "appfigures_exporter: no tokens to watch: name a configuration with --config.file=FILE (or put config.yml into " +
-		"the working directory), or set APPFIGURES_API_KEY to watch one token (it is set, but empty); " +
+	const nothing = "appfigures_exporter: no tokens to watch: name a configuration with --config.file=FILE (or put config.yml " +
+		"into the working directory), or set APPFIGURES_API_KEY to watch one token (it is set, but empty); " +
 		"`appfigures_exporter demo` needs neither\n"
 	for _, test := range []struct {
 		args           []string
@@ -54,35 +54,49 @@ func TestCommandLine(t *testing.T) {
 		{[]string{}, 1, "", nothing},
 		{[]string{"serve"}, 1, "", nothing},
 		{[]string{"check"}, 3, "", nothing},
-		{[]string{"--bogus"}, 1, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
-		{[]string{"check", "--bogus"}, 3, "", "appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
+		{[]string{"--bogus"}, 1, "",
+			"appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
+		{[]string{"check", "--bogus"}, 3, "",
+			"appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
 		{[]string{"serv"}, 1, "", "appfigures_exporter: unexpected serv; use one of serve, check, healthcheck, demo\n"},
 		{[]string{"--log.level=loud"}, 1, "",
 			"appfigures_exporter: unrecognized log level loud; use one of debug, info, warn, error\n"},
-		{[]string{"--log.format=xml"}, 1, "", "appfigures_exporter: unrecognized log format xml; use one of logfmt, json\n"},
+		{[]string{"--log.format=xml"}, 1, "",
+			"appfigures_exporter: unrecognized log format xml; use one of logfmt, json\n"},
 		{[]string{"check", "--output=xml"}, 3, "",
 			"appfigures_exporter: enum value must be one of table,json,nagios,prometheus, got 'xml'; "},
-		{[]string{"check", "--warn-quota=120"}, 3, "", "appfigures_exporter: invalid percentage \"120\": use one such as 90%; "},
+		{[]string{"check", "--warn-quota=120"}, 3, "",
+			"appfigures_exporter: invalid percentage \"120\": use one such as 90%; "},
 		{[]string{"check", "--warn-expiry=soon"}, 3, "",
 			"appfigures_exporter: invalid duration \"soon\": use one such as 14d or 12h; "},
-		{[]string{"demo", "--state.file=x"}, 1, "", "appfigures_exporter: the demo has its own configuration and keeps no state; "},
-		{[]string{"--timeout-offset=soon"}, 1, "", "appfigures_exporter: invalid duration \"soon\": use seconds (0.5) or a duration (500ms)"},
-		{[]string{"--config.check", "--config.file", valid}, 0, "Configuration from " + valid + " is valid (1 token).\n", ""},
+		{[]string{"demo", "--state.file=x"}, 1, "",
+			"appfigures_exporter: the demo has its own configuration and keeps no state; "},
+		{[]string{"--timeout-offset=soon"}, 1, "",
+			"appfigures_exporter: invalid duration \"soon\": use seconds (0.5) or a duration (500ms)"},
+		{[]string{"--config.check", "--config.file", valid}, 0,
+			"Configuration from " + valid + " is valid (1 token).\n", ""},
 		{[]string{"--config.check", "--config.file", bad}, 1, "", "appfigures_exporter: " + bad + ":4: tokens[0]: "},
-		{[]string{"--config.file", "missing.yml"}, 1, "", "appfigures_exporter: reading the configuration: open missing.yml: "},
+		{[]string{"--config.file", "missing.yml"}, 1, "",
+			"appfigures_exporter: reading the configuration: open missing.yml: "},
 		{[]string{"--config.file", t.TempDir()}, 1, "", "appfigures_exporter: reading /"},
-		{[]string{"--config.file", valid, "--web.config.file=web.yml"}, 1, "", "appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
-		{[]string{"demo", "--web.config.file=web.yml"}, 1, "", "appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
-		{[]string{"demo", "--config.file=missing.yml"}, 1, "", "appfigures_exporter: the demo has its own configuration and keeps no state; "},
-		{[]string{"demo", "--config.check"}, 1, "", "appfigures_exporter: the demo has its own configuration and keeps no state; "},
-		{[]string{"demo", "--config.auto-reload"}, 1, "", "appfigures_exporter: the demo has its own configuration and keeps no state; "},
+		{[]string{"--config.file", valid, "--web.config.file=web.yml"}, 1, "",
+			"appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
+		{[]string{"demo", "--web.config.file=web.yml"}, 1, "",
+			"appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
+		{[]string{"demo", "--config.file=missing.yml"}, 1, "",
+			"appfigures_exporter: the demo has its own configuration and keeps no state; "},
+		{[]string{"demo", "--config.check"}, 1, "",
+			"appfigures_exporter: the demo has its own configuration and keeps no state; "},
+		{[]string{"demo", "--config.auto-reload"}, 1, "",
+			"appfigures_exporter: the demo has its own configuration and keeps no state; "},
 		{[]string{"--config.file", valid, "--web.telemetry-path=metrics"}, 1, "", `time=`},
 		{[]string{"--config.file", valid, "--web.listen-address=256.0.0.1:1"}, 1, "", `time=`},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), test.args, &stdout, &stderr)
-			if code != test.code || !strings.HasPrefix(stdout.String(), test.stdout) || !strings.HasPrefix(stderr.String(), test.stderr) {
+			if code != test.code || !strings.HasPrefix(stdout.String(), test.stdout) ||
+				!strings.HasPrefix(stderr.String(), test.stderr) {
 				t.Errorf("exit code %d, want %d\nstdout: %s\nstderr: %s", code, test.code, stdout.String(), stderr.String())
 			}
 			if test.stdout == "" && stdout.Len() > 0 || test.stderr == "" && stderr.Len() > 0 {
@@ -94,7 +108,8 @@ func TestCommandLine(t *testing.T) {
 
 func TestPercent(t *testing.T) {
 	for text, want := range map[string]percent{
-		"90": .9, "90%": .9, "0.9": .9, "1": 1, "100%": 1, "0.5%": .005, "0": 0, "-1": 0, "101%": 0, "NaN": 0, "x": 0, "": 0,
+		"90": .9, "90%": .9, "0.9": .9, "1": 1, "100%": 1, "0.5%": .005, "0": 0, "-1": 0, "101%": 0, "NaN": 0, "x": 0,
+		"": 0,
 	} {
 		var p percent
 		if err := p.Set(text); p != want || (err == nil) != (want > 0) {
@@ -121,9 +136,11 @@ func TestConfigCheck(t *testing.T) {
 			{bad, nowhere, failure, []string{bad + ":1: tokens: ", "--web.config.file " + nowhere + ": no such file"}},
 		} {
 			var stdout, stderr bytes.Buffer
-			args := []string{command, "--config.check", "--config.file", test.config, "--web.config.file", test.web, "--web.listen-address=127.0.0.1:1"}
+			args := []string{command, "--config.check", "--config.file", test.config, "--web.config.file", test.web,
+				"--web.listen-address=127.0.0.1:1"}
 			code := run(t.Context(), args, &stdout, &stderr)
-			if (stdout.String() == "Configuration from "+test.config+" is valid (1 token).\n") != (test.code == 0) || code != test.code {
+			if (stdout.String() == "Configuration from "+test.config+" is valid (1 token).\n") != (test.code == 0) ||
+				code != test.code {
 				t.Errorf("%v: exit code %d, want %d:\n%s", args, code, test.code, stdout.String())
 			}
 			checkLines(t, fmt.Sprint(args), stderr.String(), test.stderr...)
@@ -146,11 +163,15 @@ func TestConfigCheckDoubts(t *testing.T) {
 	}{
 		{"nothing", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "pat_one", nil, "/config.yml"},
 		{"no file", "", "pat_one", nil, "$APPFIGURES_API_KEY"},
-		{"a variable that is not set", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "", []string{`the token "a": no secret: the environment variable APPFIGURES_API_KEY is empty; `}, "/config.yml"},
-		{"a file that is missing", "tokens: [{name: a, token_file: ./gone}]\n", "", []string{`the token "a": no secret: reading the token file`}, "/config.yml"},
-		{"expiry", "tokens: [{name: a, token_env: PATH, expires_at: 2020-01-01}]\n", "", []string{`the token "a": expires_at is in the past; `}, "/config.yml"},
+		{"a variable that is not set", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "",
+			[]string{`the token "a": no secret: the environment variable APPFIGURES_API_KEY is empty; `}, "/config.yml"},
+		{"a file that is missing", "tokens: [{name: a, token_file: ./gone}]\n", "",
+			[]string{`the token "a": no secret: reading the token file`}, "/config.yml"},
+		{"expiry", "tokens: [{name: a, token_env: PATH, expires_at: 2020-01-01}]\n", "",
+			[]string{`the token "a": expires_at is in the past; `}, "/config.yml"},
 		{"inline", "tokens: [{name: a, token: pat_x}]\n", "", []string{inline}, "/config.yml"},
-		{"file and variable", "tokens: [{name: a, token: pat_x}]\n", "pat_one", []string{"config.yml is used and $APPFIGURES_API_KEY is not, ", inline}, "/config.yml"},
+		{"file and variable", "tokens: [{name: a, token: pat_x}]\n", "pat_one",
+			[]string{"config.yml is used and $APPFIGURES_API_KEY is not, ", inline}, "/config.yml"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("APPFIGURES_API_KEY", test.env)
@@ -186,16 +207,22 @@ func checkLines(t *testing.T, of, output string, parts ...string) {
 // TestDemo checks that the demo says where to look once there is something to see, and nothing when there is not.
 func TestDemo(t *testing.T) {
 	demo := start(t, "demo")
-	eventually(t, "the banner has the port", func() bool { return strings.Contains(demo.stdout.String(), "  Status page    "+demo.url+"/\n") })
+	eventually(t, "the banner has the port", func() bool {
+		return strings.Contains(demo.stdout.String(),
+			"  Status page    "+demo.url+"/\n")
+	})
 	if _, code := demo.get("/"); code != http.StatusOK {
 		t.Errorf("the status page answers %d", code)
 	}
-	for _, command := range [][]string{{"demo"}, {"serve", "--config.file", writeConfig(t, "tokens: [{name: a, token_env: SOME_TOKEN}]\n")}} {
+	path := writeConfig(t, "tokens: [{name: a, token_env: SOME_TOKEN}]\n")
+	for _, command := range [][]string{{"demo"}, {"serve", "--config.file", path}} {
 		var stdout, stderr bytes.Buffer
 		taken := strings.TrimPrefix(demo.url, "http://")
 		code := run(t.Context(), append(command, "--web.listen-address", taken), &stdout, &stderr)
-		if code != 1 || stdout.Len() > 0 || !strings.HasSuffix(stderr.String(), "address already in use; choose another address with --web.listen-address\n") {
-			t.Errorf("%q at an address that is taken: exit code %d\nstdout: %s\nstderr: %s", command, code, stdout.String(), stderr.String())
+		if code != 1 || stdout.Len() > 0 || !strings.HasSuffix(stderr.String(),
+			"address already in use; choose another address with --web.listen-address\n") {
+			t.Errorf("%q at an address that is taken: exit code %d\nstdout: %s\nstderr: %s", command, code,
+				stdout.String(), stderr.String())
 		}
 	}
 }
@@ -225,13 +252,15 @@ func TestEnvironmentIsEnough(t *testing.T) {
 		metrics, _ = exporter.get("/metrics")
 		return strings.Contains(metrics, `appfigures_token_valid{token="default"} 0`)
 	})
-	mustHold(t, metrics, `appfigures_token_denied{reason="rejected",token="default"} 1`, `appfigures_probe_result{result="rejected",token="default"} 1`)
+	mustHold(t, metrics, `appfigures_token_denied{reason="rejected",token="default"} 1`,
+		`appfigures_probe_result{result="rejected",token="default"} 1`)
 	if n := api.TotalRequests(); n != 3 {
 		t.Errorf("a valid token and its revocation took %d requests, want 3", n)
 	}
 	for path, want := range map[string]int{
-		"/": 200, "/-/healthy": 200, "/-/ready": 200, "/sd": 200, "/api/v1/status": 200, "/probe": 400, "/probe?target=other": 404,
-		"/nowhere": 404, "/debug/pprof/": 404, "/-/reload": 405,
+		"/": 200, "/-/healthy": 200, "/-/ready": 200, "/sd": 200, "/api/v1/status": 200, "/probe": 400,
+		"/probe?target=other": 404,
+		"/nowhere":            404, "/debug/pprof/": 404, "/-/reload": 405,
 	} {
 		if _, code := exporter.get(path); code != want {
 			t.Errorf("%s: status %d, want %d", path, code, want)
@@ -264,10 +293,12 @@ func TestReload(t *testing.T) {
 		tokens []string
 		ok     bool
 	}{
-		{"by POST", config(one + two), func() { exporter.request(http.MethodPost, "/-/reload") }, []string{"one", "two"}, true},
+		{"by POST", config(one + two), func() { exporter.request(http.MethodPost, "/-/reload") }, []string{"one",
+			"two"}, true},
 		{"bad", config(one + "  - {name: two, token: pat_two, tokn: x}\n"), func() {
 			body, code := exporter.request(http.MethodPost, "/-/reload")
-			if code != http.StatusInternalServerError || !strings.Contains(body, path+":4: tokens[1]: ") || strings.Contains(body, "pat_") {
+			if code != http.StatusInternalServerError || !strings.Contains(body, path+":4: tokens[1]: ") ||
+				strings.Contains(body, "pat_") {
 				t.Errorf("a bad configuration answers %d: %s", code, body)
 			}
 		}, []string{"one", "two"}, false},
@@ -297,7 +328,8 @@ func TestReload(t *testing.T) {
 // TestWarningsAreNotRepeated checks that a reload warns only of what was not as it is now.
 func TestWarningsAreNotRepeated(t *testing.T) {
 	path := writeConfig(t, "")
-	const one, two = "tokens: [{name: one, token: pat_one}]\n", "tokens: [{name: one, token: pat_one}, {name: two, token: pat_two}]\n"
+	const one, two = "tokens: [{name: one, token: pat_one}]\n",
+		"tokens: [{name: one, token: pat_one}, {name: two, token: pat_two}]\n"
 	overwrite(t, path, one)
 	exporter := start(t, "--config.file", path)
 	for i, test := range []struct {
@@ -379,7 +411,8 @@ func TestAutoReload(t *testing.T) {
 // TestThousandReloads checks that scrapes under way during reloads all succeed. The race detector watches in CI.
 func TestThousandReloads(t *testing.T) {
 	_, root := simulate(t, "pat_one", "pat_two")
-	path := writeConfig(t, "api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n  - {name: two, token: pat_two}\n")
+	path := writeConfig(t,
+		"api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n  - {name: two, token: pat_two}\n")
 	exporter := start(t, "--config.file", path)
 	done := make(chan struct{})
 	var scrapers sync.WaitGroup
@@ -426,7 +459,8 @@ func TestShutdown(t *testing.T) {
 			if test.hangs {
 				api.Set(test.token, simulator.Hang)
 			}
-			exporter := start(t, "--config.file", writeConfig(t, fmt.Sprintf("api_url: %s\ntimeout: 1m\ntokens:\n  - {name: t, token: %s}\n", root, test.token)))
+			exporter := start(t, "--config.file", writeConfig(t,
+				fmt.Sprintf("api_url: %s\ntimeout: 1m\ntokens:\n  - {name: t, token: %s}\n", root, test.token)))
 			before := api.Requests(test.token)
 			answer := make(chan string, 1)
 			go func() {
@@ -450,8 +484,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestCheck checks the command against the simulated API: it shares the state and the budget of earlier runs, and reports
-// what they found.
+// TestCheck checks the command against the simulated API: it shares the state and the budget of earlier runs, and
+// reports what they found.
 func TestCheck(t *testing.T) {
 	api, root := simulate(t, "pat_one", "pat_two")
 	api.SetLimit(simulator.DefaultAccount, 1000)
@@ -478,7 +512,8 @@ func TestCheck(t *testing.T) {
 				t.Fatalf("%v in %s", err, stdout.String())
 			}
 			verdict := report.Tokens[1].Verdict
-			if code != test.code || (verdict == nil) != (test.verdict == "") || verdict != nil && *verdict != test.verdict || stderr.Len() > 0 {
+			if code != test.code || (verdict == nil) != (test.verdict == "") || verdict != nil &&
+				*verdict != test.verdict || stderr.Len() > 0 {
 				t.Errorf("%s: exit code %d, want %d:\n%s%s", test.behavior, code, test.code, stdout.String(), stderr.String())
 			}
 		}
@@ -501,7 +536,8 @@ func TestCheckBesideServe(t *testing.T) {
 		{"--exporter", exporter.url, "--output=nagios", "--token=one"},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), append([]string{"check"}, args...), &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "1 token valid") {
+		if code := run(t.Context(), append([]string{"check"}, args...), &stdout, &stderr); code != 0 ||
+			!strings.Contains(stdout.String(), "1 token valid") {
 			t.Errorf("%q: exit code %d:\n%s%s", args, code, stdout.String(), stderr.String())
 		}
 		if args[0] == "--config.file" && (!strings.HasPrefix(stderr.String(), "warning: ") ||
@@ -524,7 +560,8 @@ func TestTokensShowUpNowhere(t *testing.T) {
 	answers := map[string]http.HandlerFunc{
 		"JSON": func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprintf(w, `{"status":403,"message":"You sent %s","additional":"%s"}`, r.Header.Get("Authorization"), strings.ToUpper(planted))
+			fmt.Fprintf(w, `{"status":403,"message":"You sent %s","additional":"%s"}`, r.Header.Get("Authorization"),
+				strings.ToUpper(planted))
 		},
 		"text": func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, r.Header.Get("Authorization"), http.StatusUnauthorized)
@@ -554,16 +591,24 @@ func TestTokensShowUpNowhere(t *testing.T) {
 			overwrite(t, filepath.Join(dir, "from-file"), planted+"\n")
 			overwrite(t, filepath.Join(dir, "with-space"), planted+" "+planted)
 			t.Setenv("APPFIGURES_SENTINEL", planted)
-			config := "api_url: " + api.URL + "/\ntoken_dir: " + dir + "\ntokens:\n  - {name: inline, token: " + planted + "}\n  - {name: env, token_env: APPFIGURES_SENTINEL}\n"
+			config := "api_url: " + api.URL + "/\ntoken_dir: " + dir + "\ntokens:\n" +
+				"  - {name: inline, token: " + planted + "}\n  - {name: env, token_env: APPFIGURES_SENTINEL}\n"
 			path := writeConfig(t, config)
-			exporter := start(t, "--config.file", path, "--log.level=debug", "--web.enable-pprof", "--state.file", path+".state")
+			exporter := start(t, "--config.file", path, "--log.level=debug", "--web.enable-pprof", "--state.file",
+				path+".state")
 
 			var out strings.Builder
-			for _, page := range []string{"/metrics", "/", "/sd", "/probe?target=inline", "/probe?target=" + planted[:4], "/-/healthy", "/-/ready", "/nowhere", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline"} {
+			for _, page := range []string{
+				"/metrics", "/", "/sd", "/api/v1/status", "/probe?target=inline", "/probe?target=" + planted[:4], "/-/healthy",
+				"/-/ready", "/nowhere", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline",
+			} {
 				body, _ := exporter.get(page)
 				out.WriteString(body)
 			}
-			for _, mistake := range []string{"  - " + planted + "\n", "  - {name: x, token: [" + planted + "]}\n", "  - {name: x, " + planted + ": y}\n", "\t" + planted, "  - *" + planted} {
+			for _, mistake := range []string{
+				"  - " + planted + "\n", "  - {name: x, token: [" + planted + "]}\n", "  - {name: x, " + planted + ": y}\n",
+				"\t" + planted, "  - *" + planted,
+			} {
 				overwrite(t, path, config+mistake)
 				body, code := exporter.request(http.MethodPost, "/-/reload")
 				if code != http.StatusInternalServerError {
@@ -574,7 +619,9 @@ func TestTokensShowUpNowhere(t *testing.T) {
 			page, _ := exporter.get("/")
 			out.WriteString(page)
 			overwrite(t, path, config)
-			for _, look := range []string{"--output=table", "--output=json", "--output=nagios", "--output=prometheus", "--config.check"} {
+			for _, look := range []string{
+				"--output=table", "--output=json", "--output=nagios", "--output=prometheus", "--config.check",
+			} {
 				var stdout, stderr bytes.Buffer
 				run(t.Context(), []string{"check", look, "--config.file", path}, &stdout, &stderr)
 				out.WriteString(stdout.String() + stderr.String())
