@@ -41,8 +41,8 @@ func TestCommandLine(t *testing.T) {
 	t.Setenv("SOME_TOKEN", "pat_some")
 	valid := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n")
 	bad := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n    pasted: here\n")
-	const nothing = "appfigures_exporter: no tokens to watch: name a configuration with --config.file=FILE (or put config.yml " +
-		"into the working directory), or set APPFIGURES_API_KEY to watch one token (it is set, but empty); " +
+	const nothing = "appfigures_exporter: no tokens to watch: name a configuration with --config.file=FILE (or put " +
+		"config.yml into the working directory), or set APPFIGURES_API_KEY to watch one token (it is set, but empty); " +
 		"`appfigures_exporter demo` needs neither\n"
 	for _, test := range []struct {
 		args           []string

@@ -30,7 +30,8 @@ func TestOpenState(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := OpenState(test.path, "/config.yml", test.getenv)
 			defer s.Close()
-			if !strings.HasPrefix(s.Path, test.want) || (s.Path == "") != (test.want == "") || (s.Store() == nil) != (s.Path == "") {
+			if !strings.HasPrefix(s.Path, test.want) || (s.Path == "") != (test.want == "") ||
+				(s.Store() == nil) != (s.Path == "") {
 				t.Errorf("path %q, store %v", s.Path, s.Store())
 			}
 			if warnings := strings.Join(s.Warnings, "\n"); warnings != test.warning {

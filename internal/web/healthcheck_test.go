@@ -180,7 +180,8 @@ func TestHealthcheckRefused(t *testing.T) {
 	_ = listener.Close()
 	_, port, _ := net.SplitHostPort(address)
 	for _, listen := range []string{address, ":" + port, "0.0.0.0:" + port} {
-		if err := Healthcheck(t.Context(), listen); err == nil || !strings.Contains(err.Error(), "connection refused; is it running, ") {
+		err := Healthcheck(t.Context(), listen)
+		if err == nil || !strings.Contains(err.Error(), "connection refused; is it running, ") {
 			t.Errorf("%s: %v, want connection refused", listen, err)
 		}
 	}
