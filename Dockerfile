@@ -29,7 +29,7 @@ FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY LICENSE /LICENSE
 COPY --from=build /out/appfigures_exporter /appfigures_exporter
-# A new volume takes its owner from this directory. WORKDIR makes the parent, which BuildKit would give to the same owner.
+# A new volume takes its owner from this directory. WORKDIR creates the parent, which BuildKit would chown as well.
 WORKDIR /var/lib
 COPY --from=build --chown=65532:65532 /out/state appfigures_exporter
 

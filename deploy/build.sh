@@ -4,7 +4,8 @@
 #
 #   VERSION=… REVISION=… BRANCH=… BUILD_DATE=… sh deploy/build.sh OUTPUT
 #
-# deploy/stamp.sh prints the four variables for the current commit; each is optional. GOOS and GOARCH choose the platform.
+# deploy/stamp.sh prints the four variables for the current commit; each is optional. GOOS and GOARCH choose the
+# platform.
 set -eu
 
 output=$1
