@@ -84,6 +84,9 @@ func (n *node) check(known series) (labels []string, problems []string) {
 		wanted = slices.Concat(wanted, n.Matching.Labels, n.Matching.Include)
 	}
 	for _, label := range wanted {
+		if label == "pod" { // Kubernetes' service discovery adds it
+			continue
+		}
 		if len(labels) > 0 && !slices.Contains(labels, label) {
 			problems = append(problems, fmt.Sprintf("none of the metrics compared or summed up has the label %s", label))
 		}
