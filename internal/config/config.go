@@ -24,7 +24,7 @@ type Config struct {
 // Format implements [fmt.Formatter]: for every verb, only how many tokens there are. ProxyURL may hold a password.
 func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// String tells how many tokens there are.
+// String returns how many tokens there are.
 func (c Config) String() string { return fmt.Sprintf("configuration of %d tokens", len(c.Tokens)) }
 
 // MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
@@ -45,6 +45,8 @@ type Token struct {
 	Source    Source
 	ExpiresAt time.Time // zero when not configured
 	Labels    []Label   // for appfigures_token_info, sorted by name
+
+	expiryAt position // of expires_at
 }
 
 // Label is a Prometheus label.

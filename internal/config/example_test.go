@@ -22,7 +22,7 @@ const examplePath = "../../config.yml.example"
 var commentedKey = regexp.MustCompile(`(?m)^( *)#( *(?:- )?[a-z_]+:)`)
 
 func TestExampleIsValidAsItStands(t *testing.T) {
-	got, err := Load(examplePath)
+	got, err := loadFile(examplePath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +74,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 	text := readFile(t, examplePath)
 	keys := append(keysOf(rootFields), keysOf(pacingFields)...)
 	keys = append(append(keys, keysOf(tlsFields)...), keysOf(tokenFields)...)
+	keys = append(keys, keysOf(tokenDirFields)...)
 	for _, key := range keys {
 		if !regexp.MustCompile(`(?m)^ *#? *(?:- )?` + key + `:`).MatchString(text) {
 			t.Errorf("%s is not in the example", key)
@@ -95,8 +96,8 @@ func TestTLSConfig(t *testing.T) {
 	for _, test := range []struct{ name, yaml, wantErr string }{
 		{"all", "{ca_file: one.pem, cert_file: one.pem, key_file: one.key, server_name: api.example, min_version: TLS13}", ""},
 		{"only an authority", "{ca_file: one.pem, min_version: TLS13, server_name: api.example}", ""},
-		{"a key for an authority", "{ca_file: one.key}", "config.yml:1: tls_config.ca_file: no certificate in it; give a PEM file of the authorities to trust"},
-		{"another's key", "{cert_file: one.pem, key_file: two.key}", "config.yml:1: tls_config.cert_file: no pair with key_file; give PEM files of one certificate and its unencrypted private key"},
+		{"a key for an authority", "{ca_file: one.key}", "config.yml:1: tls_config.ca_file: contains no certificate; give a PEM file of the authorities to trust"},
+		{"another's key", "{cert_file: one.pem, key_file: two.key}", "config.yml:1: tls_config.cert_file: no certificate that matches key_file; give PEM files of one certificate and its unencrypted private key"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			config, err := Parse("config.yml", strings.NewReader("tls_config: "+test.yaml+"\n"+oneToken), dir)

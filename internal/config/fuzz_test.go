@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -10,13 +9,10 @@ import (
 // FuzzParse checks that no file makes Parse panic, that it returns either a configuration or errors of the promised
 // form, and that no error quotes what the file holds: not the sentinel, which stands where the fuzzer wrote a $.
 func FuzzParse(f *testing.F) {
-	files, err := filepath.Glob("testdata/bad/*.yml")
-	if err != nil {
-		f.Fatal(err)
+	for _, test := range append(badCases(f), unprintable...) {
+		f.Add(test.yaml)
 	}
-	for _, path := range append(files, "../../config.yml.example") {
-		f.Add(readFile(f, path))
-	}
+	f.Add(readFile(f, examplePath))
 	for _, place := range places {
 		f.Add(place.yaml)
 	}
@@ -56,20 +52,21 @@ func checkErrorLines(t *testing.T, err error) {
 	}
 }
 
-// checkValid holds what others rely on without a check of their own.
+// checkValid checks what others rely on without a check of their own.
 func checkValid(t *testing.T, c *Config) {
 	t.Helper()
 	if c.APIURL == nil || c.APIURL.Host == "" || !strings.HasSuffix(c.APIURL.Path, "/") || c.Timeout <= 0 || c.MaxConcurrency < 1 ||
-		!(c.Pacing.QuotaShare > 0 && c.Pacing.QuotaShare <= 1) || c.Pacing.MinInterval < 0 || len(c.Tokens) == 0 {
+		!(c.Pacing.QuotaShare > 0 && c.Pacing.QuotaShare <= 1) || c.Pacing.MinInterval < 0 ||
+		c.Pacing.AssumedDailyLimit < 1 || !(c.Pacing.Reserve >= 0 && c.Pacing.Reserve < 1) || len(c.Tokens) == 0 {
 		t.Errorf("not valid: %s", show(*c))
 	}
 	public := false
 	names := make(map[string]bool)
 	for _, token := range c.Tokens {
-		if token.Name == "" || token.Account == "" || names[token.Name] || !isLabelValue(token.Name) || !isLabelValue(token.Account) {
+		if token.Name == "" || token.Account == "" || names[token.Name] || checkPublished(token.Name) != "" || checkPublished(token.Account) != "" {
 			t.Errorf("not valid: token %v", token)
 		}
-		if token.Source.held.Reveal() == "" {
+		if token.Source.text.Reveal() == "" {
 			t.Errorf("token %v has no source", token)
 		}
 		names[token.Name] = true

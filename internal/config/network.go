@@ -12,17 +12,17 @@ import (
 	promconfig "github.com/prometheus/common/config"
 )
 
-func (d *builder) readAPIURL(v value) {
+func (b *builder) readAPIURL(v value) {
 	text, ok := v.text()
 	if !ok {
 		return
 	}
 	apiURL, err := parseAPIURL(text)
 	if err != nil {
-		v.report(err.Error())
+		v.errorf("%v", err)
 		return
 	}
-	d.APIURL = apiURL
+	b.APIURL = apiURL
 }
 
 // parseAPIURL returns the URL with a path that ends in a slash. The error does not quote it: url.Parse's would, and it
@@ -33,9 +33,9 @@ func parseAPIURL(text string) (*url.URL, error) {
 	case err != nil || !isHostPort(u) || u.Scheme != "http" && u.Scheme != "https":
 		return nil, errors.New("not an http or https URL; write one such as " + defaultAPIURL)
 	case u.User != nil:
-		return nil, errors.New("holds a user or password; remove it: the API takes only tokens")
+		return nil, errors.New("contains a user or password; remove it: the API takes only tokens")
 	case strings.ContainsAny(text, "?#"):
-		return nil, errors.New("holds a query or fragment; give only scheme, host and path, such as " + defaultAPIURL)
+		return nil, errors.New("contains a query or fragment; give only scheme, host and path, such as " + defaultAPIURL)
 	}
 	return u.JoinPath("/"), nil
 }
@@ -50,7 +50,7 @@ func isHostPort(u *url.URL) bool {
 	return u.Hostname() != ""
 }
 
-// isLoopback reports whether what is sent to u stays on this machine.
+// isLoopback reports whether requests to u stay on this machine.
 func isLoopback(u *url.URL) bool {
 	if strings.EqualFold(u.Hostname(), "localhost") {
 		return true
@@ -59,21 +59,22 @@ func isLoopback(u *url.URL) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// proxySchemes are those that http.Transport knows.
+// proxySchemes are those that http.Transport supports.
 var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
 
-func (d *builder) readProxyURL(v value) {
+func (b *builder) readProxyURL(v value) {
 	text, ok := v.text()
 	if !ok {
 		return
 	}
 	u, err := url.Parse(text)
-	if err != nil || !isHostPort(u) || !slices.Contains(proxySchemes, u.Scheme) || strings.Trim(u.Path, "/") != "" || strings.ContainsAny(text, "?#") {
-		v.report("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: " + strings.Join(proxySchemes, ", ") +
-			"), with /, ? and # in a password as %2F, %3F and %23")
+	if err != nil || !isHostPort(u) || !slices.Contains(proxySchemes, u.Scheme) ||
+		strings.Trim(u.Path, "/") != "" || strings.ContainsAny(text, "?#") {
+		v.errorf("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: %s), with /, ? and # in a password "+
+			"as %%2F, %%3F and %%23", strings.Join(proxySchemes, ", "))
 		return
 	}
-	d.ProxyURL = u
+	b.ProxyURL = u
 }
 
 // tlsBuilder is a tls_config that is being read.
@@ -83,9 +84,9 @@ type tlsBuilder struct {
 }
 
 var tlsFields = []field[tlsBuilder]{
-	{"ca_file", func(t *tlsBuilder, v value) { t.CAFile, _ = v.file(t.dir) }},
-	{"cert_file", func(t *tlsBuilder, v value) { t.CertFile, _ = v.file(t.dir) }},
-	{"key_file", func(t *tlsBuilder, v value) { t.KeyFile, _ = v.file(t.dir) }},
+	{"ca_file", func(t *tlsBuilder, v value) { t.CAFile, _ = v.readable(t.dir) }},
+	{"cert_file", func(t *tlsBuilder, v value) { t.CertFile, _ = v.readable(t.dir) }},
+	{"key_file", func(t *tlsBuilder, v value) { t.KeyFile, _ = v.readable(t.dir) }},
 	{"server_name", func(t *tlsBuilder, v value) { t.ServerName, _ = v.text() }},
 	{"min_version", (*tlsBuilder).readMinVersion},
 }
@@ -97,42 +98,42 @@ func (t *tlsBuilder) readMinVersion(v value) {
 	}
 	version, ok := promconfig.TLSVersions[text]
 	if !ok {
-		v.report("not a TLS version; write TLS12 or TLS13 (TLS10 and TLS11 are known too)")
+		v.errorf("not a TLS version; write TLS12 or TLS13 (TLS10 and TLS11 are accepted too)")
 		return
 	}
 	t.MinVersion = version
 }
 
-// readTLS reads tls_config. Errors of crypto/tls are not passed on: some quote what the files hold.
-func (d *builder) readTLS(v value) {
+// readTLS reads tls_config. Errors of crypto/tls are not passed on: some quote the files.
+func (b *builder) readTLS(v value) {
 	before := len(*v.problems)
-	t := tlsBuilder{dir: d.dir}
+	t := tlsBuilder{dir: b.dir}
 	found := readMapping(&t, v, tlsFields)
-	if len(found.at) == 0 || len(*v.problems) > before {
+	if len(found.known) == 0 || len(*v.problems) > before {
 		return
 	}
-	cert, hasCert := found.at["cert_file"]
-	key, hasKey := found.at["key_file"]
+	cert, hasCert := found.known["cert_file"]
+	key, hasKey := found.known["key_file"]
 	switch {
 	case hasCert && !hasKey:
-		cert.report("given without key_file; give both or none")
+		cert.errorf("given without key_file; give both or none")
 		return
 	case hasKey && !hasCert:
-		key.report("given without cert_file; give both or none")
+		key.errorf("given without cert_file; give both or none")
 		return
 	case hasCert:
 		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-			cert.report("no pair with key_file; give PEM files of one certificate and its unencrypted private key")
+			cert.errorf("no certificate that matches key_file; give PEM files of one certificate and its unencrypted private key")
 			return
 		}
 	}
 	config, err := promconfig.NewTLSConfig(&t.TLSConfig)
 	if err != nil {
-		if ca, ok := found.at["ca_file"]; ok {
+		if ca, ok := found.known["ca_file"]; ok {
 			v = ca
 		}
-		v.report("no certificate in it; give a PEM file of the authorities to trust")
+		v.errorf("contains no certificate; give a PEM file of the authorities to trust")
 		return
 	}
-	d.TLS = config
+	b.TLS = config
 }

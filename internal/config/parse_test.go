@@ -2,43 +2,63 @@ package config
 
 import (
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestParseRefuses holds each testdata/bad/NAME.yml against the exact error in NAME.err.
-func TestParseRefuses(t *testing.T) {
-	files, err := filepath.Glob("testdata/bad/*.yml")
-	if err != nil || len(files) < 100 {
-		t.Fatalf("found %d files (%v), want all of testdata/bad", len(files), err)
+// badCase is a configuration that is refused, and its whole error.
+type badCase struct{ name, yaml, err string }
+
+// badCases returns those of testdata/bad.txt.
+func badCases(t testing.TB) (cases []badCase) {
+	t.Helper()
+	for _, text := range strings.Split(readFile(t, "testdata/bad.txt"), "\n== ")[1:] {
+		name, rest, _ := strings.Cut(text, "\n")
+		i := strings.Index("\n"+rest, "\nconfig.yml:")
+		if i < 0 {
+			t.Fatalf("%s has no error", name)
+		}
+		cases = append(cases, badCase{name, rest[:i], strings.TrimSuffix(rest[i:], "\n")})
 	}
-	for _, path := range files {
-		name := strings.TrimSuffix(filepath.Base(path), ".yml")
-		t.Run(name, func(t *testing.T) {
-			want := readFile(t, strings.TrimSuffix(path, ".yml")+".err")
-			config, err := Parse("config.yml", strings.NewReader(readFile(t, path)), "testdata/bad")
+	return cases
+}
+
+// unprintable are cases that a text file cannot have.
+var unprintable = []badCase{
+	{"empty", "", "config.yml: empty; it must list tokens, as config.yml.example does"},
+	{"escape", "# \x1b[31m\n" + oneToken, "config.yml:1: " + notText},
+	{"latin1", "# Caf\xe9\n" + oneToken, "config.yml:1: " + notText},
+	{"NUL", "# one\n# two \x00\n" + oneToken, "config.yml:2: " + notText},
+	{"UTF-16", "\xff\xfet\x00o\x00k\x00e\x00n\x00s\x00:\x00\n\x00", "config.yml:1: " + notText},
+}
+
+const notText = "not plain text; save the file as UTF-8, without control characters"
+
+func TestParseRefuses(t *testing.T) {
+	cases := append(badCases(t), unprintable...)
+	if len(cases) < 150 {
+		t.Fatalf("found only %d cases", len(cases))
+	}
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			config, err := Parse("config.yml", strings.NewReader(test.yaml), "testdata")
 			if err == nil || config != nil {
 				t.Fatalf("got %v and error %v, want only an error", config, err)
 			}
-			if got := err.Error() + "\n"; got != want {
-				t.Errorf("got:\n%swant:\n%s", got, want)
+			if err.Error() != test.err {
+				t.Errorf("got:\n%v\nwant:\n%s", err, test.err)
 			}
 		})
 	}
 }
 
 func TestEverySyntaxAdviceIsSeen(t *testing.T) {
-	var all strings.Builder
-	files, _ := filepath.Glob("testdata/bad/*.err")
-	for _, path := range files {
-		all.WriteString(readFile(t, path))
-	}
+	all := readFile(t, "testdata/bad.txt")
 	for message, advice := range syntaxAdvice {
-		if !strings.Contains(all.String(), "not valid YAML: "+advice+"\n") {
-			t.Errorf("no file in testdata/bad leads to the advice for %q", message)
+		if !strings.Contains(all, "not valid YAML: "+advice+"\n") {
+			t.Errorf("no case leads to the advice for %q", message)
 		}
 	}
 }
@@ -100,16 +120,16 @@ func TestParseAccepts(t *testing.T) {
 		}},
 		{"accounts that differ in case", "tokens: [{name: a, account: Acme, token_env: A}, {name: b, account: 'acme ', token_env: B}]\n", func(c *Config) {
 			c.Tokens = []Token{{Name: "a", Account: "Acme", Source: EnvSource("A")}, {Name: "b", Account: "acme ", Source: EnvSource("B")}}
-			c.Warnings = []string{`config.yml: the accounts "Acme", "acme " differ only in case or white space; each has a budget of its own`}
+			c.Warnings = []string{`config.yml:1: tokens[0].account: the accounts "Acme", "acme " differ only in case or white space, and each has a budget of its own; use one name`}
 		}},
 		{"absolute file", "tokens: [{name: etl, token_file: /secrets/etl}]\n", token(func(t *Token) { t.Source = FileSource("/secrets/etl") })},
 		{"inline", "tokens:\n  - name: etl\n    token: pat_x\n", func(c *Config) {
 			c.Tokens[0].Source = InlineSource(NewSecret("pat_x"))
-			c.Warnings = []string{`config.yml:3: tokens[0].token: the configuration itself holds the token "etl"; token_file or token_env keep tokens out of copies of this file`}
+			c.Warnings = []string{`config.yml:3: tokens[0].token: the configuration itself contains the token "etl"; token_file or token_env keep tokens out of copies of this file`}
 		}},
 		{"inline, folded", "tokens:\n  - name: etl\n    token: |\n      pat_x\n", func(c *Config) {
 			c.Tokens[0].Source = InlineSource(NewSecret("pat_x"))
-			c.Warnings = []string{`config.yml:3: tokens[0].token: the configuration itself holds the token "etl"; token_file or token_env keep tokens out of copies of this file`}
+			c.Warnings = []string{`config.yml:3: tokens[0].token: the configuration itself contains the token "etl"; token_file or token_env keep tokens out of copies of this file`}
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -120,7 +140,7 @@ func TestParseAccepts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !reflect.DeepEqual(*got, want) {
+			if !reflect.DeepEqual(plain(*got), want) {
 				t.Errorf("got %s\nwant %s", show(*got), show(want))
 			}
 		})
@@ -129,18 +149,18 @@ func TestParseAccepts(t *testing.T) {
 
 func TestSeveralTokensKeepTheirOrder(t *testing.T) {
 	const yaml = "tokens:\n  - {name: zeta, token_env: Z}\n  - {name: alpha, token_env: A, account: acme}\ntoken_dir: dirs/two\n"
-	config, err := Parse("config.yml", strings.NewReader(yaml), "testdata/bad")
+	config, err := Parse("config.yml", strings.NewReader(yaml), "testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Token{
 		{Name: "zeta", Account: "default", Source: EnvSource("Z")},
 		{Name: "alpha", Account: "acme", Source: EnvSource("A")},
-		{Name: "etl", Account: "default", Source: FileSource("testdata/bad/dirs/two/etl")},
-		{Name: "reporting", Account: "default", Source: FileSource("testdata/bad/dirs/two/reporting")},
+		{Name: "etl", Account: "default", Source: FileSource("testdata/dirs/two/etl")},
+		{Name: "reporting", Account: "default", Source: FileSource("testdata/dirs/two/reporting")},
 	}
-	if !reflect.DeepEqual(config.Tokens, want) {
-		t.Errorf("got %v, want %v", config.Tokens, want)
+	if got := plain(*config).Tokens; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -161,7 +181,7 @@ func TestHostileFilesAreCheap(t *testing.T) {
 	for _, test := range []struct{ name, yaml, firstLine string }{
 		{"nested aliases", bomb.String(), "config.yml:2: tokens[0]: not a mapping; write a token as name: NAME with one of token_file, token_env and token"},
 		{"large aliased mapping", manyLabels, "config.yml:2: tokens[0].labels: more than 30 labels; keep those that queries use"},
-		{"unclosed quote above many lines", "timeout: \"5s\n" + strings.Repeat("tokens: 1\n", 20_000), "config.yml:1: not valid YAML: a quote has no end; close it"},
+		{"unclosed quote above many lines", "timeout: \"5s\n" + strings.Repeat("tokens: 1\n", 20_000), "config.yml:1: not valid YAML: a quote is not closed; close it"},
 		{"deep nesting", "tokens: " + strings.Repeat("[", 50_000), "config.yml:1: not valid YAML"},
 		{"many anchors", "tokens:\n" + strings.Repeat("- &a x\n", 50_000), "config.yml:2: tokens[0]: not a mapping; write a token as name: NAME with one of token_file, token_env and token"},
 		{"too large", strings.Repeat("#", maxFileBytes+1), "config.yml: larger than 16 MiB; give the path of a configuration file"},

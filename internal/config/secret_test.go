@@ -73,8 +73,8 @@ func TestNothingRendersASecret(t *testing.T) {
 	}
 }
 
-// places are configurations with a $ where a token may be put by problem. Names, accounts and labels are public: what
-// they hold is in every metric, and warnings quote names; only errors do not.
+// places are configurations with a $ where a token may be put by mistake. Names, accounts and labels are public: they
+// are in every metric, and warnings quote names; only errors do not.
 var places = []struct {
 	yaml   string
 	public bool
@@ -89,6 +89,8 @@ var places = []struct {
 	{yaml: "pacing: $\n" + oneToken},
 	{yaml: "pacing:\n  $: 1\n" + oneToken},
 	{yaml: "pacing:\n  quota_share: $\n" + oneToken},
+	{yaml: "pacing:\n  assumed_daily_limit: $\n" + oneToken},
+	{yaml: "pacing:\n  reserve: $\n" + oneToken},
 	{yaml: "pacing:\n  min_interval: $\n" + oneToken},
 	{yaml: "proxy_url: $\n" + oneToken},
 	{yaml: "proxy_url: http://me:$@proxy.example\n" + oneToken},
@@ -123,6 +125,10 @@ var places = []struct {
 	{yaml: "tokens:\n  - name: $\n    token: $\n", public: true},
 	{yaml: "tokens:\n  - name: $\n    token_env: A\n  - name: $\n    token_env: B\n", public: true},
 	{yaml: "token_dir: $\n"},
+	{yaml: "token_dir: [$]\n"},
+	{yaml: "token_dir:\n  path: $\n"},
+	{yaml: "token_dir:\n  $: 1\n"},
+	{yaml: "token_dir:\n  path: dirs/two\n  account: $\n", public: true},
 	{yaml: oneToken + "---\n$\n"},
 	{yaml: oneToken + "$\n"},
 	{yaml: oneToken + "# $\n"},
@@ -138,7 +144,7 @@ var spellings = []string{
 	`"%`, "'%", "[%", "{%", "%]", "%}", "*%", "&% x", "&%", "&a %", "&% [*%]", "!% x", "!%", "!!% x", "!<%> x", "!!binary %", "!!int %", "!!str %",
 	"%: %", "%:", "? %", "@%", "`%", "%%", "|%", ">%", "#%", `"\%"`, `"\x00%"`, `"%\n"`, "%\x00", "%\xff", "\xef\xbb\xbf%", "%\r", "%\u0085%", "%\u2028%",
 	"http://%@api.example/", "http://me:%@127.0.0.1/", "http://%/", "https://%:99999/", "https://%:%/", "https://api.example/?%", "https://api.example/#%", "https://%\x7f/", "https://[%]/", "%://api.example/", "https://api.example/%zz%",
-	"/%", "./%", "%/%", "%.pem", "../testdata/bad/%", "${%}", "$%", "-%", "%5s", "5s%", "0.%", "1%", "%=x", "2027-01-31T%",
+	"/%", "./%", "%/%", "%.pem", "../testdata/dirs/%", "${%}", "$%", "-%", "%5s", "5s%", "0.%", "1%", "%=x", "2027-01-31T%",
 }
 
 // TestNoMistakeQuotesASecret plants the sentinel in every place, in every spelling.
@@ -179,6 +185,26 @@ func TestNoMistakeQuotesASecret(t *testing.T) {
 	}
 }
 
+// TestDigest checks that digests differ by secret, source and salt, and contain nothing of a secret.
+func TestDigest(t *testing.T) {
+	secret := NewSecret(sentinel)
+	seen := make(map[string]bool)
+	for _, salt := range [][]byte{[]byte("one"), []byte("two"), nil} {
+		for _, of := range []interface{ Digest([]byte) string }{
+			secret, NewSecret("pat_x"), Secret{}, InlineSource(secret), FileSource(sentinel), EnvSource(sentinel), FileSource("a"), EnvSource("a"),
+		} {
+			digest := of.Digest(salt)
+			if digest != of.Digest(salt) || seen[digest] || leaks(digest) || len(digest) > 20 {
+				t.Errorf("%v: digest %q with salt %q", of, digest, salt)
+			}
+			seen[digest] = true
+		}
+	}
+	if NewSecret(sentinel).Digest(nil) != secret.Digest(nil) || fileSource("a", "./a").Digest(nil) != FileSource("a").Digest(nil) {
+		t.Error("digests of the same differ")
+	}
+}
+
 // checkReadErrors reads all sources. A path may be quoted where it surely is one: in a directory that exists.
 func checkReadErrors(t *testing.T, config *Config) {
 	t.Helper()
@@ -187,7 +213,7 @@ func checkReadErrors(t *testing.T, config *Config) {
 		if err == nil || !leaks(err.Error()) {
 			continue
 		}
-		if source := token.Source; source.kind != fromFile || !source.isPath || !isInDirectory(source.held.Reveal()) {
+		if source := token.Source; source.kind != fromFile || !isInDirectory(source.text.Reveal()) {
 			t.Errorf("reading the source: %v", err)
 		}
 	}

@@ -11,75 +11,6 @@ import (
 	"testing"
 )
 
-func TestSourceReadsTokens(t *testing.T) {
-	for _, test := range []struct{ name, text, want string }{
-		{"bare", "pat_x", "pat_x"},
-		{"line feed", "pat_x\n", "pat_x"},
-		{"Windows line", "pat_x\r\n", "pat_x"},
-		{"all white space", "pat_x \t\r\n\v\f\n", "pat_x"},
-		{"every printable character", "x" + allPrintable() + "x", "x" + allPrintable() + "x"},
-		{"base64", "cGF0/c2Vjc+mV0==", "cGF0/c2Vjc+mV0=="},
-		{"base64 that starts like an assignment", "cGF0c2VjcmV0=", "cGF0c2VjcmV0="},
-		{"dots, dashes and tildes", "pat_a.b-c~d/e+f", "pat_a.b-c~d/e+f"},
-		{"as long as can be", strings.Repeat("x", maxTokenBytes), strings.Repeat("x", maxTokenBytes)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			path := writeFile(t, t.TempDir(), "token", test.text)
-			t.Setenv("APPFIGURES_TEST_TOKEN", test.text)
-			for _, source := range []Source{FileSource(path), EnvSource("APPFIGURES_TEST_TOKEN"), InlineSource(NewSecret(test.text))} {
-				secret, err := source.Read()
-				if err != nil || secret.Reveal() != test.want {
-					t.Errorf("%s: got %q and error %v, want %q", source, secret.Reveal(), err, test.want)
-				}
-			}
-		})
-	}
-}
-
-func TestSourceRefusesWhatNoHeaderCanHold(t *testing.T) {
-	const (
-		empty     = "is empty; it must hold the token"
-		leading   = "starts with white space; it must start with the token"
-		within    = "contains white space; put one token there and nothing else"
-		quotes    = "has quotes around it; remove them"
-		character = "holds a character that no token has; copy the token again, as plain text"
-	)
-	for _, test := range []struct{ name, text, want string }{
-		{"empty", "", empty},
-		{"white space", " \n", empty},
-		{"leading space", " pat_secret", leading},
-		{"leading line feed", "\npat_secret", leading},
-		{"two words", "pat_secret pat_secret", within},
-		{"Bearer", "bearer pat_secret", `starts with "Bearer"; put only the token there`},
-		{"quotes", `"pat_secret"`, quotes},
-		{"single quotes", "'pat_secret'", quotes},
-		{"an assignment", "APPFIGURES_API_KEY=pat_secret", "is an assignment, KEY=value; put only the value there"},
-		{"an export", "export KEY=pat_secret", "is an assignment, KEY=value; put only the value there"},
-		{"a variable", "${TOKEN}", "is the name of a variable, not its value; put the token itself there, or use token_env"},
-		{"a placeholder", "<your-token>", "is a placeholder in angle brackets; replace it with the token"},
-		{"JSON", `{"token":"pat_secret"}`, "is JSON; put only the token there"},
-		{"a URL", "https://api.appfigures.com/v2/?token=x", "is a URL; put only the token there"},
-		{"shortened", "pat_sec...", "ends in an ellipsis, so it is shortened; copy the whole token"},
-		{"a comma", "pat_secret,", "ends in a comma or semicolon; remove it"},
-		{"two lines", "pat_secret\npat_secret\n", within},
-		{"header injection", "pat_secret\r\nX-Evil: 1", within},
-		{"escape", "pat_secret\x1b[0m", character},
-		{"delete", "pat_secret\x7f", character},
-		{"not ASCII", "pat_sécret", character},
-		{"not UTF-8", "pat_secret\xff", character},
-		{"no-break space", "pat_secret\u00a0", character},
-		{"byte order mark", "\ufeffpat_secret", "starts with a byte order mark; save it without one"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			path := writeFile(t, t.TempDir(), "token", test.text)
-			t.Setenv("APPFIGURES_TEST_TOKEN", test.text)
-			wantError(t, FileSource(path), "the token file "+path+" "+test.want)
-			wantError(t, EnvSource("APPFIGURES_TEST_TOKEN"), "the environment variable APPFIGURES_TEST_TOKEN "+test.want)
-			wantError(t, InlineSource(NewSecret(test.text)), "the token in the configuration "+test.want)
-		})
-	}
-}
-
 func TestSourceSaysWhatIsWrongWithAFile(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -106,16 +37,26 @@ func TestSourceSaysWhatIsWrongWithAFile(t *testing.T) {
 		{"directory", FileSource(dir), "token file " + dir + ": " + irregular},
 		{"pipe", FileSource(path("pipe")), "token file " + path("pipe") + ": " + irregular},
 		{"device", FileSource("/dev/zero"), "token file /dev/zero: " + irregular},
-		{"too large", FileSource(path("large")), "token file " + path("large") + ": larger than 64 KiB; the file must hold one token and nothing else"},
+		{"too large", FileSource(path("large")), "token file " + path("large") + ": larger than 64 KiB; the file must contain one token and nothing else"},
 		{"below a file", FileSource(path("file/token")), "token file " + path("file/token") + ": not a directory"},
 		{"a token as a bare word", fileSource(path("pat_secret"), "pat_secret"), "token file: " + missing},
 		{"a token with a slash", fileSource(path("pat/secret"), "pat/secret"), "token file: " + missing},
 		{"a token that starts with a slash", FileSource("/pat_secret"), "token file: " + missing},
+		{"a token in a directory that exists", FileSource(path("pat_secret")), "token file: " + missing},
+		{"a token in a directory that is missing", FileSource("/nowhere/pat_secret"), "token file: " + missing},
+		{"a missing directory", FileSource("/nowhere/token"), "token file /nowhere/token: " + missing},
+		{"a missing directory, relative", fileSource(path("gone/token"), "./gone/token"), "token file " + path("gone/token") + ": " + missing},
 		{"NUL", FileSource(path("pat\x00")), "token file: invalid argument"},
 	} {
 		t.Run(test.name, func(t *testing.T) { wantError(t, test.source, "reading the "+test.want) })
 	}
-	wantError(t, EnvSource("APPFIGURES_TEST_UNSET"), "the environment variable APPFIGURES_TEST_UNSET is not set; set it for the exporter's process")
+	for variable, name := range map[string]string{
+		"APPFIGURES_TEST_UNSET": "environment variable APPFIGURES_TEST_UNSET",
+		"appfigures1":           "token's environment variable",
+		"PAT_SECRET":            "token's environment variable",
+	} {
+		wantError(t, EnvSource(variable), "the "+name+" is not set; set it for the exporter's process")
+	}
 }
 
 func TestExplainFileError(t *testing.T) {
@@ -172,14 +113,6 @@ func wantError(t *testing.T, source Source, want string) {
 	if secret.Reveal() != "" {
 		t.Error("got a secret along with an error")
 	}
-}
-
-func allPrintable() string {
-	var b strings.Builder
-	for c := '!'; c <= '~'; c++ {
-		b.WriteRune(c)
-	}
-	return b.String()
 }
 
 // writeFile writes a file that only its owner can read, and returns its path.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,118 +18,106 @@ type tokenDirBuilder struct {
 
 var tokenDirFields = []field[tokenDirBuilder]{
 	{"path", func(t *tokenDirBuilder, v value) { t.path = v }},
-	{"account", func(t *tokenDirBuilder, v value) { t.account, _ = v.labelValue() }},
+	{"account", func(t *tokenDirBuilder, v value) { t.account, _ = v.published() }},
 }
 
 // readTokenDirs reads token_dir: a path, a mapping with a path and an account, or a list of either.
-func (d *builder) readTokenDirs(v value) {
+func (b *builder) readTokenDirs(v value) {
 	dirs := []value{v}
 	if v.node.Kind == yaml.SequenceNode {
-		var ok bool
-		if dirs, ok = v.items(); !ok {
-			return
-		}
+		dirs, _ = v.items()
 	}
-	before := len(d.Tokens)
 	for _, dir := range dirs {
 		t := tokenDirBuilder{path: dir, account: defaultAccount}
 		if dir.node.Kind == yaml.MappingNode {
 			found := readMapping(&t, dir, tokenDirFields)
 			if found.missing("path") {
-				dir.report("no path; give the directory that holds a file for each token")
+				dir.errorf("no path; give the directory that contains a file for each token")
 			}
-			if _, ok := found.at["path"]; !ok {
+			if _, ok := found.known["path"]; !ok {
 				continue
 			}
 		}
-		if !d.readTokenDir(t.path, t.account) {
-			return
-		}
+		b.readTokenDir(t.path, t.account)
 	}
-	if len(d.Tokens) == before && before == 0 && len(*v.problems) == 0 {
-		v.report("no token file in it; put a file there for each token, named as the token shall be")
+	if len(b.Tokens) == 0 && len(*v.problems) == 0 {
+		v.errorf("no token files; put one there for each token, named after the token")
 	}
 }
 
 // readTokenDir adds a token for each file of a directory, named after it, as Kubernetes, Docker and systemd mount
-// secrets. It follows symbolic links (Kubernetes makes NAME -> ..data/NAME), and skips directories, and files that
-// editors leave behind. A link that leads nowhere is a token whose secret is missing. It returns false when there are too many problems.
-func (d *builder) readTokenDir(v value, account string) bool {
+// secrets.
+func (b *builder) readTokenDir(v value, account string) {
 	text, ok := v.text()
 	if !ok {
-		return true
+		return
 	}
-	dir := inDir(d.dir, text)
-	names, leftovers, err := tokenFiles(dir)
+	dir := inDir(b.dir, text)
+	names, skipped, err := tokenFiles(dir)
 	if err != nil {
-		v.report(err.Error())
-		return true
+		v.errorf("%v", err)
+		return
 	}
-	for _, name := range leftovers {
-		if isLabelValue(name) {
-			d.skipped.add(v, name)
+	for _, name := range skipped {
+		if checkPublished(name) == "" {
+			b.skipped.add(v.position, name)
 		}
 	}
 	for _, name := range names {
-		path := filepath.Join(dir, name)
-		line, taken := d.names[name]
-		switch {
-		case v.problems.full():
-			return false
-		case !isLabelValue(name):
-			v.report("a file's name contains a control or invisible character, or is not UTF-8; rename the file")
-		case taken:
-			v.report(fmt.Sprintf("a file has the name of the token of line %d; give each its own", line))
-		case isWorldReadable(path):
-			d.exposed.add(v, name)
+		if v.problems.full() {
+			return
 		}
-		d.names[name] = v.line
-		d.Tokens = append(d.Tokens, Token{Name: name, Account: account, Source: FileSource(path)})
+		first, taken := b.names[name]
+		if problem := checkPublished(name); problem != "" {
+			v.errorf("the name of a file %s", problem)
+		} else if taken {
+			v.errorf("a file has the name of the token of line %d; give each its own", first.line)
+		}
+		b.names[name] = v.position
+		source := FileSource(filepath.Join(dir, name))
+		source.at = v.position
+		b.addToken(Token{Name: name, Account: account, Source: source}, v.position)
 	}
-	return true
 }
 
-// isLeftover reports whether a file is not a token: a backup, an editor's temporary file, or a note. Hidden files are
-// skipped without a word: Kubernetes makes some.
-func isLeftover(name string) bool {
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".bak", ".swp", ".swo", ".orig", ".old", ".tmp", ".rej":
-		return true
-	}
-	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") || strings.HasPrefix(strings.ToUpper(name), "README")
-}
-
-// tokenFiles returns the names of the token files in dir, and those of other files, sorted. The error does not quote dir.
-func tokenFiles(dir string) (names, leftovers []string, err error) {
+// tokenFiles returns the names of the token files in dir, and of files that are surely not tokens, sorted. It follows
+// symbolic links, as Kubernetes mounts NAME -> ..data/NAME; one that leads nowhere is a token whose secret is missing.
+// Directories and hidden files, which Kubernetes makes too, are in neither list. The error does not quote dir.
+func tokenFiles(dir string) (names, skipped []string, err error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, errors.New("no such directory; create it, or correct the path")
 	}
 	if err == nil && !info.IsDir() {
-		return nil, nil, errors.New("not a directory; give one that holds a file for each token")
+		return nil, nil, errors.New("not a directory; give one that contains a file for each token")
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil, explainFileError(err)
 	}
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue
+		name, mode := entry.Name(), entry.Type()
+		if mode&fs.ModeSymlink != 0 {
+			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				mode = info.Mode()
+			}
 		}
-		info, err := os.Stat(filepath.Join(dir, entry.Name()))
 		switch {
-		case err == nil && !info.Mode().IsRegular():
-		case isLeftover(entry.Name()):
-			leftovers = append(leftovers, entry.Name())
+		case strings.HasPrefix(name, "."), mode&^fs.ModeSymlink&fs.ModeType != 0:
+		case isLeftover(name):
+			skipped = append(skipped, name)
 		default:
-			names = append(names, entry.Name())
+			names = append(names, name)
 		}
 	}
-	return names, leftovers, nil
+	return names, skipped, nil
 }
 
-// isWorldReadable reports whether the file's mode lets every user read it.
-func isWorldReadable(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0
+// isLeftover reports whether a file is a backup, an editor's temporary file, or a note.
+func isLeftover(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".bak", ".old", ".orig", ".rej", ".swo", ".swp", ".tmp":
+		return true
+	}
+	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") || strings.HasPrefix(strings.ToUpper(name), "README")
 }

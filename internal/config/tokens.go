@@ -2,100 +2,97 @@ package config
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/prometheus/common/model"
 	"gopkg.in/yaml.v3"
 )
-
-// maxLabels bounds the labels of one token; Prometheus servers commonly take no more than 30 of a series.
-const maxLabels = 30
 
 // tokenBuilder is a token that is being read.
 type tokenBuilder struct {
 	Token
 	dir     string  // where relative paths start
-	sources []value // the keys that gave a source
+	sources []value // of the keys that give a source
 }
 
 var tokenFields = []field[tokenBuilder]{
-	{"name", func(t *tokenBuilder, v value) { t.Name, _ = v.labelValue() }},
+	{"name", func(t *tokenBuilder, v value) { t.Name, _ = v.published() }},
 	{"token_file", (*tokenBuilder).readFile},
 	{"token_env", (*tokenBuilder).readEnv},
 	{"token", (*tokenBuilder).readInline},
-	{"account", func(t *tokenBuilder, v value) { t.Account, _ = v.labelValue() }},
+	{"account", func(t *tokenBuilder, v value) { t.Account, _ = v.published() }},
 	{"expires_at", (*tokenBuilder).readExpiry},
 	{"labels", (*tokenBuilder).readLabels},
 }
 
-func (d *builder) readTokens(v value) {
+func (b *builder) readTokens(v value) {
 	items, ok := v.items()
 	if ok && len(items) == 0 {
-		v.report("no token in it; list at least one, or remove the key and set token_dir")
+		v.errorf("no tokens; list at least one, or remove the key and set token_dir")
 	}
 	for _, item := range items {
 		if v.problems.full() {
 			return
 		}
-		d.readToken(item)
+		b.readToken(item)
 	}
 }
 
-func (d *builder) readToken(v value) {
-	t := tokenBuilder{Token: Token{Account: defaultAccount}, dir: d.dir}
+func (b *builder) readToken(v value) {
+	t := tokenBuilder{Token: Token{Account: defaultAccount}, dir: b.dir}
 	if v.node.Kind != yaml.MappingNode {
-		v.report("not a mapping; write a token as name: NAME with one of token_file, token_env and token")
+		v.errorf("not a mapping; write a token as name: NAME with one of token_file, token_env and token")
 		return
 	}
 	found := readMapping(&t, v, tokenFields)
-	at := found.at["name"]
-	first, taken := d.names[t.Name]
+	name := found.known["name"]
+	first, taken := b.names[t.Name]
 	switch {
 	case found.missing("name"):
-		v.report("no name; give it one, which becomes the label token of its metrics")
-	case t.Name == "": // what is wrong with it was reported
+		v.errorf("no name; give it one, which becomes the label token of its metrics")
+	case t.Name == "": // its problem is reported
 	case taken:
-		at.report(fmt.Sprintf("the token of line %d has this name; give each its own", first))
+		name.errorf("the token of line %d has this name; give each its own", first.line)
 	default:
-		d.names[t.Name] = at.line
+		b.names[t.Name] = name.position
 	}
 	switch {
 	case found.missing("token_file", "token_env", "token"):
-		v.report("no source; give exactly one of token_file, token_env and token")
+		v.errorf("no source; give exactly one of token_file, token_env and token")
 	case len(t.sources) == 1:
-		d.checkSource(t.Token, t.sources[0])
+		t.Source.at = t.sources[0].position
+		if t.Source.kind == inline {
+			b.inline.add(t.Source.at, t.Name)
+		}
 	case len(t.sources) > 1:
 		second := slices.MaxFunc(t.sources, func(a, b value) int { return cmp.Compare(a.line, b.line) })
-		second.report("a second source; keep exactly one of token_file, token_env and token")
+		second.errorf("a second source; keep exactly one of token_file, token_env and token")
 	}
-	d.Tokens = append(d.Tokens, t.Token)
+	account, ok := found.known["account"]
+	if !ok {
+		account = v
+	}
+	b.addToken(t.Token, account.position)
 }
 
-// checkSource warns of, or refuses, a source that gives the token away.
-func (d *builder) checkSource(t Token, at value) {
-	switch t.Source.kind {
-	case fromFile:
-		if isWorldReadable(t.Source.held.Reveal()) {
-			d.exposed.add(at, t.Name)
-		}
-	case inline:
-		isToken := func(text string) bool { return t.Source.held.Equal(NewSecret(text)) }
-		if isToken(t.Name) || isToken(t.Account) || slices.ContainsFunc(t.Labels, func(l Label) bool { return isToken(l.Value) }) {
-			at.report("the token is also its name, account or label, which metrics publish; name it otherwise")
-			return
-		}
-		d.inline.add(at, t.Name)
+// addToken adds a token whose account is named at account.
+func (b *builder) addToken(t Token, account position) {
+	if _, known := b.accounts[t.Account]; !known {
+		b.accounts[t.Account] = account
 	}
+	b.Tokens = append(b.Tokens, t)
 }
 
 func (t *tokenBuilder) readFile(v value) {
 	t.sources = append(t.sources, v)
-	if text, ok := v.text(); ok {
+	text, ok := v.text()
+	switch {
+	case !ok:
+	case looksLikeToken(text):
+		v.errorf("starts with pat_, as tokens do; write the path of the file that contains the token " +
+			"(./pat_... for a file of that name)")
+	default:
 		t.Source = fileSource(inDir(t.dir, text), text)
 	}
 }
@@ -105,10 +102,12 @@ func (t *tokenBuilder) readEnv(v value) {
 	text, ok := v.text()
 	switch {
 	case !ok:
+	case looksLikeToken(text):
+		v.errorf("starts with pat_, as tokens do; write the name of the variable that contains the token")
 	case strings.HasPrefix(text, "$"):
-		v.report("starts with $; give the variable's name alone, such as APPFIGURES_TOKEN")
+		v.errorf("starts with $; write only the variable's name, such as APPFIGURES_TOKEN")
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == '=' }):
-		v.report("no environment variable has such a name; give one such as APPFIGURES_TOKEN")
+		v.errorf("not a variable's name; write one such as APPFIGURES_TOKEN")
 	default:
 		t.Source = EnvSource(text)
 	}
@@ -120,13 +119,9 @@ func (t *tokenBuilder) readInline(v value) {
 	if !ok {
 		return
 	}
-	if strings.HasPrefix(text, "${") {
-		v.report("variables are not expanded here; name the environment variable under token_env")
-		return
-	}
-	secret, err := newToken(text)
+	secret, err := parseToken(text)
 	if err != nil {
-		v.report(err.Error())
+		v.errorf("%v", err)
 		return
 	}
 	t.Source = InlineSource(secret)
@@ -137,54 +132,12 @@ func (t *tokenBuilder) readExpiry(v value) {
 	if !ok {
 		return
 	}
+	t.expiryAt = v.position
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if at, err := time.Parse(layout, text); err == nil {
 			t.ExpiresAt = at.UTC()
 			return
 		}
 	}
-	v.report("neither a date nor a time; write 2027-01-31 (00:00 UTC of that day) or 2027-01-31T15:04:05Z")
-}
-
-func (t *tokenBuilder) readLabels(v value) {
-	if len(v.node.Content)/2 > maxLabels {
-		v.report(fmt.Sprintf("more than %d labels; keep those that queries use", maxLabels))
-		return
-	}
-	pairs, _ := v.pairs()
-	seen := make(map[string]bool, len(pairs))
-	for _, pair := range pairs {
-		switch name := pair.key; {
-		case !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, model.ReservedLabelPrefix):
-			pair.value.report("not a label name of Prometheus; write letters, digits and _, with no digit and no __ in front")
-		case name == "token" || name == "account":
-			pair.value.report("token and account are labels of the exporter; choose another name")
-		case seen[name]:
-			pair.value.report("a label given twice; keep one")
-		default:
-			seen[name] = true
-			if text, ok := pair.value.labelValue(); ok {
-				t.Labels = append(t.Labels, Label{name, text})
-			}
-		}
-	}
-	slices.SortFunc(t.Labels, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })
-}
-
-// labelValue returns a text that can be a label's value in every exposition format and on a page.
-func (v value) labelValue() (string, bool) {
-	text, ok := v.text()
-	if ok && !isLabelValue(text) {
-		v.report("contains a control or invisible character, or is not UTF-8; write plain text")
-		return "", false
-	}
-	return text, ok
-}
-
-// isLabelValue reports whether text is valid UTF-8 without characters that are invisible or change how others are shown:
-// controls, and format characters such as those that reverse the direction of writing.
-func isLabelValue(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
-	})
+	v.errorf("neither a date nor a time; write 2027-01-31 (00:00 UTC of that day) or 2027-01-31T15:04:05Z")
 }

@@ -1,99 +1,48 @@
 package config
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"path/filepath"
+	"time"
 
+	"github.com/prometheus/common/model"
 	"gopkg.in/yaml.v3"
 )
 
-// problem is one thing wrong in a configuration. Its text quotes nothing of the configuration but known keys.
-type problem struct {
-	line int    // counted from 1; 0 when no line has it
-	path string // of keys, such as tokens[1].timeout; empty for the document itself
-	text string // what is wrong; what would be right
-}
-
-// maxProblems bounds what is reported at once, and with it the work that a hostile file can cause.
-const maxProblems = 20
-
-// problems collects what is wrong with one file.
-type problems []problem
-
-func (m *problems) full() bool { return len(*m) >= maxProblems }
-
-func (m *problems) sort() {
-	slices.SortStableFunc(*m, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
-}
-
-// err returns all problems in the file called name as one error, a line each, or nil when there are none.
-func (m *problems) err(name string) error {
-	more := m.full()
-	*m = (*m)[:min(len(*m), maxProblems)]
-	m.sort()
-	var errs []error
-	for _, problem := range *m {
-		errs = append(errs, errors.New(problem.in(name)))
-	}
-	if more {
-		errs = append(errs, fmt.Errorf("%s: there may be more; these are the first %d", name, maxProblems))
-	}
-	return errors.Join(errs...)
-}
-
-// in returns the problem as a line "name:line: path: text".
-func (m problem) in(name string) string {
-	var b strings.Builder
-	b.WriteString(name)
-	if m.line > 0 {
-		fmt.Fprintf(&b, ":%d", m.line)
-	}
-	b.WriteString(": ")
-	if m.path != "" {
-		b.WriteString(m.path + ": ")
-	}
-	b.WriteString(m.text)
-	return b.String()
-}
-
-// value is a place in the document: what stands there, where that is, and where to report what is wrong with it.
-// Its methods that return ok report the problem themselves when it is false.
+// value is a YAML node with its position, and the list that its problems are reported to. Methods that return ok report
+// a problem if it is false.
 type value struct {
+	position            // of its key or, in a list, of the item
 	node     *yaml.Node // never an alias
-	line     int        // of its key or, in a list, of the item
-	path     string
 	problems *problems
 }
 
-// report reports a problem: what is wrong; what would be right.
-func (v value) report(text string) {
-	*v.problems = append(*v.problems, problem{v.line, v.path, text})
+// errorf reports a problem: what is wrong; what would be right.
+func (v value) errorf(format string, args ...any) {
+	v.problems.add(v.position, fmt.Sprintf(format, args...))
 }
 
-// child returns the value below v that node holds.
+// child returns the value below v that node holds. step is added to the path of keys.
 func (v value) child(node *yaml.Node, line int, step string) value {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	return value{node: node, line: line, path: v.path + step, problems: v.problems}
+	return value{position{v.file, line, v.path + step}, node, v.problems}
 }
 
-// text returns a scalar as it is written. It never has an empty one.
+// text returns a scalar as it is written. An empty one is a problem.
 func (v value) text() (text string, ok bool) {
 	switch {
 	case !v.hasKind(yaml.ScalarNode):
 		return "", false
 	case isNull(v.node) || v.node.Value == "":
-		v.report("empty; give it a value, or remove the key")
+		v.errorf("empty; give it a value, or remove the key")
 		return "", false
 	}
 	return v.node.Value, true
 }
 
-// items returns the items of a list. Nothing is an empty list: a key whose items are all commented out.
+// items returns the items of a list. Null is an empty list: a key whose items are all commented out.
 func (v value) items() (items []value, ok bool) {
 	if isNull(v.node) {
 		return nil, true
@@ -107,15 +56,15 @@ func (v value) items() (items []value, ok bool) {
 	return items, true
 }
 
-// pair is a key of a mapping with its value. The value's path is that of the mapping: only a key that is known to
-// be no secret may be added to it.
-type pair struct {
+// entry is a key of a mapping with its value. The value's path is that of the mapping: only a key that is known to be no
+// secret may be added to it.
+type entry struct {
 	key   string
 	value value
 }
 
-// pairs returns the pairs of a mapping, in their order. Nothing is an empty mapping.
-func (v value) pairs() (pairs []pair, ok bool) {
+// entries returns the entries of a mapping, in their order. Null is an empty mapping.
+func (v value) entries() (entries []entry, ok bool) {
 	if isNull(v.node) {
 		return nil, true
 	}
@@ -129,17 +78,17 @@ func (v value) pairs() (pairs []pair, ok bool) {
 		case v.problems.full():
 			return nil, false
 		case key.Kind != yaml.ScalarNode || isNull(key):
-			of.report("a key that is not a word; write KEY: VALUE")
+			of.errorf("a key that is not a word; write KEY: VALUE")
 		case key.Tag == "!!merge":
-			of.report("merge keys (<<) are not supported; write the keys out")
+			of.errorf("merge keys (<<) are not supported; write the keys out")
 		default:
-			pairs = append(pairs, pair{key.Value, of})
+			entries = append(entries, entry{key.Value, of})
 		}
 	}
-	return pairs, true
+	return entries, true
 }
 
-// kinds says what stands at a place, and how to write it. Aliases are resolved, and a document holds no document.
+// kinds describes each kind of node, and how to write it. Aliases are resolved, and a document contains no document.
 var kinds = map[yaml.Kind]struct{ name, form string }{
 	yaml.ScalarNode:   {"a single value", "KEY: VALUE"},
 	yaml.SequenceNode: {"a list", "each item after a dash"},
@@ -150,9 +99,9 @@ var kinds = map[yaml.Kind]struct{ name, form string }{
 func (v value) hasKind(kind yaml.Kind) bool {
 	switch {
 	case v.node.Kind != kind:
-		v.report(fmt.Sprintf("%s where %s belongs; write %s", kinds[v.node.Kind].name, kinds[kind].name, kinds[kind].form))
+		v.errorf("%s where %s belongs; write %s", kinds[v.node.Kind].name, kinds[kind].name, kinds[kind].form)
 	case v.node.Style&yaml.TaggedStyle != 0 && v.node.Tag != "!!str":
-		v.report("YAML tags are not supported; remove the tag, and quote a value that starts with an exclamation mark")
+		v.errorf("YAML tags are not supported; remove the tag, and quote a value that starts with an exclamation mark")
 	default:
 		return true
 	}
@@ -163,86 +112,51 @@ func isNull(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.Tag == "!!null" && node.Style&yaml.TaggedStyle == 0
 }
 
-// field is one key of a mapping, and what reads its value into a T.
-type field[T any] struct {
-	key  string
-	read func(into *T, v value)
+// duration returns a duration as Prometheus writes it (1m30s, 1d) or as Go does (1.5s, -1s).
+func (v value) duration() (time.Duration, bool) {
+	text, ok := v.text()
+	if !ok {
+		return 0, false
+	}
+	if d, err := model.ParseDuration(text); err == nil {
+		return time.Duration(d), true
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		v.errorf("not a duration; write a number with its unit, such as 10s, 1m30s or 500ms")
+		return 0, false
+	}
+	return d, true
 }
 
-// keys is what a mapping holds.
-type keys struct {
-	at     map[string]value // where the values of known keys stand
-	others bool             // whether there is something else in it, which was refused
+// bool returns whether v is true. Anything but true and false is a problem.
+func (v value) bool() bool {
+	text, ok := v.text()
+	if ok && text != "true" && text != "false" {
+		v.errorf("neither true nor false; write one of them")
+	}
+	return text == "true"
 }
 
-// missing reports whether the mapping has none of the known keys named, nor anything that may be meant for one: what only
-// follows from a problem that was reported would hide it.
-func (k keys) missing(names ...string) bool {
-	return !k.others && !slices.ContainsFunc(names, func(name string) bool { _, ok := k.at[name]; return ok })
+// readable returns the path of a file that can be read, from dir if it is relative.
+func (v value) readable(dir string) (path string, ok bool) {
+	text, ok := v.text()
+	if !ok {
+		return "", false
+	}
+	path = inDir(dir, text)
+	file, err := openRegular(path)
+	if err != nil {
+		v.errorf("%v", err)
+		return "", false
+	}
+	_ = file.Close()
+	return path, true
 }
 
-// readMapping reads the mapping v by its fields.
-func readMapping[T any](into *T, v value, fields []field[T]) keys {
-	before := len(*v.problems)
-	pairs, _ := v.pairs()
-	found := keys{at: make(map[string]value, len(pairs)), others: len(*v.problems) > before}
-	for _, pair := range pairs {
-		i := slices.IndexFunc(fields, func(f field[T]) bool { return f.key == pair.key })
-		if i < 0 {
-			pair.value.report(explainUnknown(pair.key, fields))
-			found.others = true
-			continue
-		}
-		pair.value.path = strings.TrimPrefix(v.path+"."+pair.key, ".")
-		if first, twice := found.at[pair.key]; twice {
-			pair.value.report(fmt.Sprintf("already given on line %d; keep one", first.line))
-			continue
-		}
-		found.at[pair.key] = pair.value
-		fields[i].read(into, pair.value)
+func inDir(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
 	}
-	return found
-}
-
-// insecureKey is one that Prometheus knows in a tls_config; it deserves the reason why it is missing here.
-const insecureKey = "insecure_skip_verify"
-
-// explainUnknown says which of the fields an unknown key may have meant, without quoting the key.
-func explainUnknown[T any](key string, fields []field[T]) string {
-	if key == insecureKey {
-		return insecureKey + " is not supported, as tokens would go to whoever answers; set ca_file to trust a certificate of your own"
-	}
-	var keys []string
-	for _, f := range fields {
-		if distance(key, f.key) <= 2 {
-			return "unknown key; did you mean " + f.key + "?"
-		}
-		keys = append(keys, f.key)
-	}
-	return "unknown key; known here: " + strings.Join(keys, ", ")
-}
-
-// distance returns how many bytes must be added, removed or replaced to make b of a (Levenshtein's distance), or any
-// greater number when it is far over 2.
-func distance(a, b string) int {
-	if len(a)-len(b) > 2 || len(b)-len(a) > 2 {
-		return len(a) + len(b)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return filepath.Join(dir, path)
 }

@@ -1,0 +1,57 @@
+package config
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
+
+// whiteSpace may follow a token in its file: an editor's newline, or the two bytes that Windows has for it.
+const whiteSpace = " \t\r\n\v\f"
+
+// bearerToken matches what RFC 6750, section 2.1, allows as a bearer token. Of these, only one that ends in an ellipsis
+// is refused.
+var bearerToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
+
+const ellipsis = "..."
+
+// pasteErrors are mistakes of pasting; the first that matches is reported. Texts that match none, though RFC 6750 does
+// not allow them, are left to the API to judge.
+var pasteErrors = []struct {
+	pattern *regexp.Regexp
+	text    string // follows the name of a source; what is wrong; what would be right
+}{
+	{regexp.MustCompile(`\x00`), "is UTF-16, or binary; save it as plain text (UTF-8)"},
+	{regexp.MustCompile(`^\x{feff}`), "starts with a byte order mark; save it without one"},
+	{regexp.MustCompile(`\p{Cf}`), "contains an invisible character; copy the token again, as plain text"},
+	{regexp.MustCompile(`^\s`), "starts with white space; it must start with the token"},
+	{regexp.MustCompile(`(?i)^(authorization: *)?bearer\s`), `starts with "Bearer"; put only the token there`},
+	{regexp.MustCompile("^[\"'`“‘«]|[\"'`”’»]$"), "has quotes around it; remove them"},
+	{regexp.MustCompile(`\$\{|^\$\(|^\$[A-Za-z_]\w*$|^%\w+%$|^\{\{`),
+		"is a variable, and variables are not expanded here; put the token itself there, or name the variable under token_env"},
+	{regexp.MustCompile(`(?s)^(\{.*\}|\[.*\])$`), "is JSON; put only the token there"},
+	{regexp.MustCompile(`(?s)^<.*>$`), "is a placeholder in angle brackets; replace it with the token"},
+	{regexp.MustCompile(`://`), "is a URL; put only the token there"},
+	{regexp.MustCompile(`^(export\s+)?[A-Za-z_]\w*(\s*=\s*[^=\s]|:\s)`), "is an assignment, such as KEY=value; put only the value there"},
+	{regexp.MustCompile(`\.\.\.$|…|•|\*\*\*`), "is shortened or masked; copy the whole token"},
+	{regexp.MustCompile(`[,;]$`), "ends in a comma or semicolon; remove it"},
+	{regexp.MustCompile(`[\s\v]`), "contains white space; put one token there and nothing else"},
+	{regexp.MustCompile(`[^!-~]`), "contains a character that no token has; copy the token again, as plain text"},
+}
+
+// parseToken returns text as a token, without the white space behind it. The error follows the name of the source in a
+// sentence, and does not quote text.
+func parseToken(text string) (Secret, error) {
+	token := strings.TrimRight(text, whiteSpace)
+	if token == "" {
+		return Secret{}, errors.New("is empty; it must contain the token")
+	}
+	if !bearerToken.MatchString(token) || strings.HasSuffix(token, ellipsis) {
+		for _, mistake := range pasteErrors {
+			if mistake.pattern.MatchString(token) {
+				return Secret{}, errors.New(mistake.text)
+			}
+		}
+	}
+	return NewSecret(token), nil
+}

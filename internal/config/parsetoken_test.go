@@ -1,0 +1,139 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTokens(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"bare", "pat_x", "pat_x"},
+		{"line feed", "pat_x\n", "pat_x"},
+		{"Windows line", "pat_x\r\n", "pat_x"},
+		{"all white space", "pat_x \t\r\n\v\f\n", "pat_x"},
+		{"every printable character", "x" + allPrintable() + "x", "x" + allPrintable() + "x"},
+		{"base64", "cGF0/c2Vjc+mV0==", "cGF0/c2Vjc+mV0=="},
+		{"base64 that starts like an assignment", "cGF0c2VjcmV0=", "cGF0c2VjcmV0="},
+		{"dots, dashes and tildes", "pat_a.b-c~d/e+f", "pat_a.b-c~d/e+f"},
+		{"a JSON web token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"},
+		{"a hash", "$2b$10$N9qo8uLOickgx2ZMRZoMye", "$2b$10$N9qo8uLOickgx2ZMRZoMye"},
+		{"dots within", "a...b..", "a...b.."},
+		{"Bearer as its beginning", "bearer_x", "bearer_x"},
+		{"a path", "/a/b", "/a/b"},
+		{"as long as can be", strings.Repeat("x", maxTokenBytes), strings.Repeat("x", maxTokenBytes)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := writeFile(t, t.TempDir(), "token", test.text)
+			t.Setenv("APPFIGURES_TEST_TOKEN", test.text)
+			inline, err := parseToken(test.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, source := range []Source{FileSource(path), EnvSource("APPFIGURES_TEST_TOKEN"), InlineSource(inline)} {
+				secret, err := source.Read()
+				if err != nil || secret.Reveal() != test.want {
+					t.Errorf("%s: got %q and error %v, want %q", source, secret.Reveal(), err, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestPasteErrors(t *testing.T) {
+	const (
+		empty      = "is empty; it must contain the token"
+		leading    = "starts with white space; it must start with the token"
+		within     = "contains white space; put one token there and nothing else"
+		bearer     = `starts with "Bearer"; put only the token there`
+		quotes     = "has quotes around it; remove them"
+		variable   = "is a variable, and variables are not expanded here; put the token itself there, or name the variable under token_env"
+		assignment = "is an assignment, such as KEY=value; put only the value there"
+		json       = "is JSON; put only the token there"
+		shortened  = "is shortened or masked; copy the whole token"
+		separator  = "ends in a comma or semicolon; remove it"
+		invisible  = "contains an invisible character; copy the token again, as plain text"
+		character  = "contains a character that no token has; copy the token again, as plain text"
+		utf16      = "is UTF-16, or binary; save it as plain text (UTF-8)"
+	)
+	for _, test := range []struct{ name, text, want string }{
+		{"empty", "", empty},
+		{"white space", " \n", empty},
+		{"leading space", " pat_secret", leading},
+		{"leading line feed", "\npat_secret", leading},
+		{"two words", "pat_secret pat_secret", within},
+		{"two lines", "pat_secret\npat_secret\n", within},
+		{"header injection", "pat_secret\r\nX-Evil: 1", within},
+		{"vertical tab", "pat_secret\vx", within},
+		{"Bearer", "bearer pat_secret", bearer},
+		{"a header", "Authorization: Bearer pat_secret", bearer},
+		{"quotes", `"pat_secret"`, quotes},
+		{"single quotes", "'pat_secret'", quotes},
+		{"a quote lost", "pat_secret'", quotes},
+		{"typographic quotes", "“pat_secret”", quotes},
+		{"an assignment", "APPFIGURES_API_KEY=pat_secret", assignment},
+		{"an assignment with spaces", "token = pat_secret", assignment},
+		{"an assignment of a quoted token", `APPFIGURES_API_KEY="pat_secret`, assignment},
+		{"an export", "export KEY=pat_secret", assignment},
+		{"a line of YAML", "token: pat_secret", assignment},
+		{"a variable", "${TOKEN}", variable},
+		{"a variable without braces", "$TOKEN", variable},
+		{"a variable within", "pat_${TOKEN}", variable},
+		{"a command", "$(cat token)", variable},
+		{"a variable of Windows", "%TOKEN%", variable},
+		{"a template", "{{ token }}", variable},
+		{"a placeholder", "<your-token>", "is a placeholder in angle brackets; replace it with the token"},
+		{"JSON", `{"token":"pat_secret"}`, json},
+		{"JSON of several lines", "{\n  \"token\": \"pat_secret\"\n}\n", json},
+		{"a JSON list", `["pat_secret"]`, json},
+		{"a URL", "https://api.appfigures.com/v2/?token=x", "is a URL; put only the token there"},
+		{"shortened", "pat_sec...", shortened},
+		{"shortened by one character", "pat_…cret", shortened},
+		{"masked", "pat_****cret", shortened},
+		{"a comma", "pat_secret,", separator},
+		{"a semicolon", "pat_secret;", separator},
+		{"escape", "pat_secret\x1b[0m", character},
+		{"delete", "pat_secret\x7f", character},
+		{"not ASCII", "pat_sécret", character},
+		{"not UTF-8", "pat_secret\xff", character},
+		{"no-break space", "pat_secret\u00a0", character},
+		{"zero-width space", "pat_secret\u200b", invisible},
+		{"byte order mark", "\ufeffpat_secret", "starts with a byte order mark; save it without one"},
+		{"UTF-16", "\xff\xfep\x00a\x00t\x00", utf16},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := writeFile(t, t.TempDir(), "token", test.text)
+			wantError(t, FileSource(path), "the token file "+path+" "+test.want)
+			if !strings.Contains(test.text, "\x00") { // which no variable can have
+				t.Setenv("APPFIGURES_TEST_TOKEN", test.text)
+				wantError(t, EnvSource("APPFIGURES_TEST_TOKEN"), "the environment variable APPFIGURES_TEST_TOKEN "+test.want)
+			}
+			if secret, err := parseToken(test.text); err == nil || err.Error() != test.want || secret.Reveal() != "" {
+				t.Errorf("inline: got %q and error %v, want %s", secret.Reveal(), err, test.want)
+			}
+		})
+	}
+}
+
+// FuzzToken checks that every token of RFC 6750 is accepted unless it ends in an ellipsis, and that what is accepted can
+// be sent in a header.
+func FuzzToken(f *testing.F) {
+	f.Add("cGF0/c2Vjc+mV0==")
+	f.Add("pat_secret\r\nX-Evil: 1")
+	f.Fuzz(func(t *testing.T, text string) {
+		secret, err := parseToken(text)
+		if bearerToken.MatchString(text) && !strings.HasSuffix(text, ellipsis) && (err != nil || secret.Reveal() != text) {
+			t.Errorf("%q: got %q and error %v", text, secret.Reveal(), err)
+		}
+		if strings.ContainsFunc(secret.Reveal(), func(r rune) bool { return r < '!' || r > '~' }) || (err == nil) == (secret.Reveal() == "") {
+			t.Errorf("%q: got %q and error %v", text, secret.Reveal(), err)
+		}
+	})
+}
+
+func allPrintable() string {
+	var b strings.Builder
+	for c := '!'; c <= '~'; c++ {
+		b.WriteRune(c)
+	}
+	return b.String()
+}
