@@ -154,7 +154,7 @@ func TestConfigCheck(t *testing.T) {
 // TestConfigCheckDoubts checks that what is valid but does not work here is told, and is no failure.
 func TestConfigCheckDoubts(t *testing.T) {
 	t.Chdir(t.TempDir())
-	const inline = `config.yml:1: tokens[0].token: the configuration itself holds the token "a"; `
+	const inline = `config.yml:1: tokens[0].token: the configuration itself contains the token "a"; `
 	for _, test := range []struct {
 		name, config string
 		env          string // $APPFIGURES_API_KEY
