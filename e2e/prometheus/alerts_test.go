@@ -116,17 +116,23 @@ func TestAlerts(t *testing.T) {
 	all(simulator.Valid, denied)
 	await("the outage is over", map[string]string{"AppfiguresAPIDown": resolved})
 
+	all(simulator.ServerError, map[string]simulator.Behaviour{"exhausted": simulator.DailyLimit})
+	s.exporter.Stop()
+	s.restart(false)
+	s.checkStillDenied()
 	s.exporter.Stop()
 	await("the exporter is down", map[string]string{"AppfiguresExporterDown": firing})
-	s.checkStillDenied()
-	all(simulator.ServerError, map[string]simulator.Behaviour{"exhausted": simulator.DailyLimit})
+	s.prometheus.Await(t, alertTimeout, map[string]float64{"": 1}, // two group_intervals
+		`count(count_over_time(ALERTS{alertname="AppfiguresExporterDown",alertstate="firing"}[1m]) > 10)`)
 	s.restart(false)
-	await("the exporter is back, in an outage", map[string]string{"AppfiguresExporterDown": resolved})
-	s.checkStillDenied()
+	await("the exporter is back, in an outage", map[string]string{
+		"AppfiguresExporterDown": resolved, "AppfiguresAPIDown": "firing, resolved, firing",
+	})
+	s.prometheus.Await(t, alertTimeout, map[string]float64{firing: 1}, `ALERTS`+dead, "alertstate")
 
 	all(simulator.Valid, nil)
 	await("all are valid, but the exhausted account is not probed before midnight", map[string]string{
-		"AppfiguresTokenRejected/dead/dead": resolved,
+		"AppfiguresTokenRejected/dead/dead": resolved, "AppfiguresAPIDown": "firing, resolved, firing, resolved",
 	})
 
 	s.exporter.Stop()
@@ -166,10 +172,12 @@ func (s *stage) awaitEach(result string) {
 		fmt.Sprintf(`appfigures_probe_result{result=%q, token!="exhausted"} == 1`, result), "token")
 }
 
+// dead selects the alert on the token dead.
+const dead = `{alertname="AppfiguresTokenRejected", token="dead"}`
+
 // checkStillDenied checks that the alert on the dead token fires and has fired without a gap.
 func (s *stage) checkStillDenied() {
 	s.t.Helper()
-	const dead = `{alertname="AppfiguresTokenRejected", token="dead"}`
 	s.prometheus.Await(s.t, alertTimeout, map[string]float64{firing: 1}, `ALERTS`+dead, "alertstate")
 	s.prometheus.Await(s.t, alertTimeout, map[string]float64{"dead": 0}, `changes(ALERTS_FOR_STATE`+dead+`[5m])`, "token")
 }

@@ -39,6 +39,7 @@ var (
 
 // numbers are the times that the rules have as plain numbers of seconds.
 var numbers = []harness.Substitution{
+	{Old: " - 300", New: " - 5"},        // AppfiguresTokenUnverified, AppfiguresTokenStale
 	{Old: ") > 600\n", New: ") > 10\n"}, // AppfiguresAPIDown
 	{Old: ") > 2\n", New: ") > 0.2\n"},  // AppfiguresAPISlow: probes are seconds apart
 }
