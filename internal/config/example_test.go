@@ -97,7 +97,7 @@ func TestTLSConfig(t *testing.T) {
 		{"all", "{ca_file: one.pem, cert_file: one.pem, key_file: one.key, server_name: api.example, min_version: TLS13}", ""},
 		{"only an authority", "{ca_file: one.pem, min_version: TLS13, server_name: api.example}", ""},
 		{"a key for an authority", "{ca_file: one.key}", "config.yml:1: tls_config.ca_file: contains no certificate; give a PEM file of the authorities to trust"},
-		{"another's key", "{cert_file: one.pem, key_file: two.key}", "config.yml:1: tls_config.cert_file: no certificate that matches key_file; give PEM files of one certificate and its unencrypted private key"},
+		{"another's key", "{cert_file: one.pem, key_file: two.key}", "config.yml:1: tls_config.cert_file: no certificate that matches key_file; give PEM files of a certificate and its unencrypted key"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			config, err := Parse("config.yml", strings.NewReader("tls_config: "+test.yaml+"\n"+oneToken), dir)

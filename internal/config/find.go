@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +31,7 @@ func Find(named string) Location {
 	if named != "" {
 		return Location{named, true}
 	}
-	if _, err := os.Stat(defaultFile); err == nil {
+	if _, err := os.Lstat(defaultFile); !errors.Is(err, fs.ErrNotExist) {
 		return Location{Path: defaultFile}
 	}
 	return Location{}
@@ -92,8 +94,8 @@ func loadFile(path string) (*Config, error) {
 	return b.build(), nil
 }
 
-// fromEnvironment returns the configuration of the environment: one token named "default". An empty variable counts as not set,
-// as it does for the vendor's client.
+// fromEnvironment returns the configuration of the environment: one token named "default". An empty variable counts as
+// not set, as it does for the vendor's client.
 func fromEnvironment(lookup func(string) (string, bool)) (*Config, error) {
 	token, set := lookup(EnvToken)
 	if token == "" {

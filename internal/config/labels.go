@@ -17,7 +17,8 @@ import (
 const maxLabels = 30
 
 // errPublished is the error of a secret that anyone can read in the metrics.
-var errPublished = errors.New("is also a name, account or label, which metrics publish; rename that, and replace the token")
+var errPublished = errors.New("is also a name, account or label, which metrics publish; " +
+	"rename that, and replace the token")
 
 // publish tells every source which texts metrics publish, so that it never returns one of them as a secret.
 func (b *builder) publish(found *problems) {

@@ -52,7 +52,8 @@ const insecureKey = "insecure_skip_verify"
 // explainUnknown returns which of the fields an unknown key may have meant, without quoting the key.
 func explainUnknown[T any](key string, fields []field[T]) string {
 	if key == insecureKey {
-		return insecureKey + " is not supported: anyone could receive the tokens; set ca_file to trust a certificate of your own"
+		return insecureKey + " is not supported: anyone could receive the tokens; " +
+			"set ca_file to trust a certificate of your own"
 	}
 	var keys []string
 	for _, f := range fields {
@@ -64,7 +65,7 @@ func explainUnknown[T any](key string, fields []field[T]) string {
 	return "unknown key; known here: " + strings.Join(keys, ", ")
 }
 
-// distance returns how many bytes must be added, removed or replaced to turn a into b (the Levenshtein distance), or any
+// distance returns how many bytes must be added, removed or replaced to turn a into b (the Levenshtein distance), or a
 // greater number if it is far over 2.
 func distance(a, b string) int {
 	if len(a)-len(b) > 2 || len(b)-len(a) > 2 {

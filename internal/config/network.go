@@ -35,7 +35,7 @@ func parseAPIURL(text string) (*url.URL, error) {
 	case u.User != nil:
 		return nil, errors.New("contains a user or password; remove it: the API takes only tokens")
 	case strings.ContainsAny(text, "?#"):
-		return nil, errors.New("contains a query or fragment; give only scheme, host and path, such as " + defaultAPIURL)
+		return nil, errors.New("contains a query or fragment; give scheme, host and path, such as " + defaultAPIURL)
 	}
 	return u.JoinPath("/"), nil
 }
@@ -70,8 +70,8 @@ func (b *builder) readProxyURL(v value) {
 	u, err := url.Parse(text)
 	if err != nil || !isHostPort(u) || !slices.Contains(proxySchemes, u.Scheme) ||
 		strings.Trim(u.Path, "/") != "" || strings.ContainsAny(text, "?#") {
-		v.errorf("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: %s), with /, ? and # in a password "+
-			"as %%2F, %%3F and %%23", strings.Join(proxySchemes, ", "))
+		v.errorf("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: %s), "+
+			"with /, ? and # in a password as %%2F, %%3F and %%23", strings.Join(proxySchemes, ", "))
 		return
 	}
 	b.ProxyURL = u
@@ -123,7 +123,7 @@ func (b *builder) readTLS(v value) {
 		return
 	case hasCert:
 		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-			cert.errorf("no certificate that matches key_file; give PEM files of one certificate and its unencrypted private key")
+			cert.errorf("no certificate that matches key_file; give PEM files of a certificate and its unencrypted key")
 			return
 		}
 	}

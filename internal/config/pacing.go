@@ -52,7 +52,7 @@ func (p *Pacing) readReserve(v value) {
 	}
 	reserve, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(reserve >= 0 && reserve < 1) {
-		v.errorf("not a number from 0 to below 1; write 0.05 to leave a twentieth of the account's daily limit to your programs")
+		v.errorf("not a number from 0 to below 1; write 0.05 to leave a twentieth of the daily limit to your programs")
 		return
 	}
 	p.Reserve = reserve

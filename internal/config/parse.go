@@ -30,7 +30,8 @@ const concurrencyLimit = 100_000
 //
 //	config.yml:12: tokens[1].timeout: what is wrong; what would be right
 //
-// Neither it nor a warning quotes anything of r but known keys, plain names of labels and, in warnings, names of tokens.
+// Neither it nor a warning quotes anything of r but known keys, plain names of labels and, in warnings, names and
+// accounts of tokens.
 func Parse(name string, r io.Reader, dir string) (*Config, error) {
 	b, err := parse(name, r, dir)
 	if err != nil {
@@ -109,7 +110,8 @@ func (b *builder) read(v value) {
 		v.line = v.node.Line
 	}
 	found := readMapping(b, v, rootFields)
-	if at, ok := found.known["api_url"]; ok && !b.allowHTTP && !found.unknown && b.APIURL.Scheme == "http" && !isLoopback(b.APIURL) {
+	insecure := b.APIURL.Scheme == "http" && !isLoopback(b.APIURL) && !b.allowHTTP
+	if at := found.known["api_url"]; insecure && !found.unknown {
 		at.errorf("http would send tokens in the clear; use https, or set allow_insecure_http: true")
 	}
 	if b.tokenDir != nil {

@@ -125,11 +125,11 @@ func TestParseAccepts(t *testing.T) {
 		{"absolute file", "tokens: [{name: etl, token_file: /secrets/etl}]\n", token(func(t *Token) { t.Source = FileSource("/secrets/etl") })},
 		{"inline", "tokens:\n  - name: etl\n    token: pat_x\n", func(c *Config) {
 			c.Tokens[0].Source = InlineSource(NewSecret("pat_x"))
-			c.Warnings = []string{`config.yml:3: tokens[0].token: the configuration itself contains the token "etl"; token_file or token_env keep tokens out of copies of this file`}
+			c.Warnings = []string{`config.yml:3: tokens[0].token: the configuration itself contains the token "etl"; token_file or token_env keep tokens out of its copies`}
 		}},
 		{"inline, folded", "tokens:\n  - name: etl\n    token: |\n      pat_x\n", func(c *Config) {
 			c.Tokens[0].Source = InlineSource(NewSecret("pat_x"))
-			c.Warnings = []string{`config.yml:3: tokens[0].token: the configuration itself contains the token "etl"; token_file or token_env keep tokens out of copies of this file`}
+			c.Warnings = []string{`config.yml:3: tokens[0].token: the configuration itself contains the token "etl"; token_file or token_env keep tokens out of its copies`}
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

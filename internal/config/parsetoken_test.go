@@ -46,7 +46,7 @@ func TestPasteErrors(t *testing.T) {
 		within     = "contains white space; put one token there and nothing else"
 		bearer     = `starts with "Bearer"; put only the token there`
 		quotes     = "has quotes around it; remove them"
-		variable   = "is a variable, and variables are not expanded here; put the token itself there, or name the variable under token_env"
+		variable   = "is a variable, which is not expanded here; put the token itself there, or name the variable under token_env"
 		assignment = "is an assignment, such as KEY=value; put only the value there"
 		json       = "is JSON; put only the token there"
 		shortened  = "is shortened or masked; copy the whole token"

@@ -117,8 +117,8 @@ func (s Source) name() string {
 	}
 }
 
-// isSurelyPath reports whether a path, in the form that the configuration has, is not a token under the wrong key: it has
-// a directory that exists, or is written as no token is. A token can contain slashes, also as its first character.
+// isSurelyPath reports whether a path, which the configuration has in the form written, is not a token under the wrong
+// key: its directory exists, or it is written as no token is. A token can have slashes, also as its first character.
 func isSurelyPath(path, written string) bool {
 	separator := string(filepath.Separator)
 	switch {

@@ -119,5 +119,6 @@ func isLeftover(name string) bool {
 	case ".bak", ".old", ".orig", ".rej", ".swo", ".swp", ".tmp":
 		return true
 	}
-	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") || strings.HasPrefix(strings.ToUpper(name), "README")
+	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") ||
+		strings.HasPrefix(strings.ToUpper(name), "README")
 }

@@ -56,7 +56,7 @@ func (v value) items() (items []value, ok bool) {
 	return items, true
 }
 
-// entry is a key of a mapping with its value. The value's path is that of the mapping: only a key that is known to be no
+// entry is a key of a mapping with its value. The value's path is that of the mapping: only a key that is surely not a
 // secret may be added to it.
 type entry struct {
 	key   string

@@ -31,14 +31,17 @@ func (b *builder) build() *Config {
 			found.add(g.at, fmt.Sprintf(format, describe(g.names)))
 		}
 	}
-	warn(b.inline, "the configuration itself contains %s; token_file or token_env keep tokens out of copies of this file", nameTokens)
-	warn(b.exposed, "every user of this machine can read %s; remove other users' read permission (chmod o-r)", nameTokens)
+	warn(b.inline, "the configuration itself contains %s; token_file or token_env keep tokens out of its copies",
+		nameTokens)
+	warn(b.exposed, "every user of this machine can read %s; remove other users' read permission (chmod o-r)",
+		nameTokens)
 	warn(b.skipped, "skipped files that are not tokens: %s; move them elsewhere", quote)
 	for _, g := range b.same {
 		warn(g, "%s have the same secret, and each of them uses its account's quota; keep one of them", nameTokens)
 	}
 	for _, g := range b.similarAccounts() {
-		warn(g, "the accounts %s differ only in case or white space, and each has a budget of its own; use one name", quote)
+		warn(g, "the accounts %s differ only in case or white space, and each has a budget of its own; use one name",
+			quote)
 	}
 	b.Warnings = found.lines()
 	return &b.Config
@@ -76,12 +79,13 @@ func (c *Config) Inspect(now time.Time) []string {
 			lines = append(lines, fmt.Sprintf("%s: the token %q: no secret: %v", t.Source.at, t.Name, r.err))
 		}
 		if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
-			lines = append(lines, fmt.Sprintf("%s: the token %q: expires_at is in the past; replace the token, or correct the date",
-				t.expiryAt, t.Name))
+			lines = append(lines, fmt.Sprintf("%s: the token %q: expires_at is in the past; "+
+				"replace the token, or correct the date", t.expiryAt, t.Name))
 		}
 	}
 	if more := len(lines) - maxProblems; more > 1 {
-		lines = append(lines[:maxProblems], fmt.Sprintf("%d more tokens have no secret, or are past their expires_at", more))
+		rest := fmt.Sprintf("%d more tokens have no secret, or are past their expires_at", more)
+		lines = append(lines[:maxProblems], rest)
 	}
 	return lines
 }

@@ -31,7 +31,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"none", "tokens:\n  - {name: one, token_file: tokens/a}\n", nil},
 		{"one of each kind", "tokens:\n  - {name: two, token: pat_y}\n  - {name: one, token_file: open}\n", []string{
-			`:2: tokens[0].token: the configuration itself contains the token "two"; token_file or token_env keep tokens out of copies of this file`,
+			`:2: tokens[0].token: the configuration itself contains the token "two"; token_file or token_env keep tokens out of its copies`,
 			`:3: tokens[1].token_file: every user of this machine can read the token "one"; remove other users' read permission (chmod o-r)`,
 		}},
 		{"files of both sources", "token_dir: tokens\ntokens:\n  - name: one\n    token_file: open\n", []string{
@@ -45,7 +45,7 @@ func TestWarnings(t *testing.T) {
 			`:4: token_dir.path: every user of this machine can read 2 tokens ("b", "c"); remove other users' read permission (chmod o-r)`,
 		}},
 		{"many", "tokens:\n" + many.String(), []string{
-			`:2: tokens[0].token: the configuration itself contains 12 tokens ("t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9" and 2 more); token_file or token_env keep tokens out of copies of this file`,
+			`:2: tokens[0].token: the configuration itself contains 12 tokens ("t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9" and 2 more); token_file or token_env keep tokens out of its copies`,
 		}},
 	} {
 		path := writeFile(t, dir, "config.yml", test.yaml)

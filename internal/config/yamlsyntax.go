@@ -11,22 +11,35 @@ import (
 // syntaxAdvice explains the messages of yaml.v3. These are never passed on: some quote the file, and with it perhaps a
 // secret. A message that is not listed here becomes "not valid YAML".
 var syntaxAdvice = map[string]string{
-	"block sequence entries are not allowed in this context":       "a list in the line of its key; put each item on a line of its own, below the key",
-	"could not find expected ':'":                                  `a line that is no "key: value"; check its colon, and the indentation`,
-	"did not find expected '-' indicator":                          "the indentation matches no line above; align keys with keys and dashes with dashes",
-	"did not find expected ',' or ']'":                             "a list in [ ] is not closed or lacks a comma; complete it",
-	"did not find expected ',' or '}'":                             "a mapping in { } is not closed or lacks a comma; complete it",
-	"did not find expected alphabetic or numeric character":        `a value starts with "*" or "&"; quote it`,
-	"did not find expected key":                                    "the indentation matches no line above; align keys with keys and dashes with dashes",
-	"did not find expected node content":                           "a value is missing, or a bracket is not closed; complete it",
-	"found a tab character where an indentation space is expected": "a tab in the indentation; indent with spaces",
-	"found a tab character that violates indentation":              "a tab in the indentation; indent with spaces",
-	"found character that cannot start any token":                  "a tab in the indentation, or a value that starts with @, ` or %; indent with spaces, and quote such a value",
-	"found undefined tag handle":                                   `a value starts with "!"; quote it`,
-	"found unexpected end of stream":                               "a quote is not closed; close it",
-	"found unknown escape character":                               "a backslash starts an escape in double quotes; use single quotes",
-	"mapping values are not allowed in this context":               `a ":" where no key can be; check the indentation, and quote a value that contains ": "`,
-	"unknown anchor":                                               `a value starts with "*"; quote it`,
+	"block sequence entries are not allowed in this context": "a list in the line of its key; " +
+		"put each item on a line of its own, below the key",
+	"could not find expected ':'": `a line that is no "key: value"; ` +
+		`check its colon, and the indentation`,
+	"did not find expected '-' indicator": "the indentation matches no line above; " +
+		"align keys with keys and dashes with dashes",
+	"did not find expected ',' or ']'": "a list in [ ] is not closed or lacks a comma; " +
+		"complete it",
+	"did not find expected ',' or '}'": "a mapping in { } is not closed or lacks a comma; " +
+		"complete it",
+	"did not find expected alphabetic or numeric character": `a value starts with "*" or "&"; ` +
+		`quote it`,
+	"did not find expected key": "the indentation matches no line above; " +
+		"align keys with keys and dashes with dashes",
+	"did not find expected node content": "a value is missing, or a bracket is not closed; " +
+		"complete it",
+	"found a tab character where an indentation space is expected": "a tab in the indentation; " +
+		"indent with spaces",
+	"found a tab character that violates indentation": "a tab in the indentation; " +
+		"indent with spaces",
+	"found character that cannot start any token": "a tab in the indentation, or a value that starts with @, ` or %; " +
+		"indent with spaces, and quote such a value",
+	"found undefined tag handle":     `a value starts with "!"; quote it`,
+	"found unexpected end of stream": "a quote is not closed; close it",
+	"found unknown escape character": "a backslash starts an escape in double quotes; " +
+		"use single quotes",
+	"mapping values are not allowed in this context": `a ":" where no key can be; ` +
+		`check the indentation, and quote a value that contains ": "`,
+	"unknown anchor": `a value starts with "*"; quote it`,
 }
 
 var syntaxErrorPrefix = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
