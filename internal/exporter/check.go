@@ -26,7 +26,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	if err != nil {
 		return o.Fail(err)
 	}
-	kept := OpenState(stateFile, location.String(), os.Getenv)
+	kept := openState(stateFile, location.String(), os.Getenv, checkLockTimeout)
 	defer kept.Close()
 	store := kept.Store()
 	switch {

@@ -2,7 +2,7 @@ package exporter
 
 import (
 	"errors"
-	"sync"
+	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
@@ -18,13 +18,24 @@ type State struct {
 	Locked   bool     // whether another process uses the file at present
 	Warnings []string // one line each: what is lost, and why
 
-	file *stateFile // nil: nowhere
+	file *state.File // nil: nothing is saved
 }
 
+// How long serve and check wait for another process to give up the state file: a check has it for as long as its probes
+// take, an exporter for as long as it runs.
+const (
+	serveLockTimeout = 3 * time.Second
+	checkLockTimeout = time.Second
+)
+
 // OpenState opens the state file at path; if path is empty, that of the configuration with this identity. It never
-// fails: what it cannot do is in the warnings. If another process uses the file, the content is what that process last
-// saved, and the file is this process's as soon as the other ends.
+// fails: what it cannot do is in the warnings. If the file cannot be written, or another process uses it, the content is
+// what was last saved, and nothing is saved.
 func OpenState(path, identity string, getenv func(string) string) State {
+	return openState(path, identity, getenv, serveLockTimeout)
+}
+
+func openState(path, identity string, getenv func(string) string, lockTimeout time.Duration) State {
 	const lost = "Running without a state file: a restart forgets verdicts and the requests of the last 24 hours: "
 	if path == NoState {
 		return State{}
@@ -35,16 +46,33 @@ func OpenState(path, identity string, getenv func(string) string) State {
 			return State{Warnings: []string{lost + err.Error()}}
 		}
 	}
-	s := State{Path: path, file: &stateFile{path: path}}
-	err := s.file.open()
+	var s State
+	file, err := state.Open(path)
+	for end := time.Now().Add(lockTimeout); errors.Is(err, state.ErrLocked) && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+		file, err = state.Open(path)
+	}
 	if s.Locked = errors.Is(err, state.ErrLocked); s.Locked {
-		s.Warnings = []string{err.Error() + "; this one saves nothing until the other ends"}
+		s.Path = path
+		s.Warnings = []string{err.Error() + "; this one saves nothing"}
 	} else if err != nil {
-		return State{Warnings: []string{lost + err.Error()}}
+		s.Warnings = []string{lost + err.Error()}
 	}
-	if s.Content, err = state.Read(path); err != nil {
-		s.Warnings = append(s.Warnings, err.Error()+"; starting without stored state")
+	var readErr error
+	if s.Content, readErr = state.Read(path); readErr != nil && (err == nil || s.Locked) {
+		s.Warnings = append(s.Warnings, readErr.Error()+"; starting without stored state")
 	}
+	if err != nil {
+		return s
+	}
+	// A full disk shows only when something is written. Reading the same content again at each start without saving what
+	// was used since would give the same budget again and again.
+	if err := file.Save(s.Content); err != nil {
+		_ = file.Close()
+		s.Warnings = append(s.Warnings, lost+err.Error())
+		return s
+	}
+	s.Path, s.file = path, file
 	return s
 }
 
@@ -59,44 +87,6 @@ func (s State) Store() monitor.Store {
 // Close gives up the state file.
 func (s State) Close() {
 	if s.file != nil {
-		s.file.close()
-	}
-}
-
-// stateFile is a state file that another process may use at first. Its methods are safe for concurrent use.
-type stateFile struct {
-	path string
-
-	mu   sync.Mutex  // guards file
-	file *state.File // nil until this process has the lock
-}
-
-// open takes the lock, if it is free.
-func (f *stateFile) open() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.file != nil {
-		return nil
-	}
-	file, err := state.Open(f.path)
-	if err == nil {
-		f.file = file
-	}
-	return err
-}
-
-// Save implements [monitor.Store].
-func (f *stateFile) Save(s state.State) error {
-	if err := f.open(); err != nil {
-		return err
-	}
-	return f.file.Save(s)
-}
-
-func (f *stateFile) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.file != nil {
-		_ = f.file.Close()
+		_ = s.file.Close()
 	}
 }

@@ -600,3 +600,32 @@ func writeFile(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestMoveDuringConfirmation checks that a token that moves to a held account while its denial awaits confirmation
+// makes no request there.
+func TestMoveDuringConfirmation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: func(token string) probe.Outcome {
+			o := answers(probe.Rejected, 0)
+			if token == "y" {
+				o.Result, o.Throttle = probe.RateLimited, probe.Throttle{Kind: probe.SlowDown}
+			}
+			return o
+		}}
+		cfg := tokens("x", "held/y")
+		cfg.Tokens[1].Name = "y"
+		cfg.Tokens[1].Source = tokens("y").Tokens[0].Source
+		m := newMonitor(cfg, api)
+		defer m.Stop()
+		go scrapeAll(m)
+		time.Sleep(500 * time.Millisecond)
+		moved := *cfg
+		moved.Tokens = append(moved.Tokens[:0:0], cfg.Tokens...)
+		moved.Tokens[0].Account = "held"
+		m.Reload(&moved)
+		time.Sleep(10 * time.Second)
+		if n := api.count("x"); n != 1 {
+			t.Errorf("%d requests of the moved token, the second during the hold of its account", n)
+		}
+	})
+}

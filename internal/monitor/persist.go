@@ -186,6 +186,9 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 			left := min(max(0, saved.Full.Sub(s.Saved)-max(0, now.wall.Sub(s.Saved))), 2*day)
 			p.full = now.steady.Add(left)
 		}
+		if m.store == nil { // the next start finds the same content: it must not find a full bucket each time
+			p.full = now.steady.Add(time.Duration(p.capacity()) * p.interval())
+		}
 		p.last = steady(saved.Last)
 		for _, reason := range []HoldReason{DailyLimit, SlowDown} {
 			if saved.HoldReason == reason.String() {

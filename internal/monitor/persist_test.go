@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,4 +170,28 @@ func TestHangingSource(t *testing.T) {
 	if got := scrapeAll(m).Tokens[0].Last.Result; got != probe.Valid {
 		t.Errorf("the file can be read again: %s", got)
 	}
+}
+
+// TestRestartsWithStaleState checks that restarts that save nothing, because the disk is full, do not each get the full
+// bucket that the stored state shows.
+func TestRestartsWithStaleState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		var store memoryStore
+		m := store.restart(tokens("a"), api)
+		scrapeAll(m)
+		m.Stop()
+		time.Sleep(3 * time.Hour)
+		api.forget()
+		for range 30 {
+			m := New(tokens("a"), Options{Connect: api.connect, Logger: slog.New(slog.DiscardHandler), State: store.saved})
+			for range 20 {
+				scrapeAll(m)
+			}
+			m.Stop()
+		}
+		if n := api.count(""); n > 30 {
+			t.Errorf("%d requests in 30 restarts that save nothing", n)
+		}
+	})
 }

@@ -263,7 +263,7 @@ func (s *scrape) confirm(first permit) {
 	m.mu.Lock()
 	now := m.clock()
 	u := first.token.urgency(now.steady)
-	_, ok := first.account.pacer.allow(now, u, 0)
+	_, ok := first.token.account.pacer.allow(now, u, 0)
 	var second permit
 	if ok = ok && u == confirmation; ok {
 		second = m.permitLocked(first.token, u, now)
