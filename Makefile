@@ -1,4 +1,4 @@
-# Everything that is done to this repository, by people and by .ci/run. `make` alone lists it.
+# The commands of this repository, for people and for .ci/run. `make` alone lists them.
 
 GO         ?= go
 ENGINE     ?= docker
@@ -23,18 +23,18 @@ build: ## the exporter, for this machine
 	$(GO) build .
 
 .PHONY: test
-test: ## the test command of the README
+test: ## the unit tests
 	$(GO) test ./...
 
 .PHONY: race
-race: ## the same under the race detector (needs a C compiler)
+race: ## the unit tests with the race detector (needs a C compiler)
 	$(GO) test -race ./...
 
-## Reading
+## Checking
 
 .PHONY: lint
-lint: ## formatting, vet, staticcheck, modernisers, modules, workflows
-	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these: $$unformatted"; exit 1; }
+lint: ## formatting, vet, staticcheck, go fix, modules, workflows
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "run gofmt -w: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	cd e2e && $(GO) vet ./...
 	$(TOOL) staticcheck ./...
@@ -45,44 +45,36 @@ lint: ## formatting, vet, staticcheck, modernisers, modules, workflows
 	$(TOOL) actionlint
 
 .PHONY: rules
-rules: ## Prometheus' and Alertmanager's own tools over prometheus/ (needs promtool and amtool)
+rules: ## the rules and configurations in prometheus/ (needs promtool and amtool)
 	promtool check rules --lint=all --lint-fatal prometheus/appfigures.rules.yml
 	promtool test rules prometheus/appfigures.rules.test.yml
 	promtool check config --lint=all --lint-fatal prometheus/prometheus.yml
 	amtool check-config prometheus/alertmanager.yml
 
 .PHONY: vuln
-vuln: ## known vulnerabilities of what the exporter calls (asks a database on the internet)
+vuln: ## known vulnerabilities in what the exporter calls (needs the internet)
 	$(TOOL) govulncheck ./...
 
 ## Running
 
 .PHONY: e2e
-e2e: ## every suite of e2e/ but the soak: against the real programs, as root on Debian
-	cd e2e && $(GO) test -count=1 $$($(GO) list ./... | grep -v /soak$$)
+e2e: ## the end-to-end tests with the real programs, as root on Debian; see .ci/run for what they need
+	cd e2e && $(GO) test -count=1 ./prometheus ./server ./packaging
 
-.PHONY: image-test
-image-test: ## builds the image without an engine or a registry, reads it, runs it (root; Debian's buildah, busybox-static)
-	cd e2e && $(GO) test -count=1 -v ./image
-
-.PHONY: compose-test
-compose-test: ## compose.yaml: what it mounts, passes, wires and opens
-	cd e2e && $(GO) test -count=1 ./compose
-
-.PHONY: systemd-test
-systemd-test: ## the systemd unit (needs systemd-analyze)
-	cd e2e && $(GO) test -count=1 ./systemd
+.PHONY: packaging
+packaging: ## of these only the image, compose.yaml, the systemd unit and the version
+	cd e2e && $(GO) test -count=1 -v ./packaging
 
 .PHONY: soak
-soak: ## everything at once for SOAK, a minute unless told otherwise
+soak: ## everything at once for SOAK, by default a minute
 	cd e2e && $(GO) test -count=1 -v -timeout 0 ./soak -soak $(SOAK)
 
 .PHONY: bench
-bench: ## what a scrape costs, beside a bare client and blackbox_exporter (Linux; a quiet machine)
-	cd e2e && $(GO) run ./bench -rounds $(ROUNDS)
+bench: ## the cost of a scrape, beside a bare client and blackbox_exporter (Linux, a quiet machine)
+	cd e2e && $(GO) test -count=1 -v -timeout 0 ./bench -rounds $(ROUNDS)
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME
+fuzz: ## each fuzz target for FUZZTIME
 	@found=; \
 	for package in $$($(GO) list ./...); do \
 		targets=$$($(GO) test -list '^Fuzz' $$package) || { echo "$$targets"; exit 1; }; \
@@ -92,12 +84,12 @@ fuzz: ## every fuzz target for FUZZTIME
 			$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$package || exit 1; \
 		done; \
 	done; \
-	test -n "$$found" || { echo 'there is no fuzz target'; exit 1; }
+	test -n "$$found" || { echo 'no fuzz target'; exit 1; }
 
 ## Releasing
 
 .PHONY: image
-image: ## the container image, with ENGINE
+image: ## the container image, built with ENGINE
 	$(ENGINE) build $$(sh deploy/stamp.sh | sed 's/^/--build-arg /') -t appfigures_exporter .
 
 .PHONY: release
@@ -110,5 +102,5 @@ release: ## the release binaries, in dist/
 	cd dist && sha256sum appfigures_exporter-* >SHA256SUMS
 
 .PHONY: reproducible
-reproducible: ## builds the commit twice, in different places, and compares
+reproducible: ## builds the commit twice, in different directories, and compares
 	sh deploy/reproducible.sh

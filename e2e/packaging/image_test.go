@@ -109,13 +109,12 @@ func testImageFiles(t *testing.T, root string) {
 		}
 		relative, _ := filepath.Rel(root, path)
 		mode, owner := info.Mode().Perm(), info.Sys().(*syscall.Stat_t).Uid
-		// buildah gives also the parents of a copied directory to its owner.
-		mayOwn := entry.IsDir() && strings.HasPrefix(imageStateDir+"/", relative+"/")
-		if mode&0o022 != 0 || owner != 0 && !(mayOwn && owner == imageUser) {
-			t.Errorf("%s has mode %s and owner %d: others than root can write to it", relative, mode, owner)
+		wantOwner := uint32(0)
+		if relative == imageStateDir {
+			wantOwner = imageUser
 		}
-		if relative == imageStateDir && owner != imageUser {
-			t.Errorf("%s has owner %d, want %d", relative, owner, imageUser)
+		if mode&0o022 != 0 || owner != wantOwner {
+			t.Errorf("%s has mode %s and owner %d, want owner %d alone to write to it", relative, mode, owner, wantOwner)
 		}
 		if !entry.IsDir() {
 			got = append(got, relative)

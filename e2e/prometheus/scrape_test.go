@@ -128,7 +128,8 @@ func TestAllBehaviors(t *testing.T) {
 	const perBehavior = 10
 	api := harness.NewAPI(t, simulator.Options{SlowDelay: 200 * time.Millisecond})
 	x := harness.NewExporter(t, "--log.level=debug")
-	config := api.Config() + harness.Unpaced + "timeout: 3s\nmax_concurrency: 200\ntokens:\n"
+	var config strings.Builder
+	config.WriteString(api.Config() + harness.Unpaced + "timeout: 3s\nmax_concurrency: 200\ntokens:\n")
 	want := map[string]map[string]float64{}
 	expect := func(metric, key string, value float64) {
 		if want[metric] == nil {
@@ -143,7 +144,7 @@ func TestAllBehaviors(t *testing.T) {
 			api.SetAccount(secret, name) // of its own, because the API may stop an account
 			api.Set(secret, behaviour)
 			harness.Write(t, filepath.Join(x.Dir, name), secret+"\n")
-			config += fmt.Sprintf("  - {name: %s, account: %[1]s, token_file: %[1]s, labels: {behavior: %v}}\n", name, behaviour)
+			config.WriteString(fmt.Sprintf("  - {name: %s, account: %[1]s, token_file: %[1]s, labels: {behavior: %v}}\n", name, behaviour))
 			e := expectations[behaviour]
 			expect("result", name+"/"+e.result, 1)
 			expect("status", name, e.status)
@@ -161,11 +162,11 @@ func TestAllBehaviors(t *testing.T) {
 			}
 		}
 	}
-	config += "  - {name: missing, account: missing, token_file: missing}\n"
+	config.WriteString("  - {name: missing, account: missing, token_file: missing}\n")
 	expect("result", "missing/no_token", 1)
 	expect("status", "missing", 0)
 	expect("up", "missing", 0)
-	x.WriteConfig(config)
+	x.WriteConfig(config.String())
 	x.Start()
 
 	server := harness.StartPrometheus(t, fmt.Sprintf(`
@@ -221,13 +222,14 @@ func TestWebConfig(t *testing.T) {
 	x.TLS = api.CA.ClientConfig(t)
 	x.Start()
 
-	config := "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n"
+	var config strings.Builder
+	config.WriteString("global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n")
 	for job, password := range map[string]string{"known": harness.Password, "unknown": "wrong"} {
-		config += fmt.Sprintf("  - {job_name: %s, scheme: https, tls_config: {ca_file: %s}, "+
+		config.WriteString(fmt.Sprintf("  - {job_name: %s, scheme: https, tls_config: {ca_file: %s}, "+
 			"basic_auth: {username: %s, password: %s}, static_configs: [{targets: ['%s']}]}\n",
-			job, api.CA.File, harness.User, password, x.Address)
+			job, api.CA.File, harness.User, password, x.Address))
 	}
-	server := harness.StartPrometheus(t, config)
+	server := harness.StartPrometheus(t, config.String())
 	server.Await(t, scrapeTimeout, map[string]float64{"known": 1, "unknown": 0}, `up`, "job")
 	server.Await(t, scrapeTimeout, map[string]float64{"known/default": 1}, `appfigures_token_valid`, "job", "token")
 

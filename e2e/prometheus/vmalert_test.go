@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,16 +19,17 @@ import (
 func TestVMAlert(t *testing.T) {
 	awaitMidnight(t)
 	api := harness.NewAPI(t, simulator.Options{DailyLimit: limit})
-	config := api.Config() + fmt.Sprintf("timeout: 1s\npacing: {assumed_daily_limit: %d}\ntokens:\n", limit)
+	var config strings.Builder
+	config.WriteString(api.Config() + fmt.Sprintf("timeout: 1s\npacing: {assumed_daily_limit: %d}\ntokens:\n", limit))
 	for name, behavior := range map[string]simulator.Behaviour{
 		"steady": simulator.Valid, "dead": simulator.Revoked, "locked": simulator.Locked, "forbidden": simulator.Forbidden,
 	} {
 		api.SetAccount(secretOf(name), name)
 		api.Set(secretOf(name), behavior)
-		config += fmt.Sprintf("  - {name: %[1]s, account: %[1]s, labels: {team: %[1]s-team}, token: %[2]s}\n", name, secretOf(name))
+		config.WriteString(fmt.Sprintf("  - {name: %[1]s, account: %[1]s, labels: {team: %[1]s-team}, token: %[2]s}\n", name, secretOf(name)))
 	}
-	config += "  - {name: missing, account: missing, labels: {team: missing-team}, token_file: missing}\n"
-	exporter := harness.StartExporter(t, config)
+	config.WriteString("  - {name: missing, account: missing, labels: {team: missing-team}, token_file: missing}\n")
+	exporter := harness.StartExporter(t, config.String())
 
 	const install = "go install github.com/VictoriaMetrics/VictoriaMetrics/app/...@v1.151.0, see .ci/run"
 	dir := t.TempDir()

@@ -19,13 +19,14 @@ func TestBlockedStderr(t *testing.T) {
 	t.Parallel()
 	const tokens = 600
 	api := harness.NewAPI(t, simulator.Options{})
-	config := api.Config() + harness.Unpaced + "tokens:\n"
+	var config strings.Builder
+	config.WriteString(api.Config() + harness.Unpaced + "tokens:\n")
 	for i := range tokens {
 		api.Set(secretOf(i), simulator.Revoked)
-		config += fmt.Sprintf("  - {name: token-%d, account: account-%d, token: %s}\n", i, i%10, secretOf(i))
+		config.WriteString(fmt.Sprintf("  - {name: token-%d, account: account-%d, token: %s}\n", i, i%10, secretOf(i)))
 	}
 	x := harness.NewExporter(t, "--log.level=debug")
-	x.WriteConfig(config)
+	x.WriteConfig(config.String())
 	x.Address = harness.FreeAddress(t)
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -71,13 +72,14 @@ func TestBlockedTokenFile(t *testing.T) {
 	t.Parallel()
 	api := harness.NewAPI(t, simulator.Options{})
 	x := harness.NewExporter(t)
-	config := api.Config() + harness.Unpaced + "tokens:\n"
+	var config strings.Builder
+	config.WriteString(api.Config() + harness.Unpaced + "tokens:\n")
 	for i := range 3 {
 		api.Set(secretOf(i), simulator.Valid)
 		harness.Write(t, fmt.Sprintf("%s/file-%d", x.Dir, i), secretOf(i))
-		config += fmt.Sprintf("  - {name: token-%d, token_file: file-%d}\n", i, i)
+		config.WriteString(fmt.Sprintf("  - {name: token-%d, token_file: file-%d}\n", i, i))
 	}
-	x.WriteConfig(config)
+	x.WriteConfig(config.String())
 	x.Start()
 	all := `appfigures_probe_result\{result="valid",token=".*"\}`
 	if valid, _ := harness.Sum(x.Scrape(), all); valid != 3 {

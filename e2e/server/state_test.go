@@ -21,13 +21,14 @@ const budget = simulator.DefaultDailyLimit / 4
 func prepareAccount(t *testing.T, tokens int) *target {
 	t.Helper()
 	api := harness.NewAPI(t, simulator.Options{DailyLimit: simulator.DefaultDailyLimit})
-	config := api.Config() + "tokens:\n"
+	var config strings.Builder
+	config.WriteString(api.Config() + "tokens:\n")
 	for i := range tokens {
 		api.Set(secretOf(i), simulator.Valid)
-		config += fmt.Sprintf("  - {name: token-%d, token: %s}\n", i, secretOf(i))
+		config.WriteString(fmt.Sprintf("  - {name: token-%d, token: %s}\n", i, secretOf(i)))
 	}
 	x := harness.NewExporter(t)
-	x.WriteConfig(config)
+	x.WriteConfig(config.String())
 	x.StateFile = filepath.Join(x.Dir, "state.json")
 	return &target{x, api}
 }
