@@ -1,12 +1,12 @@
-// Package bench measures what the exporter costs, compared with the least that the same requests can cost. It needs Linux
-// and takes some minutes:
+// Package bench measures what the exporter costs, compared with the least that the same requests can cost. It needs
+// Linux and takes some minutes:
 //
 //	cd e2e && go test -count=1 -v -timeout 0 ./bench
 //
 // The exporter, a bare net/http client that makes the same requests, blackbox_exporter if it is installed, and the
-// simulated API behind TLS are processes of their own, so that the kernel measures the CPU time of each. They take turns on
-// the same machine: a busy machine slows all of them, and ratios are medians over the rounds. A test fails if a figure
-// exceeds its limit.
+// simulated API behind TLS are processes of their own, so that the kernel measures the CPU time of each. They take
+// turns on the same machine: a busy machine slows all of them, and ratios are medians over the rounds. A test fails if
+// a figure exceeds its limit.
 package bench
 
 import (
@@ -103,7 +103,7 @@ func TestManyTokens(t *testing.T) {
 	compare([]*contender{exporter.contender, bare}, l)
 	t.Logf("scrape: %s; bare client: %s", median(exporter.took), median(bare.took))
 	check(t, "duration of a scrape, in that of a bare client", ratio(exporter.took, bare.took), 2) // the aim is 1.3
-	check(t, "MiB resident at the peak", mebibytes(exporter.Memory(harness.PeakResident)), 250) // the aim is 150
+	check(t, "MiB resident at the peak", mebibytes(exporter.Memory(harness.PeakResident)), 250)    // the aim is 150
 }
 
 // TestLatency compares the latency that is reported with what the API sees, however many probes are under way at once.
@@ -117,7 +117,8 @@ func TestLatency(t *testing.T) {
 			for range *rounds {
 				exporter.round()
 				seen = append(seen, api.medianLatency(t))
-				reported = append(reported, median(valuesOf(t, exporter.exposition, "appfigures_probe_duration_seconds{")))
+				durations := valuesOf(t, exporter.exposition, "appfigures_probe_duration_seconds{")
+				reported = append(reported, median(durations))
 			}
 			t.Logf("reported: %.3f s; seen by the API: %.3f s", median(reported), median(seen))
 			check(t, "median latency, in that seen by the API", ratio(reported, seen), 1.3)
@@ -201,7 +202,8 @@ type exporter struct {
 func startExporter(t *testing.T, api *api, l load) *exporter {
 	t.Helper()
 	var config strings.Builder
-	fmt.Fprintf(&config, "api_url: %s\ntls_config: {ca_file: %s}\nmax_concurrency: %d\n", api.url, api.ca.File, l.concurrency)
+	fmt.Fprintf(&config, "api_url: %s\ntls_config: {ca_file: %s}\nmax_concurrency: %d\n",
+		api.url, api.ca.File, l.concurrency)
 	fmt.Fprintf(&config, "pacing: {quota_share: 1, assumed_daily_limit: %d, min_interval: %s}\ntokens:\n",
 		harness.Plenty, l.minInterval)
 	for i := range l.tokens {
@@ -267,14 +269,16 @@ func startBlackbox(t *testing.T, binary string, api *api, l load) *contender {
 	}
 	file := filepath.Join(t.TempDir(), "blackbox.yml")
 	harness.Write(t, file, config.String())
-	p := harness.StartProcess(t, blackbox, exec.Command(binary, "--config.file="+file, "--web.listen-address=127.0.0.1:0"))
+	cmd := exec.Command(binary, "--config.file="+file, "--web.listen-address=127.0.0.1:0")
+	p := harness.StartProcess(t, blackbox, cmd)
 	address := p.AwaitListening()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: l.concurrency}}
 	return &contender{Process: p, name: blackbox, round: func() time.Duration {
 		t.Helper()
 		start := time.Now()
 		if err := forEach(l.tokens, l.concurrency, func(i int) error {
-			exposition, _, err := scrape(client, fmt.Sprintf("http://%s/probe?module=token-%05d&target=%s", address, i, api.url))
+			url := fmt.Sprintf("http://%s/probe?module=token-%05d&target=%s", address, i, api.url)
+			exposition, _, err := scrape(client, url)
 			if err == nil && !strings.Contains(exposition, "\nprobe_success 1") {
 				err = fmt.Errorf("a probe failed:\n%s", exposition)
 			}
