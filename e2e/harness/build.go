@@ -78,7 +78,8 @@ func Output(t testing.TB, cmd *exec.Cmd) string {
 	return strings.TrimSpace(string(out))
 }
 
-// Tool returns the path of a program: from PATH, or where `go install` puts it. install is the command that installs it.
+// Tool returns the path of a program: from PATH, or where `go install` puts it. install is the command that installs
+// it.
 func Tool(t testing.TB, name, install string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {

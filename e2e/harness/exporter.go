@@ -39,8 +39,8 @@ type Exporter struct {
 	t testing.TB
 }
 
-// NewExporter returns an exporter that does not run yet. Its working directory is empty, and its environment has nothing
-// of this machine's. It listens at a port of its own choice and keeps no state.
+// NewExporter returns an exporter that does not run yet. Its working directory is empty, and its environment has
+// nothing of this machine's. It listens at a port of its own choice and keeps no state.
 func NewExporter(t testing.TB, args ...string) *Exporter {
 	t.Helper()
 	dir := t.TempDir()

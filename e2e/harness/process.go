@@ -48,8 +48,8 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// StartProcess starts a program and collects its output, unless cmd sends that elsewhere. If the test fails, it logs the
-// last lines under the program's name.
+// StartProcess starts a program and collects its output, unless cmd sends that elsewhere. If the test fails, it logs
+// the last lines under the program's name.
 func StartProcess(t testing.TB, name string, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{t: t, name: name, cmd: cmd, done: make(chan struct{})}
@@ -143,7 +143,8 @@ func (p *Process) checkRunning() {
 	}
 }
 
-// Until waits until condition returns nil. If that takes longer than the timeout, it fails the test with the last error.
+// Until waits until condition returns nil. If that takes longer than the timeout, it fails the test with the last
+// error.
 func Until(t testing.TB, timeout time.Duration, condition func() error) {
 	t.Helper()
 	deadline := time.After(timeout)

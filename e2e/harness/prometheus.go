@@ -165,7 +165,9 @@ func (p *Prometheus) By(expr string, labels ...string) (map[string]float64, erro
 }
 
 // Await waits until an instant query has exactly these values, by those of the labels joined by slashes.
-func (p *Prometheus) Await(t testing.TB, timeout time.Duration, want map[string]float64, expr string, labels ...string) {
+func (p *Prometheus) Await(
+	t testing.TB, timeout time.Duration, want map[string]float64, expr string, labels ...string,
+) {
 	t.Helper()
 	Until(t, timeout, func() error {
 		got, err := p.By(expr, labels...)

@@ -52,7 +52,8 @@ func (b *buildah) build(t *testing.T, arch string, buildArgs map[string]string) 
 	b.buildStandIn(t, arch)
 	name := "appfigures_exporter:" + arch
 	args := []string{
-		"bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--platform", "linux/" + arch, "--tag", name,
+		"bud", "--isolation", "chroot", "--pull-never", "--format", "docker",
+		"--platform", "linux/" + arch, "--tag", name,
 	}
 	args = append(args, b.toolchain...)
 	for key, value := range buildArgs {
@@ -81,7 +82,8 @@ func (b *buildah) buildStandIn(t *testing.T, arch string) {
 		{busybox, "busybox", 0o755},
 		{certificates, "ca-certificates.crt", 0o644},
 	} {
-		if err := os.WriteFile(filepath.Join(context, file.to), []byte(harness.Read(t, file.from)), file.mode); err != nil {
+		to := filepath.Join(context, file.to)
+		if err := os.WriteFile(to, []byte(harness.Read(t, file.from)), file.mode); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -31,13 +31,13 @@ func TestServicesAreConfined(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, s := range loadProject(t, root(t), files...).Services {
 				for problem, found := range map[string]bool{
-					"writable root file system": !s.ReadOnly,
-					"capabilities":              !slices.Equal(s.CapDrop, []string{"ALL"}) || len(s.CapAdd) > 0 || s.Privileged,
-					"new privileges":            !slices.Contains(s.SecurityOpt, "no-new-privileges:true"),
-					"root":                      s.User == "" || s.User == "root" || strings.HasPrefix(s.User, "0"),
-					"the host's namespaces":     s.NetworkMode != "" || s.Pid != "" || s.Ipc != "",
-					"an image without version":  s.Build == nil && strings.Count(s.Image, ".") != 2,
-					"no health check":           s.HealthCheck == nil || s.HealthCheck.Disable,
+					"a writable root":          !s.ReadOnly,
+					"capabilities":             !slices.Contains(s.CapDrop, "ALL") || len(s.CapAdd) > 0 || s.Privileged,
+					"new privileges":           !slices.Contains(s.SecurityOpt, "no-new-privileges:true"),
+					"root":                     s.User == "" || s.User == "root" || strings.HasPrefix(s.User, "0"),
+					"the host's namespaces":    s.NetworkMode != "" || s.Pid != "" || s.Ipc != "",
+					"an image without version": s.Build == nil && strings.Count(s.Image, ".") != 2,
+					"no health check":          s.HealthCheck == nil || s.HealthCheck.Disable,
 				} {
 					if found {
 						t.Errorf("%s has %s", s.Name, problem)
@@ -227,7 +227,8 @@ func projectOptions(t *testing.T, dir string, files ...string) *cli.ProjectOptio
 	for i, file := range files {
 		paths[i] = filepath.Join(dir, file)
 	}
-	options, err := cli.NewProjectOptions(paths, cli.WithWorkingDirectory(dir), cli.WithName("test"), cli.WithResolvedPaths(true))
+	options, err := cli.NewProjectOptions(paths,
+		cli.WithWorkingDirectory(dir), cli.WithName("test"), cli.WithResolvedPaths(true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,8 @@ func mountedAt(t *testing.T, service types.ServiceConfig, target string) string 
 	return ""
 }
 
-// checkAddress checks that a service publishes the port of the address, so listens there. It returns the service's name.
+// checkAddress checks that a service publishes the port of the address, so listens there. It returns the service's
+// name.
 func checkAddress(t *testing.T, project *types.Project, address string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(address)

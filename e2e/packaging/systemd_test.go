@@ -33,7 +33,8 @@ func TestUnit(t *testing.T) {
 		t.Errorf("%s: %v\n%s", verify, err, out)
 	}
 
-	stated := regexp.MustCompile("(?m)^# .*`systemd-analyze security` .* says ([0-9]+)\\.([0-9]), OK").FindStringSubmatch(unit)
+	exposure := regexp.MustCompile("(?m)^# .*`systemd-analyze security` .* says ([0-9]+)\\.([0-9]), OK")
+	stated := exposure.FindStringSubmatch(unit)
 	if stated == nil {
 		t.Fatal("the unit does not state its exposure")
 	}
@@ -65,7 +66,8 @@ func TestUnitCommandLine(t *testing.T) {
 	}
 }
 
-// TestUnitCredentials checks that the exporter accepts config.yml, and that its tokens are exactly the unit's credentials.
+// TestUnitCredentials checks that the exporter accepts config.yml, and that its tokens are exactly the unit's
+// credentials.
 func TestUnitCredentials(t *testing.T) {
 	var config struct {
 		Tokens []struct {

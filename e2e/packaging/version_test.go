@@ -47,7 +47,8 @@ func TestVersion(t *testing.T) {
 		},
 		{
 			"go install of a release", func(t *testing.T, binary string) {
-				proxy := "GOPROXY=file://" + moduleProxy(t, source) + ",file://" + run(t, source, nil, "go", "env", "GOMODCACHE") + "/cache/download"
+				modules := run(t, source, nil, "go", "env", "GOMODCACHE") + "/cache/download"
+				proxy := "GOPROXY=file://" + moduleProxy(t, source) + ",file://" + modules
 				env := []string{
 					proxy, "GOSUMDB=off", "GOMODCACHE=" + t.TempDir(), "GOBIN=" + filepath.Dir(binary),
 					"CGO_ENABLED=0", "GOFLAGS=-modcacherw -trimpath", // as the release build, to share its build cache

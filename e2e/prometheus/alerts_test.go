@@ -25,6 +25,7 @@ const (
 // all notifications since the beginning are compared with all that there should have been, so that the next scene at
 // the latest finds one that is wrong or comes too early.
 func TestAlerts(t *testing.T) {
+	t.Parallel()
 	s := startStage(t, map[string]simulator.Behaviour{"failing": simulator.ServerError, "proxied": simulator.ProxyPage})
 	notified := map[string]string{}
 	await := func(scene string, news map[string]string) {
@@ -55,7 +56,8 @@ func TestAlerts(t *testing.T) {
 	harness.Write(t, s.exporter.Dir+"/missing", secretOf("missing"))
 	s.respondOnce("odd", simulator.Revoked)
 	set(map[string]simulator.Behaviour{
-		"revoked": simulator.Revoked, "dead": simulator.Rejected, "first": simulator.Locked, "second": simulator.Disabled,
+		"revoked": simulator.Revoked, "dead": simulator.Rejected,
+		"first": simulator.Locked, "second": simulator.Disabled,
 		"forbidden": simulator.Forbidden, "throttled": simulator.SlowDown, "exhausted": simulator.DailyLimit,
 	})
 	s.api.Use("spender", usedByOther)
@@ -179,7 +181,8 @@ const dead = `{alertname="AppfiguresTokenRejected", token="dead"}`
 func (s *stage) checkStillDenied() {
 	s.t.Helper()
 	s.prometheus.Await(s.t, alertTimeout, map[string]float64{firing: 1}, `ALERTS`+dead, "alertstate")
-	s.prometheus.Await(s.t, alertTimeout, map[string]float64{"dead": 0}, `changes(ALERTS_FOR_STATE`+dead+`[5m])`, "token")
+	s.prometheus.Await(s.t, alertTimeout, map[string]float64{"dead": 0},
+		`changes(ALERTS_FOR_STATE`+dead+`[5m])`, "token")
 }
 
 // summaries are those of the notifications; an asterisk stands for any number.
@@ -190,8 +193,8 @@ var summaries = map[string]string{
 	"AppfiguresTokenRejected/dead/dead":                "Appfigures rejects the token dead",
 	"AppfiguresAccountLocked/lapsed":                   "Appfigures has locked the account lapsed out of the API",
 	"AppfiguresTokenForbidden/forbidden/forbidden":     "Appfigures forbids the token forbidden to use the API",
-	"AppfiguresQuotaExhausted/exhausted":               "The account exhausted has used up its Appfigures requests for today",
-	"AppfiguresQuotaNearlyExhausted/spender":           "The account spender has used *% of its Appfigures requests today",
+	"AppfiguresQuotaExhausted/exhausted":               "The account exhausted has used up its * for today",
+	"AppfiguresQuotaNearlyExhausted/spender":           "The account spender has used *% of its * today",
 	"AppfiguresExporterConfigReloadFailed":             "The Appfigures exporter rejected its new configuration",
 	"AppfiguresAPISlow":                                "The Appfigures API is slow",
 	"AppfiguresTokenUnverified/failing/failing":        "The token failing could not be verified for an hour",

@@ -23,7 +23,7 @@ var empty = map[string]string{
 // notInDemo lists the metrics that the demo does not have, and why.
 var notInDemo = map[string]string{
 	"appfigures_api_certificate_expiry_timestamp_seconds": "the demo's simulated API serves plain HTTP",
-	"appfigures_api_request_duration_seconds":             "Prometheus stores the classic histogram unless told otherwise",
+	"appfigures_api_request_duration_seconds":             "by default Prometheus stores the classic histogram",
 	"appfigures_exporter_state_saved_timestamp_seconds":   "the demo keeps no state",
 	"appfigures_exporter_state_errors_total":              "the demo keeps no state",
 }

@@ -88,7 +88,7 @@ func (n *node) check(known series) (labels []string, problems []string) {
 			continue
 		}
 		if len(labels) > 0 && !slices.Contains(labels, label) {
-			problems = append(problems, fmt.Sprintf("none of the metrics compared or summed up has the label %s", label))
+			problems = append(problems, fmt.Sprintf("none of the metrics below has the label %s", label))
 		}
 	}
 	return labels, problems
@@ -118,7 +118,8 @@ var metricName = regexp.MustCompile(`\bappfigures_[a-z0-9_]+`)
 func testDocuments(t *testing.T, known series) {
 	t.Helper()
 	documents := slices.Concat(
-		files(t, "*.md"), files(t, "docs", "*.md"), files(t, "config.yml.example"), files(t, "prometheus", "examples", "*.yml"),
+		files(t, "*.md"), files(t, "docs", "*.md"), files(t, "config.yml.example"),
+		files(t, "prometheus", "examples", "*.yml"),
 		files(t, "grafana", "*.md"), files(t, "deploy", "*.md"))
 	metrics := 0
 	for _, document := range documents {
@@ -138,8 +139,8 @@ func testDocuments(t *testing.T, known series) {
 	}
 }
 
-// has reports whether there is a metric or histogram of that name or, if the name ends in an underscore, one that begins
-// with it.
+// has reports whether there is a metric or histogram of that name or, if the name ends in an underscore, one that
+// begins with it.
 func (known series) has(name string) bool {
 	if notInDemo[name] != "" || known[name] != nil || known[name+"_bucket"] != nil {
 		return true

@@ -100,7 +100,8 @@ func grafanaAlertQueries(t *testing.T) []query {
 			for _, rule := range group.Rules {
 				for _, data := range rule.Data {
 					if data.DatasourceUID == grafana.DataSource {
-						all = append(all, query{where: "Grafana alert " + rule.Title + " " + data.RefID, expr: data.Model.Expr})
+						where := "Grafana alert " + rule.Title + " " + data.RefID
+						all = append(all, query{where: where, expr: data.Model.Expr})
 					}
 				}
 			}
@@ -142,14 +143,16 @@ func dashboardQueries(t *testing.T) []query {
 		}
 		for _, v := range dashboard.Templating.List {
 			if v.Type == "query" {
-				all = append(all, query{where: "variable " + v.Name, expr: labelValues(t, fill(t, v.Definition, variables))})
+				expr := labelValues(t, fill(t, v.Definition, variables))
+				all = append(all, query{where: "variable " + v.Name, expr: expr})
 			}
 		}
 		var walk func([]panel)
 		walk = func(panels []panel) {
 			for _, p := range panels {
 				for _, target := range p.Targets {
-					all = append(all, query{"panel " + p.Title + " " + target.RefID, fill(t, target.Expr, variables), !target.Instant})
+					where := "panel " + p.Title + " " + target.RefID
+					all = append(all, query{where, fill(t, target.Expr, variables), !target.Instant})
 				}
 				walk(p.Panels)
 			}

@@ -1,5 +1,5 @@
-// Package prometheus tests the real exporter with a real Prometheus: scrapes, service discovery, replicas, the demo with
-// all shipped queries, and the shipped alerts with a real Alertmanager.
+// Package prometheus tests the real exporter with a real Prometheus: scrapes, service discovery, replicas, the demo
+// with all shipped queries, and the shipped alerts with a real Alertmanager.
 package prometheus
 
 import (
@@ -144,7 +144,8 @@ func TestAllBehaviors(t *testing.T) {
 			api.SetAccount(secret, name) // of its own, because the API may stop an account
 			api.Set(secret, behaviour)
 			harness.Write(t, filepath.Join(x.Dir, name), secret+"\n")
-			config.WriteString(fmt.Sprintf("  - {name: %s, account: %[1]s, token_file: %[1]s, labels: {behavior: %v}}\n", name, behaviour))
+			fmt.Fprintf(&config, "  - {name: %s, account: %[1]s, token_file: %[1]s, labels: {behavior: %v}}\n",
+				name, behaviour)
 			e := expectations[behaviour]
 			expect("result", name+"/"+e.result, 1)
 			expect("status", name, e.status)
@@ -258,7 +259,8 @@ func TestFormats(t *testing.T) {
 		for _, accept := range []string{"text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"} {
 			format, _, _ := strings.Cut(accept, ";")
 			response, body := x.Get(path, "Accept", accept)
-			if kind := response.Header.Get("Content-Type"); !strings.HasPrefix(kind, format) || response.StatusCode != 200 {
+			kind := response.Header.Get("Content-Type")
+			if !strings.HasPrefix(kind, format) || response.StatusCode != 200 {
 				t.Errorf("%s as %s: %s, %s", path, format, response.Status, kind)
 			}
 			openMetrics := format != "text/plain"

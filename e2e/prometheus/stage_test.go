@@ -80,7 +80,8 @@ func startStage(t *testing.T, behaviors map[string]simulator.Behaviour) *stage {
 	return s
 }
 
-// awaitMidnight waits until the UTC day has begun and does not end during the test, because quotas and holds end with it.
+// awaitMidnight waits until the UTC day has begun and does not end during the test, because quotas and holds end with
+// it.
 func awaitMidnight(t *testing.T) {
 	const longest = 10 * time.Minute
 	harness.Until(t, 2*longest, func() error {

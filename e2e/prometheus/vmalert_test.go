@@ -22,11 +22,13 @@ func TestVMAlert(t *testing.T) {
 	var config strings.Builder
 	config.WriteString(api.Config() + fmt.Sprintf("timeout: 1s\npacing: {assumed_daily_limit: %d}\ntokens:\n", limit))
 	for name, behavior := range map[string]simulator.Behaviour{
-		"steady": simulator.Valid, "dead": simulator.Revoked, "locked": simulator.Locked, "forbidden": simulator.Forbidden,
+		"steady": simulator.Valid, "dead": simulator.Revoked,
+		"locked": simulator.Locked, "forbidden": simulator.Forbidden,
 	} {
 		api.SetAccount(secretOf(name), name)
 		api.Set(secretOf(name), behavior)
-		config.WriteString(fmt.Sprintf("  - {name: %[1]s, account: %[1]s, labels: {team: %[1]s-team}, token: %[2]s}\n", name, secretOf(name)))
+		fmt.Fprintf(&config, "  - {name: %[1]s, account: %[1]s, labels: {team: %[1]s-team}, token: %[2]s}\n",
+			name, secretOf(name))
 	}
 	config.WriteString("  - {name: missing, account: missing, labels: {team: missing-team}, token_file: missing}\n")
 	exporter := harness.StartExporter(t, config.String())
@@ -34,8 +36,8 @@ func TestVMAlert(t *testing.T) {
 	const install = "go install github.com/VictoriaMetrics/VictoriaMetrics/app/...@v1.151.0, see .ci/run"
 	dir := t.TempDir()
 	scrape, rules := filepath.Join(dir, "scrape.yml"), filepath.Join(dir, "rules.yml")
-	harness.Write(t, scrape, "scrape_configs: [{job_name: appfigures, scrape_interval: 1s, static_configs: [{targets: ['"+
-		exporter.Address+"']}]}]\n")
+	harness.Write(t, scrape, "scrape_configs: [{job_name: appfigures, scrape_interval: 1s, "+
+		"static_configs: [{targets: ['"+exporter.Address+"']}]}]\n")
 	harness.Write(t, rules, shipped(t, "appfigures.rules.yml", inRules, numbers...))
 	database, alerter := harness.FreeAddress(t), harness.FreeAddress(t)
 	harness.StartProcess(t, "VictoriaMetrics", exec.Command(harness.Tool(t, "victoria-metrics", install),
@@ -46,7 +48,8 @@ func TestVMAlert(t *testing.T) {
 
 	want := map[string]string{
 		"AppfiguresTokenRejected/dead": "dead-team", "AppfiguresAccountLocked/": "locked-team",
-		"AppfiguresTokenForbidden/forbidden": "forbidden-team", "AppfiguresTokenSecretUnavailable/missing": "missing-team",
+		"AppfiguresTokenForbidden/forbidden":       "forbidden-team",
+		"AppfiguresTokenSecretUnavailable/missing": "missing-team",
 	}
 	harness.Until(t, time.Minute, func() error {
 		got, err := vmalertFiring("http://" + alerter + "/api/v1/alerts")

@@ -46,12 +46,15 @@ func TestBlockedStderr(t *testing.T) {
 		if dropped, _ := harness.Sum(exposition, "appfigures_exporter_log_lines_dropped_total"); dropped == 0 {
 			return fmt.Errorf("no line was dropped, so standard error does not block")
 		}
-		if denied, _ := harness.Sum(exposition, `appfigures_token_denied\{reason="rejected",token=".*"\}`); denied != tokens {
+		denied, _ := harness.Sum(exposition, `appfigures_token_denied\{reason="rejected",token=".*"\}`)
+		if denied != tokens {
 			return fmt.Errorf("%v tokens are denied, want %d", denied, tokens)
 		}
 		return nil
 	})
-	for _, path := range []string{"/", "/metrics", "/probe?target=token-1", "/sd", "/api/v1/status", "/-/healthy", "/-/ready"} {
+	for _, path := range []string{
+		"/", "/metrics", "/probe?target=token-1", "/sd", "/api/v1/status", "/-/healthy", "/-/ready",
+	} {
 		if response, _ := x.Get(path); response.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", path, response.Status)
 		}

@@ -17,8 +17,8 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
-// TestNothingIsWritten uses everything that the exporter serves, and checks that it creates or changes no file, and opens
-// none for writing, when it keeps no state.
+// TestNothingIsWritten uses everything that the exporter serves, and checks that it creates or changes no file, and
+// opens none for writing, when it keeps no state.
 func TestNothingIsWritten(t *testing.T) {
 	x := prepare(t, "--web.enable-pprof", "--config.auto-reload", "--config.auto-reload-interval=10ms")
 	cmd := confine(t, x)

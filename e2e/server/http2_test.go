@@ -121,8 +121,8 @@ var http2Attacks = map[string]struct {
 	},
 }
 
-// TestHTTP2 attacks the exporter with what only HTTP/2 has, while an ordinary scraper is served as usual. Nothing is left
-// of an attack, and it causes no more probes than the account's budget permits.
+// TestHTTP2 attacks the exporter with what only HTTP/2 has, while an ordinary scraper is served as usual. Nothing is
+// left of an attack, and it causes no more probes than the account's budget permits.
 func TestHTTP2(t *testing.T) {
 	for name, attack := range http2Attacks {
 		t.Run(name, func(t *testing.T) {

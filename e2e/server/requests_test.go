@@ -16,10 +16,11 @@ import (
 // smuggled is a request that is hidden in others. A response to it would show that it has caused a probe.
 const smuggled = "GET /metrics HTTP/1.1\r\nHost: smuggled\r\nConnection: close\r\n\r\n"
 
-// Beginnings of requests that cause no probe, and a header.
+// Beginnings of requests that cause no probe, and headers.
 const (
 	get     = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n"
 	post    = "POST /-/reload HTTP/1.1\r\nHost: x\r\n"
+	final   = "Connection: close\r\n"
 	chunked = "Transfer-Encoding: chunked\r\n"
 )
 
@@ -33,35 +34,35 @@ func TestAmbiguousRequests(t *testing.T) {
 		request string
 		want    string // the statuses of all responses on the connection
 	}{
-		"length and chunks, GET":   {get + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled, "200"},
-		"chunks and length, POST":  {post + chunked + "Content-Length: 5\r\n\r\n0\r\n\r\n" + smuggled, "200"},
-		"two lengths":              {get + "Content-Length: 0\r\nContent-Length: 44\r\n\r\n" + smuggled, "400"},
-		"two lengths in one":       {get + "Content-Length: 0, 44\r\n\r\n" + smuggled, "400"},
-		"length with a sign":       {get + "Content-Length: +0\r\n\r\n" + smuggled, "400"},
-		"negative length":          {get + "Content-Length: -1\r\n\r\n" + smuggled, "400"},
-		"space before the colon":   {get + "Content-Length : 44\r\n\r\n" + smuggled, "400"},
-		"folded header":            {get + "X: a\r\n Transfer-Encoding: chunked\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" + smuggled, "200"},
-		"fold before the first":    {"GET /-/healthy HTTP/1.1\r\n Host: x\r\nHost: x\r\n\r\n" + smuggled, "400"},
-		"another coding":           {get + "Transfer-Encoding: xchunked\r\n\r\n" + chunkedBody, "501"},
-		"two codings":              {get + chunked + "Transfer-Encoding: identity\r\n\r\n" + chunkedBody, "501"},
-		"coding with a tab":        {get + "Transfer-Encoding:\x0bchunked\r\n\r\n" + chunkedBody, "400"},
-		"coding in HTTP/1.0":       {"GET /-/healthy HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunkedBody, "200"},
-		"a body, hidden request":   {get + "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunkedBody, "200"},
-		"bare LF after chunk size": {get + chunked + "\r\n2\nxx\r\n0\r\n\r\n" + smuggled, "200"},
-		"chunk size with an x":     {get + chunked + "\r\n0x2\r\nxx\r\n0\r\n\r\n" + smuggled, "200"},
-		"bare CR in a header":      {get + "X: a\rTransfer-Encoding: chunked\r\n\r\n" + chunkedBody, "400"},
-		"NUL in a header":          {get + "X: a\x00b\r\n\r\n", "400"},
-		"two hosts":                {get + "Host: y\r\n\r\n", "400"},
-		"no host":                  {"GET /-/healthy HTTP/1.1\r\n\r\n", "400"},
-		"two spaces":               {"GET  /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", "400"},
-		"no version":               {"GET /-/healthy\r\n\r\n", "400"},
-		"HTTP/3":                   {"GET /-/healthy HTTP/3.0\r\nHost: x\r\n\r\n", "505"},
-		"HTTP/2 without TLS":       {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"},
-		"TLS":                      {"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00\r\n\r\n", "400"},
-		"CONNECT":                  {"CONNECT api.example.test:443 HTTP/1.1\r\nHost: api.example.test:443\r\nConnection: close\r\n\r\n", "405"},
-		"another site's URL":       {"GET http://api.example.test/-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "200"},
-		"up and down":              {"GET /-/../../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "307"},
-		"TRACE":                    {"TRACE / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer abc\r\nConnection: close\r\n\r\n", "405"},
+		"length and chunks": {get + "Content-Length: 4\r\n" + chunked + "\r\n0\r\n\r\n" + smuggled, "200"},
+		"chunks and length": {post + chunked + "Content-Length: 5\r\n\r\n0\r\n\r\n" + smuggled, "200"},
+		"two lengths":       {get + "Content-Length: 0\r\nContent-Length: 44\r\n\r\n" + smuggled, "400"},
+		"list of lengths":   {get + "Content-Length: 0, 44\r\n\r\n" + smuggled, "400"},
+		"signed length":     {get + "Content-Length: +0\r\n\r\n" + smuggled, "400"},
+		"negative length":   {get + "Content-Length: -1\r\n\r\n" + smuggled, "400"},
+		"space and colon":   {get + "Content-Length : 44\r\n\r\n" + smuggled, "400"},
+		"folded header":     {get + "X: a\r\n " + chunked + "Content-Length: 0\r\n" + final + "\r\n" + smuggled, "200"},
+		"folded first line": {"GET /-/healthy HTTP/1.1\r\n Host: x\r\nHost: x\r\n\r\n" + smuggled, "400"},
+		"another coding":    {get + "Transfer-Encoding: xchunked\r\n\r\n" + chunkedBody, "501"},
+		"two codings":       {get + chunked + "Transfer-Encoding: identity\r\n\r\n" + chunkedBody, "501"},
+		"coding with a tab": {get + "Transfer-Encoding:\x0bchunked\r\n\r\n" + chunkedBody, "400"},
+		"HTTP/1.0 chunks":   {"GET /-/healthy HTTP/1.0\r\nHost: x\r\n" + chunked + "\r\n" + chunkedBody, "200"},
+		"hidden in a body":  {get + final + chunked + "\r\n" + chunkedBody, "200"},
+		"LF after a size":   {get + chunked + "\r\n2\nxx\r\n0\r\n\r\n" + smuggled, "200"},
+		"chunk size with x": {get + chunked + "\r\n0x2\r\nxx\r\n0\r\n\r\n" + smuggled, "200"},
+		"bare CR in header": {get + "X: a\rTransfer-Encoding: chunked\r\n\r\n" + chunkedBody, "400"},
+		"NUL in a header":   {get + "X: a\x00b\r\n\r\n", "400"},
+		"two hosts":         {get + "Host: y\r\n\r\n", "400"},
+		"no host":           {"GET /-/healthy HTTP/1.1\r\n\r\n", "400"},
+		"two spaces":        {"GET  /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", "400"},
+		"no version":        {"GET /-/healthy\r\n\r\n", "400"},
+		"HTTP/3":            {"GET /-/healthy HTTP/3.0\r\nHost: x\r\n\r\n", "505"},
+		"HTTP/2, no TLS":    {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"},
+		"TLS":               {"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00\r\n\r\n", "400"},
+		"CONNECT":           {"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n" + final + "\r\n", "405"},
+		"another site":      {"GET http://a.example/-/healthy HTTP/1.1\r\nHost: x\r\n" + final + "\r\n", "200"},
+		"up and down":       {"GET /-/../../../etc/passwd HTTP/1.1\r\nHost: x\r\n" + final + "\r\n", "307"},
+		"TRACE":             {"TRACE / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer abc\r\n" + final + "\r\n", "405"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := x.api.TotalRequests()

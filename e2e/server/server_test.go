@@ -1,5 +1,5 @@
-// Package server tests the real exporter from outside: TLS and passwords; requests that are ambiguous, too large or slow;
-// what it writes; and its verdicts, budget and state through restarts, outages, proxies and full disks.
+// Package server tests the real exporter from outside: TLS and passwords; requests that are ambiguous, too large or
+// slow; what it writes; and its verdicts, budget and state through restarts, outages, proxies and full disks.
 package server
 
 import (

@@ -104,8 +104,8 @@ func (x *target) checkElsewhere(status int) error {
 	return nil
 }
 
-// narrow limits a connection to few and small segments before it is opened. The kernel then buffers about 100 KiB of what
-// nobody reads, not megabytes as is usual on one machine.
+// narrow limits a connection to few and small segments before it is opened. The kernel then buffers about 100 KiB of
+// what nobody reads, not megabytes as is usual on one machine.
 func narrow(_, _ string, conn syscall.RawConn) (err error) {
 	const small = 536 // bytes, the least that any host must accept
 	controlErr := conn.Control(func(fd uintptr) {

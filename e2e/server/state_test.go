@@ -16,8 +16,8 @@ import (
 // budget is what probes may use in 24 hours by default: a quarter of the API's 1,000 requests.
 const budget = simulator.DefaultDailyLimit / 4
 
-// prepareAccount returns an exporter, not running yet, over an account with the API's usual limit and the default pacing.
-// It keeps its state. Its tokens are named token-0 and so on.
+// prepareAccount returns an exporter, not running yet, over an account with the API's usual limit and the default
+// pacing. It keeps its state. Its tokens are named token-0 and so on.
 func prepareAccount(t *testing.T, tokens int) *target {
 	t.Helper()
 	api := harness.NewAPI(t, simulator.Options{DailyLimit: simulator.DefaultDailyLimit})
@@ -42,15 +42,17 @@ func (x *target) setAll(tokens int, behavior simulator.Behaviour) {
 	}
 }
 
-// TestCrashLoop kills and restarts an exporter 40 times, most of them in an outage, with three scrapes each: verdicts and
-// the budget survive.
+// TestCrashLoop kills and restarts an exporter 40 times, most of them in an outage, with three scrapes each: verdicts
+// and the budget survive.
 func TestCrashLoop(t *testing.T) {
 	t.Parallel()
 	const tokens, restarts, scrapes = 10, 40, 3
 	x := prepareAccount(t, tokens)
 	x.api.Set(secretOf(0), simulator.Revoked)
 	x.Start()
-	verdicts := []string{`appfigures_token_valid{token="token-0"} 0`, `appfigures_token_denied{reason="rejected",token="token-0"} 1`}
+	verdicts := []string{
+		`appfigures_token_valid{token="token-0"} 0`, `appfigures_token_denied{reason="rejected",token="token-0"} 1`,
+	}
 	for i := 1; i < tokens; i++ {
 		verdicts = append(verdicts, fmt.Sprintf(`appfigures_token_valid{token="token-%d"} 1`, i))
 	}
@@ -71,7 +73,7 @@ func TestCrashLoop(t *testing.T) {
 	used, _ := harness.Sum(x.Scrape(), `appfigures_account_budget_used_requests\{.*\}`)
 	t.Logf("%.0f requests, %.0f counted", requests, used)
 	if requests > used || used > budget {
-		t.Errorf("%.0f requests were made and %.0f counted, want no more than counted and than %d", requests, used, budget)
+		t.Errorf("%.0f requests, %.0f counted; want no more than counted and than %d", requests, used, budget)
 	}
 }
 
@@ -158,8 +160,13 @@ func TestUnusableState(t *testing.T) {
 				x.StateFile = dir + "/state.json"
 			}, "no space left on device",
 		},
-		"no directory": {func(_ *testing.T, x *target) { x.StateFile = "/nowhere/state.json" }, "no such file or directory"},
-		"damaged file": {func(t *testing.T, x *target) { harness.Write(t, x.StateFile, `{"sha256":`) }, "damaged, or not a state file"},
+		"no directory": {
+			func(_ *testing.T, x *target) { x.StateFile = "/nowhere/state.json" }, "no such file or directory",
+		},
+		"damaged file": {
+			func(t *testing.T, x *target) { harness.Write(t, x.StateFile, `{"sha256":`) },
+			"damaged, or not a state file",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := prepareAccount(t, 1)

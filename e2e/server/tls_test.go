@@ -43,7 +43,8 @@ func TestWebConfigs(t *testing.T) {
 			t.Run("healthcheck", func(t *testing.T) {
 				// It needs no web configuration: any response proves that the exporter works.
 				x.Args = nil
-				if out, err := x.Command("healthcheck", "--web.listen-address="+x.Address).CombinedOutput(); err != nil {
+				out, err := x.Command("healthcheck", "--web.listen-address="+x.Address).CombinedOutput()
+				if err != nil {
 					t.Errorf("healthcheck: %v\n%s", err, out)
 				}
 				if err := x.Command("healthcheck", "--web.listen-address=127.0.0.1:1").Run(); err == nil {
@@ -87,7 +88,8 @@ func testGoClient(t *testing.T, x *target, needsPassword bool) {
 
 func testCurl(t *testing.T, curl string, x *target, needsPassword bool) {
 	get := func(args ...string) string {
-		args = append(args, "--silent", "--max-time", "10", "--output", os.DevNull, "--write-out", "%{http_code} %{exitcode}")
+		args = append(args, "--silent", "--max-time", "10",
+			"--output", os.DevNull, "--write-out", "%{http_code} %{exitcode}")
 		out, _ := exec.Command(curl, append(args, x.URL("/metrics"))...).Output()
 		return string(out)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 )
 
-// TestUnsolicitedToken has an API that sends the token back after each response. It must not appear in the log, not even
-// in that of a library.
+// TestUnsolicitedToken has an API that sends the token back after each response. It must not appear in the log, not
+// even in that of a library.
 func TestUnsolicitedToken(t *testing.T) {
 	const body = `{"status":"200","user":{}}`
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

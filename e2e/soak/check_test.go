@@ -39,9 +39,9 @@ func only(name string) func(*exposition) error {
 	}
 }
 
-// stale returns at what age a token's last probe is too old. Every scrape probes every token except in accounts that the
-// API has told to pause for a second. Tokens that miss a scrape are the first in the next, so one or two of the slowest
-// scrapes are enough; this is four.
+// stale returns at what age a token's last probe is too old. Every scrape probes every token except in accounts that
+// the API has told to pause for a second. Tokens that miss a scrape are the first in the next, so one or two of the
+// slowest scrapes are enough; this is four.
 func stale() time.Duration { return 4 * (2**interval + scrapeTimeout) }
 
 // check returns an error if the report on a token in a response cannot be true.
@@ -91,7 +91,8 @@ func (w *world) checkResultLocked(token *watched, r *report, tally *tally) error
 	case r.result == "no_token" && token.missingLocked(span{probed.from.Add(-scrapeTimeout), probed.to}):
 		// A scrape reads all secrets when it begins.
 	default:
-		return fmt.Errorf("%s: result %s of a probe at %s, want one of %s", token.name, r.result, r.probe.from, expected)
+		return fmt.Errorf("%s: result %s of a probe at %s, want one of %s",
+			token.name, r.result, r.probe.from, expected)
 	}
 	return nil
 }
@@ -99,8 +100,8 @@ func (w *world) checkResultLocked(token *watched, r *report, tally *tally) error
 // missingLocked reports whether the token's file was missing at any time in s.
 func (w *watched) missingLocked(s span) bool { return slices.ContainsFunc(w.missing, s.overlaps) }
 
-// checkVerdictLocked returns an error if the verdict cannot be right: a valid answer makes it valid at once, the second of
-// two denials denied; and an answer of that kind was possible when the verdict was last confirmed.
+// checkVerdictLocked returns an error if the verdict cannot be right: a valid answer makes it valid at once, the
+// second of two denials denied; and an answer of that kind was possible when the verdict was last confirmed.
 func (w *watched) checkVerdictLocked(r *report) error {
 	if r.result == "valid" && r.valid != 1 {
 		return fmt.Errorf("%s: appfigures_token_valid is %v after the result valid", w.name, r.valid)

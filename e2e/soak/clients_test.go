@@ -113,7 +113,7 @@ func (s *soak) visitor(ctx context.Context, random *rand.Rand) {
 func (s *soak) hangUp(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, *interval) {
 		impatient, cancel := context.WithTimeout(ctx, time.Duration(random.Int64N(int64(300*time.Millisecond))))
-		request, err := http.NewRequestWithContext(impatient, http.MethodGet, "http://"+s.exporter.Address+"/metrics", nil)
+		request, err := http.NewRequestWithContext(impatient, http.MethodGet, s.exporter.URL("/metrics"), nil)
 		if err != nil {
 			s.t.Error(err)
 		} else if _, _, err := exchange(request); err != nil {

@@ -1,8 +1,8 @@
 // Package soak runs the real exporter under everything that can happen to it at once: an API that treats each token
-// differently every few seconds, outages, secrets that are replaced or missing, good and bad reloads, and many scrapers,
-// some of which are impatient, slow or leave. It checks that every scrape gets a response in time, that no verdict is
-// wrong, that every request is counted, and that memory, goroutines and descriptors do not grow. For a third of the time
-// the exporter is built with the race detector.
+// differently every few seconds, outages, secrets that are replaced or missing, good and bad reloads, and many
+// scrapers, some of which are impatient, slow or leave. It checks that every scrape gets a response in time, that no
+// verdict is wrong, that every request is counted, and that memory, goroutines and descriptors do not grow. For a
+// third of the time the exporter is built with the race detector.
 //
 // It takes a minute by default:
 //
@@ -71,8 +71,8 @@ func newSoak(t *testing.T, binary string) *soak {
 	return s
 }
 
-// run soaks for a time, and checks what happened and that the measures did not grow. late is the share of probes that may
-// time out because the machine is busy.
+// run soaks for a time, and checks what happened and that the measures did not grow. late is the share of probes that
+// may time out because the machine is busy.
 func (s *soak) run(lasting time.Duration, late float64, flat ...measure) {
 	t := s.t
 	defer s.tally.report(t, late) // also if it does not settle
@@ -117,8 +117,8 @@ func (s *soak) everything() []func(context.Context, *rand.Rand) {
 	}
 }
 
-// settle ends all faults and checks that the exporter then has the right verdict on every token, has counted every request,
-// and uses as little as at first.
+// settle ends all faults and checks that the exporter then has the right verdict on every token, has counted every
+// request, and uses as little as at first.
 func (s *soak) settle(first usage) {
 	s.t.Helper()
 	ctx := context.WithoutCancel(s.t.Context())

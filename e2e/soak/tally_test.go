@@ -127,8 +127,9 @@ var (
 	descriptors = measure{"descriptors", func(p usage) float64 { return p.descriptors }, 0.5, 25}
 )
 
-// comparableQuarter is how long a quarter must be to be compared with another. Usage follows the load, which varies: in one
-// long run, the medians of two minutes were 37 to 46 MiB resident, those of five minutes 38 to 43, those of ten 42.6 and 42.2.
+// comparableQuarter is how long a quarter must be to be compared with another. Usage follows the load, which varies:
+// in one long run, the medians of two minutes were 37 to 46 MiB resident, those of five minutes 38 to 43, those of ten
+// 42.6 and 42.2.
 const comparableQuarter = 5 * time.Minute
 
 // checkFlat checks that no measure has grown from the second quarter of the time to the last.

@@ -104,8 +104,8 @@ type watched struct {
 // shown is when the first response that had a fact about the current secret was complete; zero before that.
 type shown struct{ first time.Time }
 
-// lost reports whether a response lacks what another one had that was complete when this one was requested. A new secret
-// makes the exporter forget what it knew; a response soon after it may still be about the secret before.
+// lost reports whether a response lacks what another one had that was complete when this one was requested. A new
+// secret makes the exporter forget what it knew; a response soon after it may still be about the secret before.
 func (s *shown) lost(present bool, response span, changed time.Time) bool {
 	if present {
 		if response.from.After(changed.Add(grace)) && (s.first.IsZero() || response.to.Before(s.first)) {
@@ -144,7 +144,8 @@ func newWorld(t *testing.T, api *harness.API, dir string, count int) *world {
 // writeConfig writes the configuration with extra tokens.
 func (w *world) writeConfig(extra string) {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s%stimeout: %s\nmax_concurrency: 100\ntokens:\n", w.api.Config(), harness.Unpaced, probeTimeout)
+	text.WriteString(w.api.Config() + harness.Unpaced)
+	fmt.Fprintf(&text, "timeout: %s\nmax_concurrency: 100\ntokens:\n", probeTimeout)
 	for _, token := range w.watched {
 		fmt.Fprintf(&text, "  - {name: %s, account: %s, token_file: %s}\n", token.name, token.account, w.file(token))
 	}
@@ -165,8 +166,8 @@ func (w *world) replace(path, text string) {
 	}
 }
 
-// newSecret replaces the token's secret by one of the same behavior. While the one before still works it returns false and
-// does nothing.
+// newSecret replaces the token's secret by one of the same behavior. While the one before still works it returns false
+// and does nothing.
 func (w *world) newSecret(token *watched) bool {
 	token.mu.Lock()
 	defer token.mu.Unlock()
