@@ -74,6 +74,7 @@ func open(path string) (*flock.Flock, error) {
 	if !locked {
 		return nil, ErrLocked
 	}
+	giveToOwner(path+".lock", filepath.Dir(path))
 	removeLeftovers(path)
 	// A test of the directory: whoever may create a file in it may replace one.
 	pending, err := newFile(path)
@@ -242,7 +243,24 @@ func decode(data []byte) (State, error) {
 
 // newFile creates a temporary file that can replace the one at path: in its directory and never through a link.
 func newFile(path string) (*renameio.PendingFile, error) {
-	return renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(perm))
+	pending, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(perm))
+	if err == nil {
+		giveToOwner(pending.Name(), filepath.Dir(path))
+	}
+	return pending, err
+}
+
+// giveToOwner gives a new file the owner of its directory if this process is root: a check that root runs must not leave a
+// file that the service, which runs as another user, cannot read.
+func giveToOwner(path, dir string) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	if info, err := os.Stat(dir); err == nil {
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			_ = os.Lchown(path, int(owner.Uid), int(owner.Gid))
+		}
+	}
 }
 
 // replace writes a new file and renames it over the one at path. Whatever interrupts it, path has the old content or

@@ -428,3 +428,32 @@ func BenchmarkEncode(b *testing.B) {
 		b.SetBytes(int64(len(data)))
 	}
 }
+
+// TestOwner checks that files that root writes belong to the owner of their directory.
+func TestOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // only root can give files away
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 65532, 65532); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "state.json")
+	file, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if err := file.Save(State{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, path + ".lock"} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != 65532 {
+			t.Errorf("%s belongs to %d", name, owner.Uid)
+		}
+	}
+}
