@@ -237,7 +237,7 @@ func (n notification) check(summary, runbooks string) error {
 			return fmt.Errorf("the description does not contain the %s", label)
 		}
 	}
-	if token := n.Labels["token"]; token != "" && n.Labels["team"] != token+"-team" {
+	if token := n.Labels["token"]; token != "" && n.Labels["team"] != n.Labels["account"]+"-team" {
 		return errors.New("it lacks the label that the configuration gives the token")
 	}
 	if severity := n.Labels["severity"]; severity != "critical" && severity != "warning" {

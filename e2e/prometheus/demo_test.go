@@ -31,6 +31,7 @@ var notInDemo = map[string]string{
 // notMetrics lists words that look like metrics and are not.
 var notMetrics = map[string]string{
 	"appfigures_exporter": "the program",
+	"appfigures_state":    "a volume",
 	"appfigures_tokens":   "a job of Prometheus",
 	"appfigures_tokens_":  "a job of Prometheus for each replica",
 }

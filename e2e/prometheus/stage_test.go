@@ -67,7 +67,7 @@ func startStage(t *testing.T, behaviors map[string]simulator.Behaviour) *stage {
 		case "expiring":
 			source += ", expires_at: " + inDays(5)
 		}
-		s.config += fmt.Sprintf("  - {name: %[1]s, account: %[2]s, labels: {team: %[1]s-team}, %[3]s}\n",
+		s.config += fmt.Sprintf("  - {name: %[1]s, account: %[2]s, labels: {team: %[2]s-team}, %[3]s}\n",
 			token.name, token.account, source)
 	}
 	for token, behavior := range behaviors {
