@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -383,17 +384,18 @@ func TestReadOnlyDirectory(t *testing.T) {
 func TestSaveToADiskThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &File{path: "state.json"}
-		writes, release := 0, make(chan struct{})
+		var writes atomic.Int32
+		release := make(chan struct{})
 		f.write = func(string, []byte) error {
-			writes++
+			writes.Add(1)
 			<-release
 			return nil
 		}
 		for i, want := range []time.Duration{ioTimeout, 0, 0} {
 			start := time.Now()
 			err := f.Save(State{})
-			if took := time.Since(start); !errors.Is(err, errHangs) || took != want || writes != 1 {
-				t.Errorf("save %d: %v after %s, %d writes", i, err, took, writes)
+			if took := time.Since(start); !errors.Is(err, errHangs) || took != want || writes.Load() != 1 {
+				t.Errorf("save %d: %v after %s, %d writes", i, err, took, writes.Load())
 			}
 		}
 		if err := f.Close(); !errors.Is(err, errHangs) {
@@ -401,8 +403,8 @@ func TestSaveToADiskThatHangs(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
-		if err := f.Save(State{}); err != nil || writes != 2 {
-			t.Errorf("afterwards: %v, %d writes", err, writes)
+		if err := f.Save(State{}); err != nil || writes.Load() != 2 {
+			t.Errorf("afterwards: %v, %d writes", err, writes.Load())
 		}
 		if _, failed := f.Status(); failed != 3 {
 			t.Errorf("%d errors", failed)
