@@ -347,6 +347,10 @@ func TestWarningsAreNotRepeated(t *testing.T) {
 	} {
 		overwrite(t, path, test.config)
 		exporter.request(http.MethodPost, "/-/reload")
+		eventually(t, "the log has the reload", func() bool { // it is written in the background, in order
+			log := exporter.stderr.String()
+			return strings.Count(log, "Configuration reloaded")+strings.Count(log, "Reloading the configuration failed") == i+1
+		})
 		if log := exporter.stderr.String(); strings.Count(log, "level=WARN") != test.warnings {
 			t.Errorf("reload %d: want %d warnings so far:\n%s", i, test.warnings, log)
 		}
