@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,14 +57,18 @@ func account(name string, used, limit int64) monitor.AccountState {
 	}
 }
 
-// at returns the snapshot at noon of these tokens.
+// at returns the snapshot at noon of these tokens and their accounts.
 func at(tokens ...monitor.TokenState) monitor.Snapshot {
 	held := account("burst", 200, 1000)
 	held.Held, held.HeldUntil = monitor.SlowDown, noon.Add(15*time.Minute)
-	return monitor.Snapshot{Time: noon, Tokens: tokens, Accounts: []monitor.AccountState{
+	accounts := []monitor.AccountState{
 		account("acme", 125, 1000), held, account("crowded", 950, 1000),
 		account("no-limit", 125, 0), account("no-usage", -1, 1000), account("silent", -1, 0),
-	}}
+	}
+	accounts = slices.DeleteFunc(accounts, func(a monitor.AccountState) bool {
+		return !slices.ContainsFunc(tokens, func(t monitor.TokenState) bool { return t.Account == a.Name })
+	})
+	return monitor.Snapshot{Time: noon, Tokens: tokens, Accounts: accounts}
 }
 
 // everything is a snapshot of all that can be.
@@ -114,7 +119,8 @@ func options(snapshot monitor.Snapshot, format Format) Options {
 	}
 }
 
-// withoutWords returns options whose report has placeholders for the sentences about causes, which are not this package's.
+// withoutWords returns options whose report has placeholders for the sentences about causes and accounts, which are not
+// this package's.
 func withoutWords(o Options) Options {
 	load := o.Load
 	o.Load = func(ctx context.Context) (status.Report, error) {
@@ -125,6 +131,10 @@ func withoutWords(o Options) Options {
 			if token.Advice != nil {
 				token.Advice = new("Advice on " + token.Cause + ".")
 			}
+		}
+		for i := range report.Accounts {
+			account := &report.Accounts[i]
+			account.Notes = []string{"Notes on " + account.Name + ".", status.PaceAdvice}
 		}
 		return report, err
 	}

@@ -87,6 +87,7 @@ func writeTable(out *bytes.Buffer, report status.Report, o Options) {
 		t.details(r)
 	}
 	t.advice(rows)
+	t.accounts(report.Accounts, o.Quiet)
 	fmt.Fprintf(out, "\n%s\n", strings.Join(wrap(printable(summary(report, 0)), t.width), "\n"))
 }
 
@@ -182,12 +183,36 @@ func (t *table) advice(rows []row) {
 		}
 		seen[r.Cause] = true
 		fmt.Fprintln(t.out)
-		for i, line := range wrap(printable(r.Cause+": "+r.Why+" "+*r.Advice), t.width-len(indent)) {
-			if i > 0 {
-				line = indent + line
-			}
-			fmt.Fprintln(t.out, line)
+		t.paragraph(r.Cause + ": " + r.Why + " " + *r.Advice)
+	}
+}
+
+// accounts writes how the pace of each account comes about: its budget, its longest wait, and until when it is held. If
+// quiet, it writes the held ones only.
+func (t *table) accounts(accounts []status.Account, quiet bool) {
+	accounts = slices.DeleteFunc(slices.Clone(accounts), func(a status.Account) bool { return quiet && a.Held == nil })
+	if len(accounts) == 0 {
+		return
+	}
+	fmt.Fprintf(t.out, "\n%s\n", t.styles.apply(faint, "ACCOUNTS"))
+	advise := false
+	for _, a := range accounts {
+		notes := slices.DeleteFunc(slices.Clone(a.Notes), func(note string) bool { return note == status.PaceAdvice })
+		advise = advise || len(notes) < len(a.Notes)
+		t.paragraph(a.Name + ": " + strings.Join(notes, " "))
+	}
+	if advise { // once, however many accounts have it
+		t.paragraph(status.PaceAdvice)
+	}
+}
+
+// paragraph writes text whose lines after the first are indented.
+func (t *table) paragraph(text string) {
+	for i, line := range wrap(printable(text), t.width-len(indent)) {
+		if i > 0 {
+			line = indent + line
 		}
+		fmt.Fprintln(t.out, line)
 	}
 }
 

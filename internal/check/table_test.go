@@ -10,6 +10,7 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
 // tableOf returns the table of a snapshot on a terminal of that width.
@@ -119,6 +120,7 @@ func TestHostileText(t *testing.T) {
 				token := &report.Tokens[0]
 				token.State, token.Cause, token.Result, token.Why = hostile, hostile, new(hostile), hostile
 				token.Notes, token.Advice = []string{hostile}, new(hostile)
+				report.Accounts[0].Notes = []string{hostile}
 				o.Load = fixed(report)
 			}
 			_, stdout, _ := run(t, o)
@@ -147,6 +149,40 @@ func TestTableAdvice(t *testing.T) {
 			if got := strings.Count(table, sentence); got != want {
 				t.Errorf("%v: the table contains %q %d times, want %d:\n%s", result, sentence, got, want, table)
 			}
+		}
+	}
+}
+
+func TestTableAccounts(t *testing.T) {
+	instant := of("crowded", valid("instant"))
+	instant.Interval = 0
+	const (
+		acme = "acme: Probes used 0 of 250 requests in the last 24 hours; each token is probed every 6 min or sooner.\n"
+		fast = "crowded: Probes used 0 of 250 requests in the last 24 hours; each token is probed at each scrape.\n"
+		held = "burst: Probes used 0 of 250 requests in the last 24 hours; each token is probed every 6 min or sooner. " +
+			"Not probed until 2026-05-04 12:15 UTC (in 15 min): the API asked for fewer requests.\n"
+		advice = status.PaceAdvice + "\n"
+	)
+	denied := token("d", probe.Locked, 403, "")
+	for _, test := range []struct {
+		name   string
+		quiet  bool
+		tokens []monitor.TokenState
+		want   string
+	}{
+		{"one account", false, []monitor.TokenState{valid("a")}, acme + advice},
+		{"probed at each scrape", false, []monitor.TokenState{instant}, fast},
+		{"several", false, []monitor.TokenState{valid("a"), instant, of("burst", valid("b"))}, acme + held + fast + advice},
+		{"quiet", true, []monitor.TokenState{denied}, ""},
+		{"quiet, one held", true, []monitor.TokenState{denied, of("burst", valid("b"))}, held + advice},
+		{"quiet, all valid", true, []monitor.TokenState{of("burst", valid("b"))}, ""},
+	} {
+		o := options(at(test.tokens...), Table)
+		o.Quiet = test.quiet
+		_, after, _ := strings.Cut(tableWith(t, o, maxWidth, false), "\nACCOUNTS\n")
+		got, _, _ := strings.Cut(strings.ReplaceAll(after, "\n"+indent, " "), "\n\n")
+		if strings.TrimSuffix(got, "\n") != strings.TrimSuffix(test.want, "\n") {
+			t.Errorf("%s: got\n%s\nwant\n%s", test.name, got, test.want)
 		}
 	}
 }
