@@ -40,16 +40,16 @@ func readAll(tokens []Token, timeout time.Duration, read func(Source) reading) [
 		token int
 		reading
 	}
-	results := make(chan result, len(tokens))
+	results, slots := make(chan result, len(tokens)), readSlots // tests replace readSlots while reads of others still end
 	go func() {
 		for i, t := range tokens {
 			select {
-			case readSlots <- struct{}{}:
+			case slots <- struct{}{}:
 			case <-ctx.Done():
 				return
 			}
 			go func() {
-				defer func() { <-readSlots }()
+				defer func() { <-slots }()
 				results <- result{i, read(t.Source)}
 			}()
 		}
