@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -142,6 +143,7 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	x.Signal(syscall.SIGSTOP)
+	harness.Until(t, harness.ResponseTimeout, func() error { return allStopped(t, x.PID()) })
 	out, err := healthcheck()
 	x.Signal(syscall.SIGCONT)
 	if err == nil {
@@ -151,4 +153,19 @@ func TestHealth(t *testing.T) {
 		_, err := healthcheck()
 		return err
 	})
+}
+
+// allStopped returns an error unless all threads of a process are stopped, which takes a moment after the signal.
+func allStopped(t *testing.T, pid int) error {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("process %d has no threads: %v", pid, err)
+	}
+	for _, thread := range threads {
+		if stat := harness.Read(t, thread); !strings.Contains(stat, ") T ") {
+			return fmt.Errorf("a thread is running: %s", stat)
+		}
+	}
+	return nil
 }
