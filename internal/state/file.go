@@ -43,10 +43,6 @@ type File struct {
 
 	saving  sync.Mutex // one Save at a time; guards hanging
 	hanging chan error // receives the result of a write that took too long; nil if none did
-
-	mu     sync.Mutex // guards the fields below
-	saved  time.Time
-	errors uint64
 }
 
 // Open takes the lock of the state file at path, which need not exist, and checks that the file can be written. The
@@ -115,16 +111,10 @@ func (f *File) Close() error {
 // long as an earlier write hangs, it returns an error at once.
 func (f *File) Save(s State) error {
 	f.saving.Lock()
-	err := f.save(s)
-	f.saving.Unlock()
-
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err != nil {
-		f.errors++
+	defer f.saving.Unlock()
+	if err := f.save(s); err != nil {
 		return fmt.Errorf("writing state file %s: %w", f.path, explain(err))
 	}
-	f.saved = time.Now()
 	return nil
 }
 
@@ -162,13 +152,6 @@ func (f *File) hangs() bool {
 
 // Path returns the file's path.
 func (f *File) Path() string { return f.path }
-
-// Status returns when the file was last written, which is zero before the first time, and how many writes failed.
-func (f *File) Status() (saved time.Time, errors uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.saved, f.errors
-}
 
 // Read returns the content of the state file at path; it needs no lock. The state is zero if there is no file, or if
 // the error tells why its content cannot be used: it cannot be read, is damaged, or comes from another version.

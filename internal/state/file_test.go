@@ -156,9 +156,6 @@ func TestSaveAndRead(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v, want mode 0600", info.Mode(), err)
 	}
-	if saved, failed := f.Status(); time.Since(saved) > time.Minute || failed != 0 {
-		t.Errorf("saved %s, %d errors", saved, failed)
-	}
 }
 
 // TestReadUnusable checks that a file which is not what was saved yields no state, one line of explanation and no
@@ -366,15 +363,19 @@ func TestOpenRefuses(t *testing.T) {
 // TestReadOnlyDirectory checks that a directory which can only be read is noticed when the file is opened, although
 // its lock exists already.
 func TestReadOnlyDirectory(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("root may write everywhere")
-	}
 	path := filepath.Join(t.TempDir(), "state.json")
 	_ = mustOpen(t, path).Close()
 	if err := os.Chmod(filepath.Dir(path), 0o500); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(filepath.Dir(path), 0o700) })
+	if os.Getuid() == 0 { // who may write everywhere
+		const nobody = 65534
+		if err := errors.Join(os.Chown(filepath.Dir(path), nobody, -1), syscall.Seteuid(nobody)); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Seteuid(0) }()
+	}
 	if _, err := Open(path); err == nil || !strings.HasSuffix(err.Error(), ": permission denied") {
 		t.Errorf("error %v, want permission denied", err)
 	}
@@ -405,9 +406,6 @@ func TestSaveToADiskThatHangs(t *testing.T) {
 		synctest.Wait()
 		if err := f.Save(State{}); err != nil || writes.Load() != 2 {
 			t.Errorf("afterwards: %v, %d writes", err, writes.Load())
-		}
-		if _, failed := f.Status(); failed != 3 {
-			t.Errorf("%d errors", failed)
 		}
 	})
 }
