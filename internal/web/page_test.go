@@ -63,22 +63,6 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestPageForReview writes pages to look at to the directory that PAGES names.
-func TestPageForReview(t *testing.T) {
-	dir := os.Getenv("PAGES")
-	if dir == "" {
-		t.Skip("PAGES is not set")
-	}
-	for name, snapshot := range map[string]monitor.Snapshot{
-		"every_state.html": everyState(), "300.html": manyTokens(300), "1000.html": manyTokens(1000),
-	} {
-		page := ask(newHandler(t, testOptions(&fakeScraper{snapshot: snapshot})), "GET", "/?refresh=off").Body.Bytes()
-		if err := os.WriteFile(filepath.Join(dir, name), page, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestDiscovery(t *testing.T) {
 	answer := ask(newHandler(t, testOptions(&fakeScraper{snapshot: everyState()})), "GET", "/sd")
 	if got := answer.Header().Get("Content-Type"); got != "application/json" {
