@@ -46,6 +46,9 @@ func InlineSource(secret Secret) Source { return Source{kind: inline, text: secr
 // Equal reports whether both name the same file or variable, or are the same inline secret.
 func (s Source) Equal(other Source) bool { return s.kind == other.kind && s.text.Equal(other.text) }
 
+// IsFile reports whether the secret is in a file, which may hang when it is read.
+func (s Source) IsFile() bool { return s.kind == fromFile }
+
 // Digest returns a short salted digest that is equal for equal sources. See [Secret.Digest].
 func (s Source) Digest(salt []byte) string { return s.String() + ":" + s.text.Digest(salt) }
 

@@ -25,6 +25,11 @@ type reading struct {
 	err      error
 }
 
+func (r *reading) read(source config.Source) {
+	r.secret, r.err = source.Read()
+	close(r.done)
+}
+
 // readSecrets reads the sources of tokens again, all at the same time, so that the scrape that follows notices a
 // changed secret. A source that hangs is an error until its read ends; it costs one goroutine, however many scrapes
 // meet it.
@@ -36,7 +41,11 @@ func (m *Monitor) readSecrets(tokens []*token) {
 	for i, t := range tokens {
 		if t.reading == nil {
 			t.reading = &reading{deadline: now.Add(readTimeout), done: make(chan struct{})}
-			fresh[t.reading] = t.Source
+			if t.Source.IsFile() {
+				fresh[t.reading] = t.Source
+			} else {
+				t.reading.read(t.Source)
+			}
 		}
 		readings[i] = t.reading
 	}
@@ -45,8 +54,7 @@ func (m *Monitor) readSecrets(tokens []*token) {
 		for r, source := range fresh {
 			m.reads <- struct{}{}
 			go func() {
-				r.secret, r.err = source.Read()
-				close(r.done)
+				r.read(source)
 				<-m.reads
 			}()
 		}
