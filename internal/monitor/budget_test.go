@@ -324,7 +324,8 @@ func (w *world) checkVerdicts() {
 }
 
 // checkStarvation checks, after a scrape of all tokens, that none waits for longer than its interval, or twice that
-// while others flap, if the scrapes are not much slower than the bucket gains permits. A shorter interval, after a change, gets its own time to take effect.
+// while others flap, if the scrapes are not much slower than the bucket gains permits. A shorter interval, after a
+// change, gets its own time to take effect.
 func (w *world) checkStarvation() {
 	s := w.m.Snapshot()
 	held := make(map[string]bool)
@@ -360,10 +361,19 @@ func (w *world) checkUrgent(i int) {
 	w.m.mu.Lock()
 	t, now := w.m.tokens[i], w.m.clock()
 	p := &t.account.pacer
-	reason, _ := p.held(now)
 	p.window.advance(now.steady)
 	_, known := p.usedToday(now.wall)
-	ready := reason == NotHeld && p.window.total < p.budget() && t.probed && t.call == nil && known && !t.urgentAt(now.steady).After(now.steady)
+	rivals := int64(0) // requests that are as urgent, and may be made before
+	for _, other := range t.account.tokens {
+		if other != t && other.urgency(now.steady) <= newSecret {
+			rivals++
+		}
+	}
+	p.inFlight += rivals
+	reason, _ := p.held(now)
+	p.inFlight -= rivals
+	ready := reason == NotHeld && p.window.total+rivals < p.budget() && t.probed && t.call == nil && known &&
+		!t.urgentAt(now.steady).After(now.steady)
 	w.m.mu.Unlock()
 	if !ready || w.outage != probe.Valid {
 		return

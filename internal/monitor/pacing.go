@@ -145,9 +145,10 @@ func (p *pacer) reset(wall time.Time) time.Time {
 }
 
 // usedToday returns how many requests the account has used on the API's day, and whether the API has reported that
-// today. Probes that the report does not include are added.
+// today. Probes that the report does not include are added. A report of tomorrow means that our clock was set back
+// over midnight; it counts, too.
 func (p *pacer) usedToday(wall time.Time) (used int64, known bool) {
-	if p.report.used < 0 || p.report.day != p.apiDay(wall) {
+	if ahead := p.report.day - p.apiDay(wall); p.report.used < 0 || ahead < 0 || ahead > 1 {
 		return 0, false
 	}
 	return p.report.used + p.inFlight + p.uncount, true

@@ -125,6 +125,21 @@ func TestClockSteps(t *testing.T) {
 	}
 }
 
+// TestSetBackOverMidnight checks that a report counts that is, by a clock that was set back, of tomorrow.
+func TestSetBackOverMidnight(t *testing.T) {
+	p := newPacer(defaults, midnight)
+	now := instant{midnight.Add(time.Minute), midnight.Add(time.Minute)}
+	p.learn(now, probe.Outcome{Quota: probe.Quota{Limit: 100, LimitOK: true, Used: 100, UsedOK: true}})
+	for _, test := range []struct {
+		back   time.Duration
+		reason HoldReason
+	}{{0, DailyLimit}, {2 * time.Minute, DailyLimit}, {2 * day, NotHeld}} {
+		if reason, _ := p.held(instant{now.wall.Add(-test.back), now.steady}); reason != test.reason {
+			t.Errorf("set back by %s: held is %q, want %q", test.back, reason, test.reason)
+		}
+	}
+}
+
 // TestTurnsOneByOne checks that tokens that are scraped one by one get their permits in turn.
 func TestTurnsOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -141,6 +156,28 @@ func TestTurnsOneByOne(t *testing.T) {
 		for _, name := range names {
 			if n := api.count(name); n < 25 || n > 40 {
 				t.Errorf("%s was probed %d times in 72 hours", name, n)
+			}
+		}
+	})
+}
+
+// TestTurnsInOutage checks that a token whose probe could not be sent gives its permit back, but not its turn: more
+// tokens than the bucket holds permits are all tried.
+func TestTurnsInOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		m := newMonitor(tokens(numbered(20)...), api)
+		defer m.Stop()
+		for range 2 * 24 * 60 {
+			if time.Since(midnight) > day {
+				api.answer = always(probe.Unreachable, 0)
+			}
+			scrapeAll(m)
+			time.Sleep(time.Minute)
+		}
+		for _, s := range m.Snapshot().Tokens {
+			if age := time.Since(s.Last.Start); age > s.Interval {
+				t.Errorf("%s was not tried for %s", s.Name, age)
 			}
 		}
 	})

@@ -122,10 +122,12 @@ func (m *Monitor) contentLocked(now instant) state.State {
 	}
 	for _, a := range m.sortedAccountsLocked() {
 		p := &a.pacer
+		m.noteDelayLocked(a, now)
 		p.window.advance(now.steady)
 		saved := state.Account{
 			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, Skew: p.report.skew,
 			Full: wall(p.full), Last: wall(p.last), HoldReason: p.heldReason.String(), HoldUntil: p.heldUntil,
+			DelayedUntil: a.delayedUntil,
 		}
 		if p.report.used >= 0 { // requests that the report lacks are used, too
 			saved.Used += p.uncount + p.inFlight
@@ -189,7 +191,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		if m.store == nil { // the next start finds the same content: it must not find a full bucket each time
 			p.full = now.steady.Add(time.Duration(p.capacity()) * p.interval())
 		}
-		p.last = steady(saved.Last)
+		p.last, a.delayedUntil = steady(saved.Last), earlier(saved.DelayedUntil, now.wall.Add(day))
 		for _, reason := range []HoldReason{DailyLimit, SlowDown} {
 			if saved.HoldReason == reason.String() {
 				p.heldReason, p.heldUntil = reason, saved.HoldUntil

@@ -12,17 +12,18 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
-// TestOrderOfSaving checks that a permit is on disk before its request is sent, and a verdict before it is reported.
+// TestOrderOfSaving checks that a permit is on disk before its request is sent, a verdict before it is reported, and
+// each result once it is there.
 func TestOrderOfSaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var store memoryStore
-		onDisk := func() (requests int64, verdict string) {
+		onDisk := func() (requests int64, first state.Token) {
 			store.mu.Lock()
 			defer store.mu.Unlock()
 			for _, b := range store.saved.Accounts[0].Bins {
 				requests += b.Count
 			}
-			return requests, store.saved.Tokens[0].Verdict
+			return requests, store.saved.Tokens[0]
 		}
 		made := int64(0)
 		result := probe.Valid
@@ -37,10 +38,16 @@ func TestOrderOfSaving(t *testing.T) {
 		defer m.Stop()
 		for _, result = range []probe.Result{probe.Valid, probe.Rejected, probe.Valid} {
 			verdict := scrapeAll(m).Tokens[0].Verdict.String()
-			if _, saved := onDisk(); saved != verdict {
-				t.Errorf("%s is reported, %s is on disk", verdict, saved)
+			if _, saved := onDisk(); saved.Verdict != verdict {
+				t.Errorf("%s is reported, %s is on disk", verdict, saved.Verdict)
 			}
 			time.Sleep(time.Minute)
+		}
+		hasty := time.Now()
+		m.Scrape(t.Context(), hasty.Add(100*time.Millisecond))
+		time.Sleep(time.Minute)
+		if _, saved := onDisk(); !saved.Last.Start.Equal(hasty) {
+			t.Errorf("on disk is the result of %s, not that of the hasty scrape at %s", saved.Last.Start, hasty)
 		}
 		saves := store.saves
 		cfg := unpaced("a", "b", "c")
@@ -110,9 +117,10 @@ func TestRestore(t *testing.T) {
 				api := &fakeAPI{answer: always(probe.Rejected, 1000)}
 				var store memoryStore
 				m := store.restart(tokens("a", "b"), api)
-				before := scrapeAll(m).Tokens[0]
+				scrapeAll(m)
+				time.Sleep(time.Hour) // the requests have overdrawn the bucket, which is over by now
+				before := m.Snapshot().Tokens[0]
 				m.Stop()
-				time.Sleep(time.Hour)
 				cfg := tokens("a", "b")
 				test.change(&store.saved, cfg)
 				m = store.restart(cfg, api)
@@ -124,7 +132,6 @@ func TestRestore(t *testing.T) {
 				}
 				if test.name == "unchanged" {
 					before.Created, before.Results, before.Skipped = got.Created, got.Results, got.Skipped
-					before.NextProbe, before.Interval = got.NextProbe, got.Interval
 					before.Last.Sent, before.Last.Quota = false, probe.Quota{}
 					if fmt.Sprint(before) != fmt.Sprint(got) {
 						t.Errorf("before %+v\nafter  %+v", before, got)
@@ -153,6 +160,7 @@ func TestHangingSource(t *testing.T) {
 	defer m.Stop()
 	hanging := &reading{deadline: time.Now().Add(50 * time.Millisecond), done: make(chan struct{})}
 	m.tokens[0].reading = hanging
+	m.reads = nil // files that hang take all slots
 	for range 3 {
 		s := scrapeAll(m)
 		if got := s.Tokens[0].Last; got.Result != probe.NoToken || got.Message != errReadTimeout.Error() {
@@ -165,6 +173,7 @@ func TestHangingSource(t *testing.T) {
 	if m.tokens[0].reading != hanging {
 		t.Error("another read was started beside the one that hangs")
 	}
+	m.reads = make(chan struct{}, 1)
 	hanging.secret = config.NewSecret("a")
 	close(hanging.done)
 	if got := scrapeAll(m).Tokens[0].Last.Result; got != probe.Valid {

@@ -79,14 +79,20 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 		starting.Go(func() { s.probeAccount(a, wanted) })
 	}
 	starting.Wait()
+	saved := make(chan struct{})
 	go func() {
+		defer close(saved)
 		s.probes.Wait()
 		s.session.Close()
+		m.persist() // the results that changed no verdict, even if nobody waited for them
 	}()
 	for _, t := range tokens { // their probes, whichever scrape started them
 		m.await(ctx, t)
 	}
-	m.persist() // the results that changed no verdict
+	select {
+	case <-saved:
+	case <-ctx.Done():
+	}
 }
 
 // probeAccount starts the probes of an account's wanted tokens that are due.
@@ -291,7 +297,9 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 	m.mu.Lock()
 	now := m.clock()
 	if err == nil && !outcome.Sent {
+		tried := p.token.begun
 		m.giveBackLocked(p)
+		p.token.begun, p.token.skippedAt = tried, time.Time{} // it had its turn: the next tokens try next
 	} else {
 		p.account.pacer.complete(now, p.at, true)
 	}

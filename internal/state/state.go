@@ -56,6 +56,8 @@ type Account struct {
 	Last       time.Time     `json:"last,omitzero"`   // last permit
 	HoldReason string        `json:"hold_reason,omitempty"`
 	HoldUntil  time.Time     `json:"hold_until,omitzero"`
+
+	DelayedUntil time.Time `json:"delayed_until,omitzero"` // until when routine probes wait, or waited, for longer than their pace
 }
 
 // Bin counts the requests of a short span of time.
