@@ -495,7 +495,7 @@ func TestCheck(t *testing.T) {
 	api.SetLimit(simulator.DefaultAccount, 1000)
 	config := "api_url: " + root + "\ntokens:\n  - {name: one, token: pat_one}\n  - {name: two, token: pat_two}\n"
 	for _, test := range []struct {
-		behavior simulator.Behaviour
+		behavior simulator.Behavior
 		code     int
 		verdict  string
 		requests int64

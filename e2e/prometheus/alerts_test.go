@@ -26,7 +26,7 @@ const (
 // the latest finds one that is wrong or comes too early.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	s := startStage(t, map[string]simulator.Behaviour{"failing": simulator.ServerError, "proxied": simulator.ProxyPage})
+	s := startStage(t, map[string]simulator.Behavior{"failing": simulator.ServerError, "proxied": simulator.ProxyPage})
 	notified := map[string]string{}
 	await := func(scene string, news map[string]string) {
 		t.Helper()
@@ -34,14 +34,14 @@ func TestAlerts(t *testing.T) {
 		t.Logf("%s: awaiting %v", scene, news)
 		s.receiver.await(t, alertTimeout, notified)
 	}
-	set := func(behaviors map[string]simulator.Behaviour) {
+	set := func(behaviors map[string]simulator.Behavior) {
 		for token, behavior := range behaviors {
 			s.api.Set(secretOf(token), behavior)
 		}
 	}
-	all := func(behavior simulator.Behaviour, except map[string]simulator.Behaviour) {
+	all := func(behavior simulator.Behavior, except map[string]simulator.Behavior) {
 		for _, token := range tokens {
-			set(map[string]simulator.Behaviour{token.name: behavior})
+			set(map[string]simulator.Behavior{token.name: behavior})
 		}
 		set(except)
 	}
@@ -55,7 +55,7 @@ func TestAlerts(t *testing.T) {
 
 	harness.Write(t, s.exporter.Dir+"/missing", secretOf("missing"))
 	s.respondOnce("odd", simulator.Revoked)
-	set(map[string]simulator.Behaviour{
+	set(map[string]simulator.Behavior{
 		"revoked": simulator.Revoked, "dead": simulator.Rejected,
 		"first": simulator.Locked, "second": simulator.Disabled,
 		"forbidden": simulator.Forbidden, "throttled": simulator.SlowDown, "exhausted": simulator.DailyLimit,
@@ -77,7 +77,7 @@ func TestAlerts(t *testing.T) {
 	s.reconfigure("tokenz:", "tokens:")
 	s.reconfigure(inDays(5), inDays(50))
 	s.api.SetLimit("spender", 2*limit)
-	all(simulator.Slow, map[string]simulator.Behaviour{
+	all(simulator.Slow, map[string]simulator.Behavior{
 		"dead": simulator.Rejected, "exhausted": simulator.DailyLimit,
 		"failing": simulator.ServerError, "proxied": simulator.ProxyPage,
 	})
@@ -92,7 +92,7 @@ func TestAlerts(t *testing.T) {
 		"AppfiguresAPISlow":                             firing,
 	})
 
-	denied := map[string]simulator.Behaviour{"dead": simulator.Rejected, "exhausted": simulator.DailyLimit}
+	denied := map[string]simulator.Behavior{"dead": simulator.Rejected, "exhausted": simulator.DailyLimit}
 	all(simulator.Valid, denied)
 	await("all but two are valid", map[string]string{
 		"AppfiguresAPISlow":                         resolved,
@@ -101,7 +101,7 @@ func TestAlerts(t *testing.T) {
 	})
 
 	for _, outage := range []struct {
-		behavior simulator.Behaviour
+		behavior simulator.Behavior
 		result   string
 	}{
 		{simulator.Hang, "timeout"}, {simulator.Drop, "unreachable"},
@@ -118,7 +118,7 @@ func TestAlerts(t *testing.T) {
 	all(simulator.Valid, denied)
 	await("the outage is over", map[string]string{"AppfiguresAPIDown": resolved})
 
-	all(simulator.ServerError, map[string]simulator.Behaviour{"exhausted": simulator.DailyLimit})
+	all(simulator.ServerError, map[string]simulator.Behavior{"exhausted": simulator.DailyLimit})
 	s.exporter.Stop()
 	s.restart(false)
 	s.checkStillDenied()
@@ -146,7 +146,7 @@ func TestAlerts(t *testing.T) {
 }
 
 // respondOnce makes the API treat one request of the token so.
-func (s *stage) respondOnce(token string, behavior simulator.Behaviour) {
+func (s *stage) respondOnce(token string, behavior simulator.Behavior) {
 	s.t.Helper()
 	before := s.api.Requests(secretOf(token))
 	s.api.Set(secretOf(token), behavior)

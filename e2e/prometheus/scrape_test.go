@@ -30,7 +30,7 @@ type expectation struct {
 }
 
 // expectations is the contract's table of results, from the side of the API.
-var expectations = map[simulator.Behaviour]expectation{
+var expectations = map[simulator.Behavior]expectation{
 	simulator.Valid:               {"valid", 200, 1, "valid", true},
 	simulator.Slow:                {"valid", 200, 1, "valid", true},
 	simulator.Unmetered:           {"valid", 200, 1, "valid", false},
@@ -94,11 +94,11 @@ func TestEnvironment(t *testing.T) {
 	await(`abs(time() - appfigures_probe_timestamp_seconds) < bool 30`, 1)
 
 	for _, change := range []struct {
-		behaviour simulator.Behaviour
-		valid     float64
+		behavior simulator.Behavior
+		valid    float64
 	}{{simulator.Revoked, 0}, {simulator.ServerError, 0}, {simulator.Valid, 1}, {simulator.Maintenance, 1}} {
-		api.Set(secret, change.behaviour)
-		await(fmt.Sprintf(`appfigures_probe_result{result=%q}`, expectations[change.behaviour].result), 1)
+		api.Set(secret, change.behavior)
+		await(fmt.Sprintf(`appfigures_probe_result{result=%q}`, expectations[change.behavior].result), 1)
 		await(`appfigures_token_valid`, change.valid)
 	}
 
@@ -137,16 +137,16 @@ func TestAllBehaviors(t *testing.T) {
 		}
 		want[metric][key] = value
 	}
-	for _, behaviour := range simulator.Behaviours() {
+	for _, behavior := range simulator.Behaviors() {
 		for i := range perBehavior {
-			name := fmt.Sprintf("%v-%d", behaviour, i)
+			name := fmt.Sprintf("%v-%d", behavior, i)
 			secret := "pat_of_" + name
 			api.SetAccount(secret, name) // of its own, because the API may stop an account
-			api.Set(secret, behaviour)
+			api.Set(secret, behavior)
 			harness.Write(t, filepath.Join(x.Dir, name), secret+"\n")
 			fmt.Fprintf(&config, "  - {name: %s, account: %[1]s, token_file: %[1]s, labels: {behavior: %v}}\n",
-				name, behaviour)
-			e := expectations[behaviour]
+				name, behavior)
+			e := expectations[behavior]
 			expect("result", name+"/"+e.result, 1)
 			expect("status", name, e.status)
 			expect("up", name, e.answered)

@@ -51,7 +51,7 @@ var tokens = []struct{ name, account string }{
 }
 
 // startStage starts everything. Tokens are valid unless behaviors has another one for them.
-func startStage(t *testing.T, behaviors map[string]simulator.Behaviour) *stage {
+func startStage(t *testing.T, behaviors map[string]simulator.Behavior) *stage {
 	t.Helper()
 	awaitMidnight(t)
 	s := &stage{t: t, receiver: newReceiver(t), exporter: harness.NewExporter(t)}

@@ -21,7 +21,7 @@ func TestVMAlert(t *testing.T) {
 	api := harness.NewAPI(t, simulator.Options{DailyLimit: limit})
 	var config strings.Builder
 	config.WriteString(api.Config() + fmt.Sprintf("timeout: 1s\npacing: {assumed_daily_limit: %d}\ntokens:\n", limit))
-	for name, behavior := range map[string]simulator.Behaviour{
+	for name, behavior := range map[string]simulator.Behavior{
 		"steady": simulator.Valid, "dead": simulator.Revoked,
 		"locked": simulator.Locked, "forbidden": simulator.Forbidden,
 	} {

@@ -132,7 +132,7 @@ func TestHealth(t *testing.T) {
 		out, err := x.Command("healthcheck", "--web.listen-address="+x.Address).CombinedOutput()
 		return strings.TrimSpace(string(out)), err
 	}
-	for _, behavior := range []simulator.Behaviour{simulator.Valid, simulator.Revoked, simulator.Hang} {
+	for _, behavior := range []simulator.Behavior{simulator.Valid, simulator.Revoked, simulator.Hang} {
 		x.api.Set(secret, behavior)
 		x.Get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1")
 		if response, body := x.Get("/-/healthy"); response.StatusCode != http.StatusOK {

@@ -64,7 +64,7 @@ func TestCheckForNodeExporter(t *testing.T) {
 // and its performance data. urlize returns WARNING if a plugin prints to standard error.
 func TestCheckAsPlugin(t *testing.T) {
 	for _, test := range []struct {
-		behavior simulator.Behaviour
+		behavior simulator.Behavior
 		code     int
 		word     string
 		negate   string // the option that maps the state to another

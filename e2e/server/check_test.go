@@ -17,7 +17,7 @@ func TestCheckFromCron(t *testing.T) {
 	// At most a first probe and a confirmation per token, a few repeated ones, and a tenth of the budget at once.
 	const most = 4*tokens + budget/10
 	for name, test := range map[string]struct {
-		behavior simulator.Behaviour
+		behavior simulator.Behavior
 		code     int
 		state    string
 	}{

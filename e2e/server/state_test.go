@@ -36,7 +36,7 @@ func prepareAccount(t *testing.T, tokens int) *target {
 func secretOf(token int) string { return fmt.Sprintf("%s%d", secret, token) }
 
 // setAll makes the API treat all tokens so.
-func (x *target) setAll(tokens int, behavior simulator.Behaviour) {
+func (x *target) setAll(tokens int, behavior simulator.Behavior) {
 	for i := range tokens {
 		x.api.Set(secretOf(i), behavior)
 	}

@@ -135,7 +135,7 @@ func (w *watched) duringLocked(s span) []string {
 			break
 		}
 		if lasted.overlaps(s) {
-			possible = append(possible, results[change.behaviour])
+			possible = append(possible, results[change.behavior])
 		}
 	}
 	return possible
@@ -145,7 +145,7 @@ func (w *watched) duringLocked(s span) []string {
 func (w *world) settled(e *exposition) error {
 	for _, token := range w.watched {
 		token.mu.Lock()
-		want := results[token.changes[len(token.changes)-1].behaviour]
+		want := results[token.changes[len(token.changes)-1].behavior]
 		token.mu.Unlock()
 		r := e.tokens[token.name]
 		if r == nil || r.result != want || r.valid != verdicts[want] {

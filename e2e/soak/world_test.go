@@ -29,7 +29,7 @@ const (
 )
 
 // results are those of probes of each behavior. Any probe can also time out if the machine is too busy.
-var results = map[simulator.Behaviour]string{
+var results = map[simulator.Behavior]string{
 	simulator.Valid:               "valid",
 	simulator.Slow:                "valid",
 	simulator.Unmetered:           "valid",
@@ -54,9 +54,9 @@ var cutOff = []string{"timeout", "unreachable", "unexpected"}
 // verdicts are those of the results that have one, as values of appfigures_token_valid.
 var verdicts = map[string]float64{"valid": 1, "rejected": 0, "locked": 0, "forbidden": 0}
 
-// behaviours lists those of results, valid as often as all others together.
-var behaviours = func() (all []simulator.Behaviour) {
-	for _, b := range simulator.Behaviours() {
+// behaviors lists those of results, valid as often as all others together.
+var behaviors = func() (all []simulator.Behavior) {
+	for _, b := range simulator.Behaviors() {
 		if _, known := results[b]; known {
 			all = append(all, simulator.Valid, b)
 		}
@@ -118,8 +118,8 @@ func (s *shown) lost(present bool, response span, changed time.Time) bool {
 
 // change is the beginning of a behavior, within the span.
 type change struct {
-	when      span
-	behaviour simulator.Behaviour
+	when     span
+	behavior simulator.Behavior
 }
 
 func newWorld(t *testing.T, api *harness.API, dir string, count int) *world {
@@ -182,7 +182,7 @@ func (w *world) newSecret(token *watched) bool {
 	token.working++
 	token.changed = time.Now()
 	w.api.SetAccount(secret, token.account)
-	w.api.Set(secret, token.changes[len(token.changes)-1].behaviour)
+	w.api.Set(secret, token.changes[len(token.changes)-1].behavior)
 	w.replace(w.file(token), secret+"\n")
 	return true
 }
@@ -196,14 +196,14 @@ func (w *world) retire(token *watched) {
 }
 
 // behave changes the behavior of all the token's secrets that may still be in use.
-func (w *world) behave(token *watched, behaviour simulator.Behaviour) {
+func (w *world) behave(token *watched, behavior simulator.Behavior) {
 	token.mu.Lock()
 	defer token.mu.Unlock()
 	began := time.Now()
 	for _, secret := range token.secrets[len(token.secrets)-token.working:] {
-		w.api.Set(secret, behaviour)
+		w.api.Set(secret, behavior)
 	}
-	token.changes = append(token.changes, change{since(began), behaviour})
+	token.changes = append(token.changes, change{since(began), behavior})
 }
 
 // pick returns a random token.
@@ -212,7 +212,7 @@ func (w *world) pick(random *rand.Rand) *watched { return w.watched[random.IntN(
 // change changes behaviors.
 func (w *world) change(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, 60*time.Millisecond) {
-		w.behave(w.pick(random), behaviours[random.IntN(len(behaviours))])
+		w.behave(w.pick(random), behaviors[random.IntN(len(behaviors))])
 	}
 }
 
@@ -266,7 +266,7 @@ func (w *world) outages(ctx context.Context, random *rand.Rand) {
 
 // calm ends all faults: each token is valid or denied and stays so.
 func (w *world) calm() {
-	lasting := []simulator.Behaviour{simulator.Valid, simulator.Revoked, simulator.Locked, simulator.Forbidden}
+	lasting := []simulator.Behavior{simulator.Valid, simulator.Revoked, simulator.Locked, simulator.Forbidden}
 	for i, token := range w.watched {
 		w.behave(token, lasting[i%len(lasting)])
 	}

@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestTimeline(t *testing.T) {
 	tests := map[string][]struct {
 		at   time.Duration
-		want simulator.Behaviour
+		want simulator.Behavior
 	}{
 		"pat_demo_reporting": {{0, simulator.Valid}, {time.Hour, simulator.Valid}},
 		"pat_demo_etl": {
@@ -63,7 +63,7 @@ func TestTimeline(t *testing.T) {
 				for _, moment := range moments {
 					time.Sleep(time.Until(start.Add(moment.at)))
 					synctest.Wait()
-					if got, known := api.Behaviour(secret); !known || got != moment.want {
+					if got, known := api.Behavior(secret); !known || got != moment.want {
 						t.Errorf("after %v: %v (known: %t), want %v", moment.at, got, known, moment.want)
 					}
 				}
@@ -171,19 +171,19 @@ func TestTokensAtTheStart(t *testing.T) {
 	}
 }
 
-// TestEveryKindOfBehaviourIsShown checks that the tokens show every behavior but variants of others.
-func TestEveryKindOfBehaviourIsShown(t *testing.T) {
-	variants := []simulator.Behaviour{simulator.Unmetered, simulator.RevokedQuotingEmail, simulator.RevokedOAuth,
+// TestEveryKindOfBehaviorIsShown checks that the tokens show every behavior but variants of others.
+func TestEveryKindOfBehaviorIsShown(t *testing.T) {
+	variants := []simulator.Behavior{simulator.Unmetered, simulator.RevokedQuotingEmail, simulator.RevokedOAuth,
 		simulator.RevokedBare, simulator.Disabled, simulator.SlowDownUntimed, simulator.Maintenance, simulator.Redirect}
-	shown := map[simulator.Behaviour]bool{}
+	shown := map[simulator.Behavior]bool{}
 	for _, a := range actors {
 		for _, p := range a.phases {
-			shown[p.behaviour] = true
+			shown[p.behavior] = true
 		}
 	}
-	for _, behaviour := range simulator.Behaviours() {
-		if shown[behaviour] == slices.Contains(variants, behaviour) {
-			t.Errorf("%v: shown is %t", behaviour, shown[behaviour])
+	for _, behavior := range simulator.Behaviors() {
+		if shown[behavior] == slices.Contains(variants, behavior) {
+			t.Errorf("%v: shown is %t", behavior, shown[behavior])
 		}
 	}
 }

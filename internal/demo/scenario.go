@@ -19,12 +19,12 @@ type actor struct {
 
 // phase is a token's behavior for some time.
 type phase struct {
-	behaviour simulator.Behaviour
-	lasts     time.Duration // 0: for ever
+	behavior simulator.Behavior
+	lasts    time.Duration // 0: for ever
 }
 
 // always returns the phases of a token that never changes.
-func always(behaviour simulator.Behaviour) []phase { return []phase{{behaviour: behaviour}} }
+func always(behavior simulator.Behavior) []phase { return []phase{{behavior: behavior}} }
 
 // actors lists all tokens, in the order of the configuration. Together they have every result of a probe and every
 // state of a token.
@@ -49,7 +49,7 @@ var actors = []actor{
 	{name: "webhooks", account: "burst", team: "mobile", does: "valid for 25 s, then gets 429 for 95 s, again and again",
 		phases: []phase{{simulator.Valid, 25 * time.Second}, {simulator.SlowDown, 95 * time.Second}}},
 	{name: "bulk-import", account: "crunch", team: "data", does: "quota nearly used; used up after a minute: 420",
-		phases: []phase{{simulator.Valid, time.Minute}, {behaviour: simulator.DailyLimit}}},
+		phases: []phase{{simulator.Valid, time.Minute}, {behavior: simulator.DailyLimit}}},
 	{name: "dashboards", account: "growth", team: "growth", does: "busy account", phases: always(simulator.Valid)},
 	{name: "studio-ios", account: "studio", team: "mobile", does: "1,000 requests per day, so rarely probed",
 		phases: always(simulator.Valid)},
@@ -87,11 +87,11 @@ const (
 func (a actor) secret() string { return "pat_demo_" + a.name }
 
 // at returns the actor's behavior after the demo has run for elapsed. Phases repeat unless one lasts for ever.
-func (a actor) at(elapsed time.Duration) simulator.Behaviour {
+func (a actor) at(elapsed time.Duration) simulator.Behavior {
 	var cycle time.Duration
 	for _, p := range a.phases {
 		if p.lasts == 0 || elapsed < cycle+p.lasts {
-			return p.behaviour
+			return p.behavior
 		}
 		cycle += p.lasts
 	}
@@ -100,16 +100,16 @@ func (a actor) at(elapsed time.Duration) simulator.Behaviour {
 
 // scenario changes the simulated API over time.
 type scenario struct {
-	api       *simulator.API
-	start     time.Time
-	behaviour map[string]simulator.Behaviour // last set, by actor
-	day       time.Time                      // the UTC day of made
-	made      map[string]int64               // requests of other programs on day, by account
+	api      *simulator.API
+	start    time.Time
+	behavior map[string]simulator.Behavior // last set, by actor
+	day      time.Time                     // the UTC day of made
+	made     map[string]int64              // requests of other programs on day, by account
 }
 
 // newScenario returns a scenario that starts now, and sets the API to its start.
 func newScenario(api *simulator.API, start time.Time) *scenario {
-	s := &scenario{api: api, start: start, behaviour: map[string]simulator.Behaviour{}, made: map[string]int64{}}
+	s := &scenario{api: api, start: start, behavior: map[string]simulator.Behavior{}, made: map[string]int64{}}
 	for _, a := range actors {
 		if !a.missing {
 			api.SetAccount(a.secret(), a.account)
@@ -129,10 +129,10 @@ func (s *scenario) advance(now time.Time) {
 		if a.missing {
 			continue
 		}
-		behaviour := a.at(now.Sub(s.start))
-		if before, set := s.behaviour[a.name]; !set || before != behaviour { // only once: RevokedOnce changes by itself
-			s.behaviour[a.name] = behaviour
-			s.api.Set(a.secret(), behaviour)
+		behavior := a.at(now.Sub(s.start))
+		if before, set := s.behavior[a.name]; !set || before != behavior { // only once: RevokedOnce changes by itself
+			s.behavior[a.name] = behavior
+			s.api.Set(a.secret(), behavior)
 		}
 	}
 	today := now.UTC().Truncate(day)

@@ -51,9 +51,9 @@ type API struct {
 
 // token is a bearer token that the API knows. [API.mu] guards the map of tokens, not its values.
 type token struct {
-	behaviour atomic.Uint32 // a Behaviour
-	account   atomic.Pointer[account]
-	requests  atomic.Int64
+	behavior atomic.Uint32 // a Behavior
+	account  atomic.Pointer[account]
+	requests atomic.Int64
 }
 
 // New returns an API without tokens.
@@ -68,10 +68,10 @@ func New(options Options) *API {
 }
 
 // Set sets the behavior of the bearer token secret for requests from now on. A new token belongs to [DefaultAccount].
-func (a *API) Set(secret string, behaviour Behaviour) {
+func (a *API) Set(secret string, behavior Behavior) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.tokenLocked(secret, DefaultAccount).behaviour.Store(uint32(behaviour))
+	a.tokenLocked(secret, DefaultAccount).behavior.Store(uint32(behavior))
 }
 
 // SetAccount sets the account of the bearer token secret. A new token is [Valid].
@@ -91,13 +91,13 @@ func (a *API) Use(account string, requests int64) {
 	a.ensureAccount(account).use(a.options.Now(), requests)
 }
 
-// Behaviour returns the behavior of the bearer token secret, and whether the API knows the token.
-func (a *API) Behaviour(secret string) (Behaviour, bool) {
+// Behavior returns the behavior of the bearer token secret, and whether the API knows the token.
+func (a *API) Behavior(secret string) (Behavior, bool) {
 	known := a.lookup(secret)
 	if known == nil {
 		return 0, false
 	}
-	return Behaviour(known.behaviour.Load()), true
+	return Behavior(known.behavior.Load()), true
 }
 
 // Requests returns the number of requests with the bearer token secret, whatever the response; 0 if the API does not

@@ -47,11 +47,11 @@ func ask(t *testing.T, api http.Handler, method, target, authorization string) (
 const owner = `{"id":42,"name":"Owner of default","email":"owner-1@example.com",` +
 	`"avatar_url":"https://secure.gravatar.com/avatar/92f1ffa33d4a4b7e5202e3ffbfa8df93?d=mm"}`
 
-func TestAnswerOfEachBehaviour(t *testing.T) {
+func TestAnswerOfEachBehavior(t *testing.T) {
 	const metered = "X-Request-Limit: 1000, X-Request-Usage: 1"
 	const success = `{"status":"200","message":"OK","see":"http://docs.appfigures.com/api","version":"2.0","user":` + owner
 	const usage = `,"usage":{"daily_used":1,"daily_limit":1000},"sequence":1,"source":"100"}`
-	tests := map[Behaviour]struct {
+	tests := map[Behavior]struct {
 		status  int
 		headers string // those that vary
 		body    string
@@ -89,18 +89,18 @@ func TestAnswerOfEachBehaviour(t *testing.T) {
 			"<body><h1>Moved</h1><p>Please log in.</p></body></html>\n"},
 		Drop: {},
 	}
-	for _, behaviour := range Behaviours() {
-		if behaviour == Hang {
+	for _, behavior := range Behaviors() {
+		if behavior == Hang {
 			continue // see TestHang
 		}
-		t.Run(behaviour.String(), func(t *testing.T) {
+		t.Run(behavior.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				want, listed := tests[behaviour]
+				want, listed := tests[behavior]
 				if !listed {
-					t.Fatal("no expectation for this behaviour")
+					t.Fatal("no expectation for this behavior")
 				}
 				api := New(Options{Now: fixed(noon)})
-				api.Set("pat_1", behaviour)
+				api.Set("pat_1", behavior)
 				response, body := ask(t, api, "GET", "/v2/", "Bearer pat_1")
 				if want.status == 0 {
 					if response != nil {
@@ -208,14 +208,14 @@ func TestResourcesAreTested(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, behaviour := range Behaviours() {
-		name := behaviour.String()
+	for _, behavior := range Behaviors() {
+		name := behavior.String()
 		if name == "" || seen[name] {
-			t.Errorf("behaviour %d has the name %q: empty, or another's", behaviour, name)
+			t.Errorf("behavior %d has the name %q: empty, or another's", behavior, name)
 		}
 		seen[name] = true
 	}
-	if got, want := Behaviour(NumBehaviours).String(), "behavior 21"; got != want {
+	if got, want := Behavior(NumBehaviors).String(), "behavior 21"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -298,7 +298,7 @@ func TestDailyLimit(t *testing.T) {
 func TestDelays(t *testing.T) {
 	tests := map[string]struct {
 		options       Options
-		behaviour     Behaviour
+		behavior      Behavior
 		authorization string
 		want          time.Duration
 	}{
@@ -314,7 +314,7 @@ func TestDelays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := New(test.options)
-				api.Set("pat_1", test.behaviour)
+				api.Set("pat_1", test.behavior)
 				start := time.Now()
 				ask(t, api, "GET", "/v2/", test.authorization)
 				if got := time.Since(start); got != test.want {
@@ -364,7 +364,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range clients {
 		group.Go(func() {
 			for i := range each {
-				api.Set("pat_1", []Behaviour{Valid, Unmetered, Locked}[i%3])
+				api.Set("pat_1", []Behavior{Valid, Unmetered, Locked}[i%3])
 				api.SetAccount("pat_1", "shared")
 				ask(t, api, "GET", "/v2/", "Bearer pat_1")
 				api.Use("shared", 1)

@@ -31,34 +31,34 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve responds to a request, which arrived at now, with a token that the API knows.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, known *token, path string, now time.Time) {
-	behaviour := known.next()
+	behavior := known.next()
 	owner := known.account.Load()
 	sequence := known.requests.Add(1)
 	owner.requests.Add(1)
 
-	admitted := behaviour.admits()
+	admitted := behavior.admits()
 	use := quota{}
-	if behaviour.metered() {
+	if behavior.metered() {
 		var left bool
 		use, left = owner.take(now)
-		if behaviour == DailyLimit {
+		if behavior == DailyLimit {
 			use.used = use.limit
 		}
 		if admitted && !left {
-			behaviour, admitted = DailyLimit, false
+			behavior, admitted = DailyLimit, false
 		}
 		announce(w.Header(), use)
 	}
 
 	delay := a.options.Latency
-	if behaviour == Slow {
+	if behavior == Slow {
 		delay += a.options.SlowDelay
 	}
 	if !wait(r.Context(), delay) {
 		return
 	}
 	if !admitted {
-		a.deny(w, r, behaviour, owner, use)
+		a.deny(w, r, behavior, owner, use)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -72,22 +72,22 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, known *token, path s
 		return
 	}
 	body := resource(visit{
-		user: owner.user, quota: use, sequence: sequence, metered: behaviour.metered(), now: now, query: r.URL.Query(),
+		user: owner.user, quota: use, sequence: sequence, metered: behavior.metered(), now: now, query: r.URL.Query(),
 	})
 	write(w, answer{status: http.StatusOK, contentType: jsonType, body: body})
 }
 
 // next returns the behavior for the token's next request.
-func (t *token) next() Behaviour {
-	if t.behaviour.CompareAndSwap(uint32(RevokedOnce), uint32(Valid)) {
+func (t *token) next() Behavior {
+	if t.behavior.CompareAndSwap(uint32(RevokedOnce), uint32(Valid)) {
 		return Revoked
 	}
-	return Behaviour(t.behaviour.Load())
+	return Behavior(t.behavior.Load())
 }
 
 // deny responds to a token without access to the API.
-func (a *API) deny(w http.ResponseWriter, r *http.Request, behaviour Behaviour, owner *account, use quota) {
-	switch behaviour {
+func (a *API) deny(w http.ResponseWriter, r *http.Request, behavior Behavior, owner *account, use quota) {
+	switch behavior {
 	case Hang:
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
@@ -104,7 +104,7 @@ func (a *API) deny(w http.ResponseWriter, r *http.Request, behaviour Behaviour, 
 		w.Header().Set("Location", "/login")
 		write(w, answers[Redirect])
 	default:
-		write(w, answers[behaviour])
+		write(w, answers[behavior])
 	}
 }
 

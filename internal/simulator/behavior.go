@@ -5,12 +5,12 @@ import (
 	"net/http"
 )
 
-// Behaviour is how the API responds to a token. The set is closed; see [Behaviours].
-type Behaviour uint8
+// Behavior is how the API responds to a token. The set is closed; see [Behaviors].
+type Behavior uint8
 
 const (
 	// Valid: 200, or 420 once the account's requests of the day are used up.
-	Valid Behaviour = iota
+	Valid Behavior = iota
 	// Slow: like Valid, after [Options.SlowDelay].
 	Slow
 	// Unmetered: like Valid, but without the quota in headers and body. Requests do not count.
@@ -53,10 +53,10 @@ const (
 	Drop
 )
 
-// NumBehaviours is the number of behaviors.
-const NumBehaviours = int(Drop) + 1
+// NumBehaviors is the number of behaviors.
+const NumBehaviors = int(Drop) + 1
 
-var behaviourNames = [NumBehaviours]string{
+var behaviorNames = [NumBehaviors]string{
 	Valid:               "valid",
 	Slow:                "slow",
 	Unmetered:           "unmetered",
@@ -80,28 +80,28 @@ var behaviourNames = [NumBehaviours]string{
 	Drop:                "drop",
 }
 
-// Behaviours lists every behavior.
-func Behaviours() []Behaviour {
-	all := make([]Behaviour, NumBehaviours)
+// Behaviors lists every behavior.
+func Behaviors() []Behavior {
+	all := make([]Behavior, NumBehaviors)
 	for i := range all {
-		all[i] = Behaviour(i)
+		all[i] = Behavior(i)
 	}
 	return all
 }
 
 // String returns the behavior's name.
-func (b Behaviour) String() string {
-	if int(b) < NumBehaviours {
-		return behaviourNames[b]
+func (b Behavior) String() string {
+	if int(b) < NumBehaviors {
+		return behaviorNames[b]
 	}
 	return fmt.Sprintf("behavior %d", uint8(b))
 }
 
 // admits reports whether the token has access to the API while its account has requests left.
-func (b Behaviour) admits() bool { return b == Valid || b == Slow || b == Unmetered }
+func (b Behavior) admits() bool { return b == Valid || b == Slow || b == Unmetered }
 
 // metered reports whether requests count, and the response has the quota.
-func (b Behaviour) metered() bool {
+func (b Behavior) metered() bool {
 	switch b {
 	case Unmetered, RevokedBare, Maintenance, ProxyPage, Redirect:
 		return false
@@ -127,7 +127,7 @@ const (
 const statusDailyLimit = 420
 
 // answers holds the responses to tokens without access. [API.deny] makes those that are missing here.
-var answers = [NumBehaviours]answer{
+var answers = [NumBehaviors]answer{
 	Revoked: failure(http.StatusUnauthorized, "Could not authenticate", ""),
 	RevokedOAuth: {
 		status: http.StatusUnauthorized, contentType: jsonType,
