@@ -205,10 +205,12 @@ func (w *world) arrived(secret string, o probe.Outcome) {
 
 // delivered notes what the reports of an account have shown, once their probes have ended.
 func (w *world) delivered() {
+	today := time.Now().Truncate(day)
+	afterMidnight := time.Since(today) < 5*time.Minute // a clock that has stepped may show a report of yesterday
 	for _, s := range w.m.Snapshot().Accounts {
 		a := w.accounts[s.Name]
 		w.maximum[s.Name] = max(w.maximum[s.Name], s.Budget)
-		if !s.Quota.UsedOK || a.day != dayOf(time.Now()) {
+		if !s.Quota.UsedOK || a.day != dayOf(today) || afterMidnight {
 			continue
 		}
 		if s.Quota.Used >= s.Quota.Limit && a.full.IsZero() {
@@ -228,6 +230,9 @@ func (w *world) run(scrapes int) {
 	defer func() { w.m.Stop() }()
 	w.interval = time.Minute
 	for range scrapes {
+		if w.interval > 4*time.Minute { // slower than the bucket gains permits
+			clear(w.late)
+		}
 		deadline := time.Now().Add(9500 * time.Millisecond)
 		hasty := w.random.IntN(4) == 0
 		if hasty {
@@ -248,6 +253,7 @@ func (w *world) run(scrapes int) {
 		switch w.random.IntN(60) {
 		case 0:
 			w.interval = time.Second * time.Duration(math.Exp(w.random.Float64()*math.Log(3600)))
+			clear(w.late)
 		case 1: // an outage begins or ends
 			w.outage = []probe.Result{probe.Timeout, probe.Unreachable, probe.ServerError, probe.Unexpected}[w.random.IntN(4)]
 		case 2, 3, 4, 5:
@@ -334,11 +340,11 @@ func (w *world) checkStarvation() {
 	}
 	for _, token := range s.Tokens {
 		age := min(time.Since(token.Last.Start), time.Since(w.awake))
-		late := w.late[token.Name]
+		late, seen := w.late[token.Name]
 		w.m.mu.Lock()
 		underWay := w.m.byName[token.Name].call != nil
 		w.m.mu.Unlock()
-		if w.interval > 4*time.Minute || !token.Probed || underWay || held[token.Account] || age <= token.Interval {
+		if !seen || !token.Probed || underWay || held[token.Account] || age <= token.Interval {
 			late = lateness{since: time.Now()}
 		}
 		late.scrapes++
