@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // budget is what probes may use in 24 hours by default: a quarter of the API's 1,000 requests.
@@ -135,6 +137,49 @@ func TestFullDisk(t *testing.T) {
 	x.Start()
 	if err := harness.Expect(x.Scrape(), denied); err != nil {
 		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// TestCheckOnFullDisk checks that runs which cannot save what they use do not each use the bucket of permits that an
+// earlier process has left full.
+func TestCheckOnFullDisk(t *testing.T) {
+	x := prepareAccount(t, 1)
+	disk := mountTmpfs(t)
+	x.StateFile = disk + "/state.json"
+	x.Start()
+	x.Scrape()
+	x.Kill()
+	fillBucket(t, x.StateFile)
+	requests := x.api.TotalRequests()
+	if out, err := x.Command("check").CombinedOutput(); err != nil || x.api.TotalRequests() != requests+1 {
+		t.Errorf("with space left: %v, %d requests, want %d: %s", err, x.api.TotalRequests(), requests+1, out)
+	}
+	fillBucket(t, x.StateFile)
+	fillDisk(t, disk)
+	requests = x.api.TotalRequests()
+	for range 5 {
+		if out, err := x.Command("check").CombinedOutput(); err != nil || !strings.Contains(string(out), "no space left") {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	if n := x.api.TotalRequests() - requests; n != 0 {
+		t.Errorf("%d requests in 5 runs that cannot save", n)
+	}
+}
+
+// fillBucket makes the state in a file one whose bucket has long been full.
+func fillBucket(t *testing.T, path string) {
+	content, err := state.Read(path)
+	if err != nil || len(content.Accounts) != 1 {
+		t.Fatalf("%v, %+v", err, content)
+	}
+	content.Accounts[0].Full = content.Saved
+	file, err := state.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(file.Save(content), file.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

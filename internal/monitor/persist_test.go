@@ -199,7 +199,7 @@ func TestRestartsWithStaleState(t *testing.T) {
 			}
 			m.Stop()
 		}
-		if n := api.count(""); n > 30 {
+		if n := api.count(""); n > 0 {
 			t.Errorf("%d requests in 30 restarts that save nothing", n)
 		}
 	})
