@@ -114,6 +114,37 @@ func (p *Process) Signal(signal os.Signal) {
 // Log returns what the program has printed.
 func (p *Process) Log() string { return p.output.String() }
 
+// BlockOutput makes the program's writes to its standard error block, once 4 KiB are in the pipe, until unblock is
+// called. [Process.Log] blocks, too.
+func (p *Process) BlockOutput() (unblock func(), err error) {
+	pipe, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/2", p.PID()), os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer pipe.Close()
+	const setPipeSize = 1031 // F_SETPIPE_SZ
+	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, pipe.Fd(), setPipeSize, 4096); errno != 0 {
+		return nil, fmt.Errorf("shrinking the pipe: %w", errno)
+	}
+	p.output.mu.Lock()
+	return p.output.mu.Unlock, nil
+}
+
+// BlockOpen makes the next opening of a file block until unblock is called, or until the kernel breaks the lease, 45 s
+// later by default.
+func BlockOpen(path string) (unblock func(), err error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	const setLease = 1024 // F_SETLEASE
+	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), setLease, syscall.F_WRLCK); errno != 0 {
+		_ = file.Close()
+		return nil, fmt.Errorf("taking a lease of %s: %w", path, errno)
+	}
+	return func() { _ = file.Close() }, nil
+}
+
 var listening = regexp.MustCompile(`Listening on"?.* address=(\S+)`)
 
 // AwaitListening returns the address that the program has logged: with port 0 on its command line it chooses the port,

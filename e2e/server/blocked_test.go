@@ -89,7 +89,9 @@ func TestBlockedTokenFile(t *testing.T) {
 	if valid, _ := harness.Sum(x.Scrape(), all); valid != 3 {
 		t.Fatalf("%v tokens are valid before the file blocks, want 3", valid)
 	}
-	takeLease(t, x.Dir+"/file-1")
+	if _, err := harness.BlockOpen(x.Dir + "/file-1"); err != nil {
+		t.Fatal(err)
+	}
 	var before, after float64
 	for i := range 20 {
 		exposition := x.Scrape()
@@ -107,20 +109,6 @@ func TestBlockedTokenFile(t *testing.T) {
 	}
 	if after > before+10 {
 		t.Errorf("%v goroutines, %v at first", after, before)
-	}
-}
-
-// takeLease makes the next open of a file block until the kernel breaks the lease, 45 s later by default.
-func takeLease(t *testing.T, path string) {
-	t.Helper()
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	const setLease = 1024 // F_SETLEASE
-	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), setLease, syscall.F_WRLCK); errno != 0 {
-		t.Fatalf("taking a lease of %s: %v", path, errno)
 	}
 }
 

@@ -85,7 +85,7 @@ func (w *world) checkResultLocked(token *watched, r *report, tally *tally) error
 	tally.result(r.result)
 	switch {
 	case slices.Contains(expected, r.result):
-	case slices.Contains(cutOff, r.result) && w.inOutage(probed):
+	case slices.Contains(cutOff, r.result) && w.outage.overlap(probed):
 	case r.result == "timeout":
 		tally.late(fmt.Sprintf("%s: timeout of a probe at %s, want one of %s", token.name, r.probe.from, expected))
 	case r.result == "no_token" && token.missingLocked(span{probed.from.Add(-scrapeTimeout), probed.to}):
@@ -155,22 +155,27 @@ func (w *world) settled(e *exposition) error {
 	return nil
 }
 
-// checkCounted checks that the exporter has counted each request that came to the API.
-func (w *world) checkCounted(t *testing.T, e *exposition) {
+// checkCounted checks that the exporter has counted each request that came to the API: for the budget of its account,
+// which a restart keeps, and, unless it was restarted, for its token.
+func (w *world) checkCounted(t *testing.T, e *exposition, restarted bool) {
 	t.Helper()
-	var came, counted int64
+	came := make(map[string]float64) // by account
 	for _, token := range w.watched {
-		var requests int64
+		requests := 0.0
 		for _, secret := range token.secrets {
-			requests += w.api.Requests(secret)
+			requests += float64(w.api.Requests(secret))
 		}
-		r := e.tokens[token.name]
-		if float64(requests) > r.requests {
-			t.Errorf("%s: %d requests came, %.0f were counted", token.name, requests, r.requests)
+		came[token.account] += requests
+		if counted := e.tokens[token.name].requests; requests > counted && !restarted {
+			t.Errorf("%s: %.0f requests came, %.0f were counted", token.name, requests, counted)
 		}
-		came, counted = came+requests, counted+int64(r.requests)
 	}
-	t.Logf("%d probes counted, %d requests came (outages stopped the others)", counted, came)
+	for _, account := range slices.Sorted(maps.Keys(came)) {
+		t.Logf("%s: %.0f requests came, %.0f were counted", account, came[account], e.used[account])
+		if came[account] > e.used[account] {
+			t.Errorf("%s: %.0f requests came, the budget counts %.0f", account, came[account], e.used[account])
+		}
+	}
 }
 
 // leak reports whether text contains a part of any secret.

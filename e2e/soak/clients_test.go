@@ -17,12 +17,13 @@ const scrapeTimeout = 3 * time.Second
 
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 
-// request makes a request whose response must have the status and come in time.
+// request makes a request whose response must have the status and come in time, unless the exporter was down: then the
+// response is empty.
 func (s *soak) request(ctx context.Context, method, path string, status int) string {
 	// The end of ctx does not cancel the request: that is for hangUp.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*scrapeTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.exporter.Address+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.address+path, nil)
 	if err != nil {
 		s.t.Error(err)
 		return ""
@@ -32,6 +33,8 @@ func (s *soak) request(ctx context.Context, method, path string, status int) str
 	text, got, err := exchange(request)
 	took := time.Since(start)
 	switch {
+	case err != nil && s.world.down.overlap(since(start)):
+		return ""
 	case err != nil:
 		s.tally.fault("%s %s after %s: %v", method, path, took, err)
 	case got != status:
@@ -67,6 +70,9 @@ func (s *soak) expose(ctx context.Context, path string, complete func(*expositio
 	start := time.Now()
 	text := s.request(ctx, http.MethodGet, path, http.StatusOK)
 	responded := since(start)
+	if text == "" { // down, or a fault
+		return &exposition{}
+	}
 	e, err := parse(text)
 	if err != nil {
 		s.tally.fault("%s: the exposition cannot be read: %v", path, err)
@@ -113,7 +119,7 @@ func (s *soak) visitor(ctx context.Context, random *rand.Rand) {
 func (s *soak) hangUp(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, *interval) {
 		impatient, cancel := context.WithTimeout(ctx, time.Duration(random.Int64N(int64(300*time.Millisecond))))
-		request, err := http.NewRequestWithContext(impatient, http.MethodGet, s.exporter.URL("/metrics"), nil)
+		request, err := http.NewRequestWithContext(impatient, http.MethodGet, "http://"+s.address+"/metrics", nil)
 		if err != nil {
 			s.t.Error(err)
 		} else if _, _, err := exchange(request); err != nil {
@@ -145,7 +151,11 @@ func (s *soak) slowLoris(ctx context.Context, random *rand.Rand) {
 
 // dawdle opens a connection and uses it now and then, for some seconds or until it fails.
 func (s *soak) dawdle(ctx context.Context, random *rand.Rand, begin string, next func(net.Conn) error) {
-	conn, err := net.Dial("tcp", s.exporter.Address)
+	start := time.Now()
+	conn, err := net.Dial("tcp", s.address)
+	if err != nil && s.world.down.overlap(since(start)) {
+		return
+	}
 	if err != nil {
 		s.tally.fault("connecting: %v", err)
 		return
@@ -167,7 +177,9 @@ func (s *soak) reloadBySignal(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, 5*time.Second) {
 		s.world.configLock.Lock()
 		s.world.writeConfig(passers(random))
+		s.process.Lock()
 		s.exporter.Signal(syscall.SIGHUP)
+		s.process.Unlock()
 		s.world.configLock.Unlock()
 	}
 }

@@ -12,6 +12,7 @@ import (
 type exposition struct {
 	when   span // from the request to the end of the response
 	tokens map[string]*report
+	used   map[string]float64 // of its budget, by account
 	usage  usage
 }
 
@@ -51,7 +52,7 @@ func (p usage) near(first usage) error {
 
 // parse reads the metrics of tokens and of the process from the text format.
 func parse(text string) (*exposition, error) {
-	e := &exposition{tokens: make(map[string]*report)}
+	e := &exposition{tokens: make(map[string]*report), used: make(map[string]float64)}
 	durations := make(map[string]float64)
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "#") {
@@ -67,6 +68,9 @@ func parse(text string) (*exposition, error) {
 			return nil, fmt.Errorf("the line %q", line)
 		}
 		e.usage.read(name, value)
+		if name == "appfigures_account_budget_used_requests" {
+			e.used[label(labels, "account")] = value
+		}
 		token := label(labels, "token")
 		if token == "" {
 			continue

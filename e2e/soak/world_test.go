@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,9 +84,39 @@ type world struct {
 	byName     map[string]*watched
 	configLock sync.Mutex // held while the configuration is written and reloaded
 
-	mu       sync.Mutex // guards the fields below
-	outage   []span
-	replaced int // secrets so far
+	outage periods // of the API
+	down   periods // of the exporter
+
+	mu       sync.Mutex
+	replaced int // secrets so far; guarded by mu
+}
+
+// periods are the times when something was out of order.
+type periods struct {
+	mu    sync.Mutex
+	spans []span // guarded by mu
+}
+
+// begin begins a period, whose end is not known.
+func (p *periods) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.spans = append(p.spans, span{now, now.Add(time.Hour)})
+}
+
+// end ends the last period, with its aftermath.
+func (p *periods) end(aftermath time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spans[len(p.spans)-1].to = time.Now().Add(aftermath)
+}
+
+// overlap reports whether there was such a period at any time in s.
+func (p *periods) overlap(s span) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.spans, s.overlaps)
 }
 
 // watched is one token.
@@ -96,7 +128,7 @@ type watched struct {
 	working int        // how many of the last secrets work: 2 while probes may still use the one before
 	changed time.Time  // the last secret
 	changes []change
-	missing []span // when its file did not exist
+	missing []span // when its file did not exist, or hung
 	result  shown
 	verdict shown
 }
@@ -248,19 +280,32 @@ func (w *world) misplace(ctx context.Context, random *rand.Rand) {
 	}
 }
 
+// block makes token files hang when they are opened, for longer than the exporter waits for them, or shorter.
+func (w *world) block(ctx context.Context, random *rand.Rand) {
+	for pause(ctx, random, time.Second) {
+		token := w.pick(random)
+		token.mu.Lock() // so that no secret changes
+		began := time.Now()
+		unblock, err := harness.BlockOpen(w.file(token))
+		if err == nil {
+			pause(ctx, random, time.Second)
+			unblock()
+		} else if !errors.Is(err, syscall.EAGAIN) { // the exporter has just opened it
+			w.t.Error(err)
+		}
+		token.missing = append(token.missing, since(began))
+		token.mu.Unlock()
+	}
+}
+
 // outages makes the API unreachable now and then.
 func (w *world) outages(ctx context.Context, random *rand.Rand) {
 	for pause(ctx, random, 20*time.Second) {
-		began := time.Now()
-		w.mu.Lock()
-		w.outage = append(w.outage, span{began, began.Add(time.Hour)}) // until its end is known
-		w.mu.Unlock()
+		w.outage.begin()
 		w.api.Close()
 		pause(ctx, random, 2*time.Second)
 		w.api.Open()
-		w.mu.Lock()
-		w.outage[len(w.outage)-1] = span{began, time.Now().Add(aftermath)}
-		w.mu.Unlock()
+		w.outage.end(aftermath)
 	}
 }
 
@@ -271,13 +316,6 @@ func (w *world) calm() {
 		w.behave(token, lasting[i%len(lasting)])
 	}
 	w.writeConfig("")
-}
-
-// inOutage reports whether the API was unreachable at any time in s.
-func (w *world) inOutage(s span) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.outage, s.overlaps)
 }
 
 // pause waits for a random time of that mean. It returns false if ctx has ended.
