@@ -89,9 +89,11 @@ func TestBlockedTokenFile(t *testing.T) {
 	if valid, _ := harness.Sum(x.Scrape(), all); valid != 3 {
 		t.Fatalf("%v tokens are valid before the file blocks, want 3", valid)
 	}
-	if _, err := harness.BlockOpen(x.Dir + "/file-1"); err != nil {
+	unblock, err := harness.BlockOpen(x.Dir + "/file-1")
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer unblock()
 	var before, after float64
 	for i := range 20 {
 		exposition := x.Scrape()
