@@ -99,7 +99,7 @@ func (m *Monitor) contentLocked(now instant) state.State {
 	s := state.State{Saved: now.wall, Salt: m.salt}
 	for _, t := range m.tokens {
 		saved := state.Token{
-			Name: t.Name, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
+			Name: t.Name, Account: t.account.name, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
 			Message: t.Message, VerdictTime: t.VerdictTime, VerdictSince: t.VerdictSince, SinceStart: t.SinceStart,
 			ResultSince: t.ResultSince, Begun: wall(t.begun), Spread: t.spread,
 		}

@@ -31,7 +31,7 @@ func (w *window) advance(now time.Time) {
 // add adds n requests, or takes back -n, that were made at the time at.
 func (w *window) add(at time.Time, n int64) {
 	start := at.Truncate(binSize)
-	i, found := slices.BinarySearchFunc(w.bins, start, func(b bin, t time.Time) int { return b.start.Compare(t) })
+	i, found := w.find(start)
 	switch {
 	case found:
 		w.bins[i].count += n
@@ -44,6 +44,24 @@ func (w *window) add(at time.Time, n int64) {
 	if w.bins[i].count == 0 {
 		w.bins = slices.Delete(w.bins, i, i+1)
 	}
+}
+
+// find returns the index of the bin that begins at start, or where it would be.
+func (w *window) find(start time.Time) (i int, found bool) {
+	return slices.BinarySearchFunc(w.bins, start, func(b bin, t time.Time) int { return b.start.Compare(t) })
+}
+
+// atLeast returns a window that counts in each bin as many requests as w or other, whichever has more.
+func (w *window) atLeast(other window) window {
+	both := window{slices.Clone(w.bins), w.total}
+	for _, b := range other.bins {
+		count := int64(0)
+		if i, found := w.find(b.start); found {
+			count = w.bins[i].count
+		}
+		both.add(b.start, max(0, b.count-count))
+	}
+	return both
 }
 
 // fallsBelow returns when the count is less than n, if nothing is added; now if it is. It returns a day from now if

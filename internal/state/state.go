@@ -15,9 +15,10 @@ type State struct {
 
 // Token is what is kept of one token.
 type Token struct {
-	Name   string `json:"name"`
-	Source string `json:"source"`           // digest of where the secret comes from
-	Secret string `json:"secret,omitempty"` // digest of the secret last probed
+	Name    string `json:"name"`
+	Account string `json:"account"`
+	Source  string `json:"source"`           // digest of where the secret comes from
+	Secret  string `json:"secret,omitempty"` // digest of the secret last probed
 
 	Verdict      string    `json:"verdict,omitempty"` // "valid" or "denied"; empty if unknown
 	Reason       string    `json:"reason,omitempty"`  // name of the result that the verdict rests on
