@@ -59,11 +59,15 @@ vuln: ## known vulnerabilities in what the exporter calls (needs the internet)
 
 .PHONY: e2e
 e2e: ## the end-to-end tests with the real programs, as root on Debian; see .ci/run for what they need
-	cd e2e && $(GO) test -count=1 ./prometheus ./server ./packaging
+	cd e2e && $(GO) test -count=1 -skip '^TestDocker$$' ./prometheus ./server ./packaging
 
 .PHONY: packaging
 packaging: ## of these only the image, compose.yaml, the systemd unit and the version
-	cd e2e && $(GO) test -count=1 -v ./packaging
+	cd e2e && $(GO) test -count=1 -v -skip '^TestDocker$$' ./packaging
+
+.PHONY: docker-test
+docker-test: ## the image and compose.yaml on a Docker engine that it starts, as root on Debian; see .ci/run
+	cd e2e && $(GO) test -count=1 -v -run '^TestDocker$$' ./packaging
 
 .PHONY: soak
 soak: ## everything at once for SOAK, by default a minute

@@ -35,16 +35,29 @@ type API struct {
 // NewAPI serves a simulated API. Its daily limit is [Plenty] unless the options have another.
 func NewAPI(t testing.TB, options simulator.Options) *API {
 	t.Helper()
+	return NewAPIAt(t, loopback, options)
+}
+
+// NewAPIAt does the same at another IP address of this machine.
+func NewAPIAt(t testing.TB, ip string, options simulator.Options) *API {
+	t.Helper()
 	if options.DailyLimit == 0 {
 		options.DailyLimit = Plenty
 	}
-	return ServeAPI(t, NewAuthority(t), simulator.New(options), nil)
+	return serveAPI(t, ip, NewAuthority(t), simulator.New(options), nil)
 }
 
 // ServeAPI serves api with a certificate of ca. wrap, if not nil, returns the handler that sees each request first.
 func ServeAPI(t testing.TB, ca *Authority, api *simulator.API, wrap func(http.Handler) http.Handler) *API {
 	t.Helper()
-	s := &API{API: api, CA: ca, Identity: ca.Issue(t, "127.0.0.1"), t: t, address: anyPort, handler: api}
+	return serveAPI(t, loopback, ca, api, wrap)
+}
+
+func serveAPI(
+	t testing.TB, ip string, ca *Authority, api *simulator.API, wrap func(http.Handler) http.Handler,
+) *API {
+	t.Helper()
+	s := &API{API: api, CA: ca, Identity: ca.Issue(t, ip), t: t, address: ip + ":0", handler: api}
 	if wrap != nil {
 		s.handler = wrap(api)
 	}

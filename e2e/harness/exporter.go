@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	anyPort = "127.0.0.1:0"
+	loopback = "127.0.0.1"
+	anyPort  = loopback + ":0"
 
 	// ResponseTimeout is the deadline of requests to the exporter.
 	ResponseTimeout = 5 * time.Second

@@ -51,6 +51,11 @@ func StartPrometheus(t testing.TB, config string) *Prometheus {
 	return &Prometheus{p, address + "/api/v1/"}
 }
 
+// PrometheusAt returns the Prometheus that listens at an address, whose process is not the test's.
+func PrometheusAt(address string) *Prometheus {
+	return &Prometheus{url: "http://" + address + "/api/v1/"}
+}
+
 // Promtool returns the path of promtool.
 func Promtool(t testing.TB) string {
 	t.Helper()
