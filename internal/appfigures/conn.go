@@ -20,7 +20,7 @@ type conn struct {
 	net.Conn
 	opening   *opening
 	connected time.Time    // when the network connection was open
-	written   atomic.Int64 // bytes, including those of TLS
+	written   atomic.Int64 // bytes, including those of TLS and those of a Write under way
 
 	mu      sync.Mutex // guards the fields below
 	changed *sync.Cond
@@ -35,10 +35,11 @@ func newConn(inner net.Conn, o *opening) *conn {
 	return c
 }
 
-// Write implements [net.Conn].
+// Write implements [net.Conn]. Bytes count from the beginning: the server can answer before Write returns.
 func (c *conn) Write(p []byte) (int, error) {
+	c.written.Add(int64(len(p)))
 	n, err := c.Conn.Write(p)
-	c.written.Add(int64(n))
+	c.written.Add(int64(n - len(p)))
 	return n, err
 }
 

@@ -67,6 +67,26 @@ func TestAwaitSilence(t *testing.T) {
 	}
 }
 
+// TestWrittenFromTheBeginning checks that bytes count while they are written, when the server may already have them, and
+// that those of a failed Write do not.
+func TestWrittenFromTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		c := newConn(near, nil)
+		go c.Write([]byte("GET"))
+		synctest.Wait()
+		if n := c.written.Load(); n != 3 {
+			t.Errorf("%d bytes during the Write, want 3", n)
+		}
+		_ = c.Close()
+		synctest.Wait()
+		if n := c.written.Load(); n != 0 {
+			t.Errorf("%d bytes after the Write failed, want 0", n)
+		}
+	})
+}
+
 // readEnd lets c's reader find that the server has sent all that it will.
 func readEnd(c *conn) {
 	c.Conn.Close()
