@@ -41,7 +41,8 @@ type File struct {
 
 	write func(path string, data []byte) error // replaced in tests
 
-	saving  sync.Mutex // one Save at a time; guards hanging
+	saving  sync.Mutex // one Save at a time; guards closed and hanging
+	closed  bool
 	hanging chan error // receives the result of a write that took too long; nil if none did
 }
 
@@ -104,6 +105,7 @@ func (f *File) Close() error {
 	if f.hangs() {
 		return errHangs
 	}
+	f.closed = true
 	return f.lock.Close()
 }
 
@@ -119,6 +121,9 @@ func (f *File) Save(s State) error {
 }
 
 func (f *File) save(s State) error {
+	if f.closed { // another process may have the file by now
+		return fs.ErrClosed
+	}
 	if f.hangs() {
 		return errHangs
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -242,6 +243,9 @@ func TestOneProcessAtATime(t *testing.T) {
 		t.Error(err)
 	}
 	mustOpen(t, path)
+	if err := first.Save(State{}); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("saving to a file that another one has: error %v, want ErrClosed", err)
+	}
 }
 
 // TestKill kills a process that saves all the time. Whatever it reported as saved must be there, whole, and the files
