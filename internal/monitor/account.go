@@ -35,16 +35,6 @@ func newAccount(name string, settings config.Pacing, now time.Time) *account {
 	}
 }
 
-// inherit makes an account without tokens go on with the budget of the one that its tokens were in: another name is no
-// other quota.
-func (a *account) inherit(before *account) {
-	own := a.pacer
-	a.pacer, a.delayedUntil, a.held = before.pacer, before.delayedUntil, before.held
-	a.pacer.window = own.window.atLeast(before.pacer.window)
-	a.pacer.uncount += before.pacer.inFlight // they end as probes of the other account
-	a.pacer.inFlight = own.inFlight
-}
-
 // pace returns how long each token waits for its next routine probe, if all are scraped.
 func (a *account) pace() time.Duration {
 	return time.Duration(max(1, len(a.tokens))) * a.pacer.interval()
@@ -130,10 +120,10 @@ func (a *account) state(now instant) AccountState {
 		SameUserAs:   a.sameUserAs,
 	}
 	s.Held, s.HeldUntil = a.pacer.held(now)
-	if _, known := a.pacer.usedToday(now.wall); known {
+	if _, known := a.pacer.usedToday(now); known {
 		s.Quota.Used, s.Quota.UsedOK = a.pacer.report.used, true
 		s.Quota.Limit, s.Quota.LimitOK = a.pacer.report.limit, a.pacer.report.limit > 0
-		s.QuotaReset = a.pacer.reset(now.wall)
+		s.QuotaReset = a.pacer.reset(now)
 	}
 	var metric dto.Metric
 	if a.durations.Write(&metric) == nil {

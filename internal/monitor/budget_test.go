@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,7 +21,7 @@ import (
 // TestBudgetProperty drives random weeks: scrape intervals from 1 s to 1 h, hasty scrapers, 1 to 400 tokens in 1 to 5
 // accounts, limits that change, vanish or were never reported, denials without quota headers, outages of each kind,
 // other programs that use up the quota, flapping tokens, restarts that keep the state, clock steps, suspended machines,
-// reloads and changed secrets. It checks that
+// reloads, renamed accounts and changed secrets. It checks that
 //
 //   - in no 24 hours an account gets more requests than its budget,
 //   - no request follows a report that showed the limit reached, on the same day,
@@ -116,6 +117,25 @@ func (w *world) addToken(account string) {
 	w.rotate(name, account)
 }
 
+// rename gives an account another name in the configuration, with the same beginning.
+func (w *world) rename(account string) {
+	changed := *w.cfg
+	changed.Tokens = slices.Clone(w.cfg.Tokens)
+	name := fmt.Sprintf("%s.%d", inAPI(account), w.random.IntN(5))
+	for i := range changed.Tokens {
+		if changed.Tokens[i].Account == account {
+			changed.Tokens[i].Account = name
+		}
+	}
+	w.cfg = &changed
+}
+
+// inAPI returns the name of an account in the API.
+func inAPI(account string) string {
+	name, _, _ := strings.Cut(account, ".")
+	return name
+}
+
 // rotate gives a token a new secret.
 func (w *world) rotate(name, account string) {
 	secret := fmt.Sprintf("%s.%d", name, len(w.tokens))
@@ -205,12 +225,15 @@ func (w *world) arrived(secret string, o probe.Outcome) {
 
 // delivered notes what the reports of an account have shown, once their probes have ended.
 func (w *world) delivered() {
-	today := time.Now().Truncate(day)
-	afterMidnight := time.Since(today) < 5*time.Minute // a clock that has stepped may show a report of yesterday
+	today := dayOf(time.Now())
 	for _, s := range w.m.Snapshot().Accounts {
-		a := w.accounts[s.Name]
-		w.maximum[s.Name] = max(w.maximum[s.Name], s.Budget)
-		if !s.Quota.UsedOK || a.day != dayOf(today) || afterMidnight {
+		name := inAPI(s.Name)
+		a := w.accounts[name]
+		w.maximum[name] = max(w.maximum[name], s.Budget)
+		w.m.mu.Lock()
+		reported := w.m.accounts[s.Name].pacer.report.day // a clock that has stepped may show a report of yesterday
+		w.m.mu.Unlock()
+		if !s.Quota.UsedOK || a.day != today || reported != today {
 			continue
 		}
 		if s.Quota.Used >= s.Quota.Limit && a.full.IsZero() {
@@ -275,9 +298,12 @@ func (w *world) run(scrapes int) {
 			w.restart()
 		case 9:
 			i := w.random.IntN(len(w.cfg.Tokens))
-			w.rotate(w.cfg.Tokens[i].Name, w.cfg.Tokens[i].Account)
+			w.rotate(w.cfg.Tokens[i].Name, inAPI(w.cfg.Tokens[i].Account))
 			w.checkUrgent(i)
 		case 10:
+			w.m.Reload(w.cfg)
+		case 14:
+			w.rename(w.cfg.Tokens[w.random.IntN(len(w.cfg.Tokens))].Account)
 			w.m.Reload(w.cfg)
 		case 11: // a clock step that a restart cannot tell from time
 			w.offset = time.Duration(w.random.Int64N(int64(4*time.Minute))) - 2*time.Minute
@@ -368,7 +394,7 @@ func (w *world) checkUrgent(i int) {
 	t, now := w.m.tokens[i], w.m.clock()
 	p := &t.account.pacer
 	p.window.advance(now.steady)
-	_, known := p.usedToday(now.wall)
+	_, known := p.usedToday(now)
 	rivals := int64(0) // requests that are as urgent, and may be made before
 	for _, other := range t.account.tokens {
 		if other != t && other.urgency(now.steady) <= newSecret {

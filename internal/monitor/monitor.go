@@ -106,9 +106,10 @@ func New(cfg *config.Config, o Options) *Monitor {
 	m.stateFile.Enabled = o.Store != nil
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.restoreAccounts(o.State, cfg.Pacing)
-	former := make(map[string]*account)
+	former := make(formerAccounts)
 	for i := range o.State.Tokens {
-		former[o.State.Tokens[i].Source] = m.accounts[o.State.Tokens[i].Account]
+		t := &o.State.Tokens[i]
+		former.add(t.Name, t.Source, m.accounts[t.Account])
 	}
 	m.reloadLocked(cfg, former)
 	m.restoreTokens(o.State)
@@ -145,22 +146,22 @@ func (m *Monitor) logLocked(level slog.Level, message string, args ...any) {
 func (m *Monitor) Stop() { m.stop() }
 
 // Reload watches cfg's tokens from now on. Tokens whose name and source are unchanged keep their state, and accounts
-// of the same name their budget. An account that had no tokens gets the budget of the one that its tokens were in.
-// Probes under way go on.
+// of the same name their budget; see regroupLocked for tokens that are in another account than before. Probes under way
+// go on.
 func (m *Monitor) Reload(cfg *config.Config) {
 	m.mu.Lock()
 	defer m.unlock()
-	former := make(map[string]*account, len(m.tokens))
+	former := make(formerAccounts)
 	for _, t := range m.tokens {
-		former[t.sourceDigest] = t.account
+		former.add(t.Name, t.sourceDigest, t.account)
 	}
 	m.reloadLocked(cfg, former)
 }
 
-// reloadLocked watches cfg's tokens from now on. former has the accounts that tokens were in, by the digest of the
-// token's source.
-func (m *Monitor) reloadLocked(cfg *config.Config, former map[string]*account) {
+// reloadLocked watches cfg's tokens from now on.
+func (m *Monitor) reloadLocked(cfg *config.Config, former formerAccounts) {
 	now := m.clock()
+	m.regroupLocked(cfg, former, now)
 	limit := m.setup.slots
 	if cap(limit.all) != cfg.MaxConcurrency { // else the probes under way go on counting
 		limit = newSlots(cfg.MaxConcurrency)
@@ -177,23 +178,11 @@ func (m *Monitor) reloadLocked(cfg *config.Config, former map[string]*account) {
 	}
 	tokens := make([]*token, 0, len(cfg.Tokens))
 	byName := make(map[string]*token, len(cfg.Tokens))
-	inUse := make(map[*account]bool) // so far
-	for _, a := range former {
-		inUse[a] = true
-	}
 	for _, configured := range cfg.Tokens {
 		a := m.accounts[configured.Account]
-		if a == nil {
-			a = newAccount(configured.Account, cfg.Pacing, now.steady)
-			m.accounts[a.name] = a
-		}
 		t := m.byName[configured.Name]
 		if t == nil || !t.Source.Equal(configured.Source) {
 			t = &token{TokenState: TokenState{Created: now.wall}, sourceDigest: configured.Source.Digest(m.salt)}
-		}
-		if before := former[t.sourceDigest]; before != nil && !inUse[a] {
-			a.inherit(before)
-			inUse[a] = true
 		}
 		t.Token, t.account = configured, a
 		a.tokens = append(a.tokens, t)

@@ -397,40 +397,6 @@ func TestStop(t *testing.T) {
 }
 
 // TestReload checks what survives a reload.
-// TestRenamedAccount checks that an account gets no second budget by another name, however often it is renamed, with
-// the exporter restarted or not.
-func TestRenamedAccount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api := &fakeAPI{answer: always(probe.Valid, 1000)}
-		var store memoryStore
-		under := func(account string) *config.Config {
-			cfg := tokens(account+"/a", account+"/b")
-			for i := range cfg.Tokens {
-				cfg.Tokens[i].Source = config.InlineSource(config.NewSecret(fmt.Sprint(i)))
-			}
-			return cfg
-		}
-		m := store.restart(under("first"), api)
-		defer func() { m.Stop() }()
-		for i := range 23 {
-			account := []string{"first", "second", "first", fmt.Sprint("account", i)}[i%4]
-			if i%3 == 0 {
-				m.Stop()
-				m = store.restart(under(account), api)
-			} else {
-				m.Reload(under(account))
-			}
-			for range 60 {
-				scrapeAll(m)
-				time.Sleep(time.Minute)
-			}
-			if got, want := m.Snapshot(account + "/a").Accounts[0].BudgetUsed, int64(api.count("")); got != want || got > 250 {
-				t.Fatalf("hour %d: %s has used %d of 250, the API has seen %d", i, account, got, want)
-			}
-		}
-	})
-}
-
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: always(probe.Valid, 1000)}

@@ -47,7 +47,12 @@ type report struct {
 	limit int64 // requests per UTC day; 0 if never reported
 	used  int64 // requests of the day, by all programs; -1 if never reported
 	day   int64 // the API's day of used, as days since 1970
-	skew  time.Duration
+
+	arrived time.Time // steady: when used was reported; zero if an earlier process got the report
+
+	skew       time.Duration // the API's clock less ours
+	steadySkew time.Duration // the API's clock less the steady one, if known
+	timeKnown  bool          // whether steadySkew is known
 }
 
 // instant is one moment on two clocks. Pacing goes by the steady one, which a step of the wall clock, in either
@@ -60,8 +65,10 @@ const (
 	defaultHold = 15 * time.Minute
 	// reserveInterval is the time between two probes of an account whose limit is nearly used up.
 	reserveInterval = time.Hour
-	// maxSkew is how far the clock of the API, or of a saved state, may be from ours to be believed.
-	maxSkew = time.Hour
+	// maxSkew is how far the API's clock may be from ours to be believed: ours may show another time zone's.
+	maxSkew = day
+	// maxMissing bounds how long the bucket takes to be full, when a change has made the pace slow.
+	maxMissing = 2 * day
 )
 
 // urgency orders the tokens that wait for a probe. Only routine probes wait for a permit.
@@ -95,7 +102,7 @@ func (p *pacer) rescale(now time.Time, change func()) {
 	level := p.permits(now)
 	change()
 	missing := float64(p.capacity()) - min(level, float64(p.capacity()))
-	p.full = now.Add(time.Duration(missing * float64(p.interval())))
+	p.full = now.Add(time.Duration(min(missing*float64(p.interval()), float64(maxMissing))))
 }
 
 // limit returns how many requests per UTC day the account may make.
@@ -136,19 +143,29 @@ func (p *pacer) permits(now time.Time) float64 {
 	return float64(p.capacity()) - float64(missing)/float64(p.interval())
 }
 
-// apiDay returns the API's day at wall, as days since 1970.
-func (p *pacer) apiDay(wall time.Time) int64 { return dayOf(wall.Add(p.report.skew)) }
+// apiTime returns the time on the API's clock. A step of our clock, or a suspended machine, makes it late, never early.
+func (p *pacer) apiTime(now instant) time.Time {
+	t := now.wall.Add(p.report.skew)
+	if p.report.timeKnown {
+		t = earlier(t, now.steady.Add(p.report.steadySkew))
+	}
+	return t
+}
+
+// apiDay returns the API's day, as days since 1970.
+func (p *pacer) apiDay(now instant) int64 { return dayOf(p.apiTime(now)) }
 
 // reset returns when the API's day ends, on our clock.
-func (p *pacer) reset(wall time.Time) time.Time {
-	return time.Unix((p.apiDay(wall)+1)*int64(day/time.Second), 0).UTC().Add(-p.report.skew)
+func (p *pacer) reset(now instant) time.Time {
+	end := time.Unix((p.apiDay(now)+1)*int64(day/time.Second), 0)
+	return now.wall.Add(end.Sub(p.apiTime(now)))
 }
 
 // usedToday returns how many requests the account has used on the API's day, and whether the API has reported that
 // today. Probes that the report does not include are added. A report of tomorrow means that our clock was set back
 // over midnight; it counts, too.
-func (p *pacer) usedToday(wall time.Time) (used int64, known bool) {
-	if ahead := p.report.day - p.apiDay(wall); p.report.used < 0 || ahead < 0 || ahead > 1 {
+func (p *pacer) usedToday(now instant) (used int64, known bool) {
+	if ahead := p.report.day - p.apiDay(now); p.report.used < 0 || ahead < 0 || ahead > 1 {
 		return 0, false
 	}
 	return p.report.used + p.inFlight + p.uncount, true
@@ -156,27 +173,32 @@ func (p *pacer) usedToday(wall time.Time) (used int64, known bool) {
 
 // held returns why no probe, or one per hour, is made at now, and until when.
 func (p *pacer) held(now instant) (HoldReason, time.Time) {
-	// No hold is longer than a day: a longer one means that the wall clock was set back.
-	if now.wall.Before(p.heldUntil) && p.heldUntil.Sub(now.wall) <= day {
+	if p.heldUntil.Sub(now.wall) > day { // the wall clock was set back: no hold is that long
+		p.heldUntil = now.wall
+		if p.heldReason == DailyLimit {
+			p.heldUntil = p.reset(now)
+		}
+	}
+	if now.wall.Before(p.heldUntil) {
 		return p.heldReason, p.heldUntil
 	}
-	used, known := p.usedToday(now.wall)
+	used, known := p.usedToday(now)
 	switch limit := p.limit(); {
 	case !known:
 		return NotHeld, time.Time{}
 	case used >= limit:
-		return DailyLimit, p.reset(now.wall)
+		return DailyLimit, p.reset(now)
 	case float64(limit-used) < p.reserve*float64(limit):
-		return Reserve, p.reset(now.wall)
+		return Reserve, p.reset(now)
 	}
 	return NotHeld, time.Time{}
 }
 
 // alone reports whether a probe must wait until the one under way has ended: while the account's use today is not
 // known, its probes go one at a time until one has completed.
-func (p *pacer) alone(wall time.Time) bool {
-	_, known := p.usedToday(wall)
-	return !known && p.inFlight > 0 && p.heardOn != p.apiDay(wall)
+func (p *pacer) alone(now instant) bool {
+	_, known := p.usedToday(now)
+	return !known && p.inFlight > 0 && p.heardOn != p.apiDay(now)
 }
 
 // allow reports whether a probe may be made at now, and if not, why. reserved is the number of permits that are
@@ -222,7 +244,7 @@ func (p *pacer) take(now time.Time) {
 // complete ends, at now, a probe that was permitted at then. One that was not sent is given back.
 func (p *pacer) complete(now instant, then time.Time, sent bool) {
 	p.inFlight--
-	p.heardOn = p.apiDay(now.wall)
+	p.heardOn = p.apiDay(now)
 	if sent {
 		p.uncount++
 		return
@@ -233,19 +255,45 @@ func (p *pacer) complete(now instant, then time.Time, sent bool) {
 
 // learn takes over what an answer reported about the quota, after complete.
 func (p *pacer) learn(now instant, outcome probe.Outcome) {
-	if skew := outcome.ServerTime.Sub(now.wall).Round(time.Second); !outcome.ServerTime.IsZero() && skew.Abs() <= maxSkew {
-		p.report.skew = skew
+	if skew := outcome.ServerTime.Sub(now.wall).Round(time.Second); outcome.Result.Answered() &&
+		!outcome.ServerTime.IsZero() && skew.Abs() <= maxSkew {
+		p.report.skew, p.report.steadySkew, p.report.timeKnown = skew, outcome.ServerTime.Sub(now.steady), true
 	}
 	quota := outcome.Quota
 	if quota.LimitOK && quota.Limit != p.report.limit {
 		p.rescale(now.steady, func() { p.report.limit = quota.Limit })
 	}
-	if !quota.UsedOK {
-		return
+	began := now.steady.Add(-outcome.Duration)
+	today := p.apiDay(now)
+	switch {
+	case !quota.UsedOK:
+	case dayOf(p.apiTime(now).Add(-outcome.Duration)) != today: // it may be yesterday's count
+	case today == p.report.day && quota.Used < p.report.used && began.Before(p.report.arrived): // a later answer came first
+	default:
+		p.report.used, p.report.day, p.report.arrived, p.uncount = quota.Used, today, now.steady, 0
 	}
-	today := p.apiDay(now.wall)
-	if today != p.report.day || quota.Used >= p.report.used { // answers can overtake each other
-		p.report.used, p.report.day, p.uncount = quota.Used, today, 0
+}
+
+// absorb adds what is known of another pacer: some of its tokens have moved here, so that both may be of one quota.
+func (p *pacer) absorb(other *pacer, now time.Time) {
+	if limit := other.report.limit; limit > 0 && (p.report.limit == 0 || limit < p.report.limit) {
+		p.rescale(now, func() { p.report.limit = limit })
+	}
+	for _, b := range other.window.bins {
+		if p.window.total < maxLimit { // more makes no difference
+			p.window.insert(b)
+		}
+	}
+	p.full, p.last = later(p.full, other.full), later(p.last, other.last)
+	if other.heldUntil.After(p.heldUntil) {
+		p.heldUntil, p.heldReason = other.heldUntil, other.heldReason
+	}
+	used := other.report.used + other.uncount + other.inFlight
+	if o := other.report; o.used >= 0 && (p.report.used < 0 || o.day > p.report.day || o.day == p.report.day && used > p.report.used) {
+		p.report.used, p.report.day, p.report.arrived = used, o.day, o.arrived
+	}
+	if !p.report.timeKnown {
+		p.report.skew, p.report.steadySkew, p.report.timeKnown = other.report.skew, other.report.steadySkew, other.report.timeKnown
 	}
 }
 
@@ -256,7 +304,7 @@ func (p *pacer) hold(now instant, throttle probe.Throttle) bool {
 	case probe.NotThrottled:
 		return false
 	case probe.DailyLimit:
-		reason, length = DailyLimit, p.reset(now.wall).Sub(now.wall)
+		reason, length = DailyLimit, p.reset(now).Sub(now.wall)
 	case probe.SlowDown:
 	}
 	if throttle.RetryAfterOK {

@@ -92,11 +92,15 @@ func TestPacerHold(t *testing.T) {
 		if reason, until := p.held(at(noon)); reason != test.reason || reason != NotHeld && until.Sub(noon) != test.want {
 			t.Errorf("%s: held by %q for %s", test.name, reason, until.Sub(noon))
 		}
-		// A machine that was suspended meanwhile, and a clock that was set back by more than a day.
-		for _, now := range []instant{{noon.Add(test.want), noon}, {noon.Add(-2 * day), noon}} {
-			if reason, _ := p.held(now); reason != NotHeld {
-				t.Errorf("%s: held by %q at %s", test.name, reason, now.wall)
-			}
+		if reason, _ := p.held(instant{noon.Add(test.want), noon}); reason != NotHeld { // the machine was suspended
+			t.Errorf("%s: held by %q afterwards", test.name, reason)
+		}
+		setBack, want := instant{noon.Add(-2 * day), noon}, NotHeld
+		if test.reason == DailyLimit {
+			want = DailyLimit // until the end of the day
+		}
+		if reason, until := p.held(setBack); reason != want || until.Sub(setBack.wall) > day/2 {
+			t.Errorf("%s: held by %q until %s after the clock was set back", test.name, reason, until)
 		}
 	}
 }
@@ -121,6 +125,72 @@ func TestClockSteps(t *testing.T) {
 		}
 		if used != 250 {
 			t.Errorf("clock steps of %s: %d requests in a day", step, used)
+		}
+	}
+}
+
+// TestSlowerPace checks that a bucket which was overdrawn at a fast pace is full two days after a change to a slow one.
+func TestSlowerPace(t *testing.T) {
+	p := newPacer(defaults, midnight)
+	for range 1000 {
+		p.take(midnight)
+	}
+	slow := defaults
+	slow.QuotaShare = 0.01
+	p.configure(slow, 5, midnight)
+	if permits := p.permits(midnight.Add(2 * day)); permits < 1 {
+		t.Errorf("%.0f permits two days later", permits)
+	}
+}
+
+// TestCountOverMidnight checks that a count which a request of yesterday got is not today's, and that a lower count of a
+// later request replaces a higher one: the API has begun another day.
+func TestCountOverMidnight(t *testing.T) {
+	p := newPacer(defaults, midnight)
+	report := func(at time.Time, took time.Duration, used int64) probe.Outcome {
+		return probe.Outcome{
+			Result: probe.Valid, Start: at.Add(-took), Duration: took, ServerTime: at,
+			Quota: probe.Quota{Limit: 1000, LimitOK: true, Used: used, UsedOK: true},
+		}
+	}
+	for _, step := range []struct {
+		at   time.Duration // after midnight
+		took time.Duration
+		used int64
+		want int64 // -1: not known
+	}{
+		{2 * time.Second, 3 * time.Second, 1000, -1},
+		{time.Minute, time.Second, 900, 900},
+		{time.Minute + time.Second, 5 * time.Second, 890, 900}, // overtaken
+		{2 * time.Minute, time.Second, 3, 3},
+	} {
+		now := at(midnight.Add(step.at))
+		p.learn(now, report(now.wall, step.took, step.used))
+		if used, known := p.usedToday(now); known != (step.want >= 0) || known && used != step.want {
+			t.Errorf("%s after midnight: %d used, known: %v, want %d", step.at, used, known, step.want)
+		}
+	}
+}
+
+// TestStepsOfFullDay checks that no step of our clock makes the exporter forget that the API has shown the limit
+// reached, and that the API's own clock tells when the day is over.
+func TestStepsOfFullDay(t *testing.T) {
+	noon := midnight.Add(day / 2)
+	p := newPacer(defaults, midnight)
+	ahead := noon.Add(2 * time.Hour) // our clock shows another time zone's time
+	p.learn(instant{ahead, noon}, probe.Outcome{
+		Result: probe.Valid, ServerTime: noon, Quota: probe.Quota{Limit: 1000, LimitOK: true, Used: 1000, UsedOK: true},
+	})
+	for _, step := range []time.Duration{0, 18 * time.Hour, 365 * day, -2 * time.Hour} {
+		for hours := range 24 {
+			later := noon.Add(time.Duration(hours) * time.Hour)
+			want := DailyLimit
+			if hours >= 12 && step >= 0 {
+				want = NotHeld
+			}
+			if got, _ := p.held(instant{ahead.Add(later.Sub(noon) + step), later}); got != want && (step >= 0 || hours < 12) {
+				t.Errorf("%d h after noon, with a step of %s: held by %q, want %q", hours, step, got, want)
+			}
 		}
 	}
 }

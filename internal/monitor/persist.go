@@ -181,7 +181,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		}
 		for _, b := range saved.Bins {
 			if 0 < b.Count && b.Count <= maxLimit {
-				p.window.add(steady(b.Start), b.Count)
+				p.window.insert(bin{steady(b.Start), b.Count})
 			}
 		}
 		if !saved.Full.IsZero() {
@@ -205,7 +205,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 // verdicts of a state from the future are not believed.
 func (m *Monitor) restoreTokens(s state.State) {
 	now, steady := m.clock(), m.steadyTimes(s)
-	if s.Saved.Sub(now.wall) > maxSkew {
+	if s.Saved.Sub(now.wall) > time.Hour {
 		return
 	}
 	for i := range s.Tokens {

@@ -153,6 +153,32 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// TestRestartsKeepTheCount checks that restarts do not age the count of requests, although times are not saved exactly.
+func TestRestartsKeepTheCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 4)} // a budget of 1
+		cfg := tokens("a", "b")
+		cfg.Pacing.AssumedDailyLimit = 4
+		var store memoryStore
+		time.Sleep(9 * time.Minute)
+		for restart := range 24*60 - 1 {
+			jitter := time.Duration(restart%2) * time.Millisecond // of a clock that is read a little later than the other
+			m := New(cfg, Options{
+				Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+				clock: func() instant { now := time.Now(); return instant{now.Add(-jitter), now} },
+			})
+			scrapeAll(m)
+			m.dirty = true
+			m.persist()
+			m.Stop()
+			time.Sleep(time.Minute)
+		}
+		if n := api.count(""); n != 1 {
+			t.Errorf("%d requests in a day with a budget of 1", n)
+		}
+	})
+}
+
 // TestHangingSource checks that a file that hangs stops only its own token, and costs one goroutine.
 func TestHangingSource(t *testing.T) {
 	api := &fakeAPI{answer: always(probe.Valid, unlimited)}

@@ -178,11 +178,13 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
-		if a.pacer.alone(now.wall) {
-			if first := a.underWay(); first != nil {
-				blocker = first
+		if a.pacer.alone(now) {
+			if blocker = a.underWay(); blocker != nil {
 				break
 			}
+			t.Skipped[SkipBudget]++ // that token has left the configuration
+			delete(wanted, t)
+			continue
 		}
 		p := m.permitLocked(t, u, now)
 		delete(wanted, t)
@@ -308,17 +310,14 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 		m.unlock()
 		return false
 	}
-	t, a := p.token, p.account
+	t, a := p.token, p.token.account
 	before := t.TokenState
 	if outcome.Sent {
 		t.sent(p.secret, p.changed)
 	}
-	a.pacer.learn(now, outcome)
-	if a.pacer.hold(now, outcome.Throttle) {
-		a.held = true
-		_, until := a.pacer.held(now)
-		m.logLocked(slog.LevelWarn, "Pausing probes of account: rate limited by the API", "account", a.name,
-			"until", until, "http_status", outcome.HTTPStatus)
+	m.learnLocked(a, outcome, now)
+	if a != p.account { // a reload has moved the token
+		m.learnLocked(p.account, outcome, now)
 	}
 	if !outcome.CertificateExpiry.IsZero() {
 		m.certificateExpiry = outcome.CertificateExpiry
@@ -344,6 +343,23 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 	return changed == firstDenial
 }
 
+// learnLocked takes over what an outcome shows about the quota of an account.
+func (m *Monitor) learnLocked(a *account, outcome probe.Outcome, now instant) {
+	budget := a.pacer.budget()
+	a.pacer.learn(now, outcome)
+	if budget > 0 && a.pacer.budget() == 0 {
+		m.logLocked(slog.LevelWarn, "The limit of the account leaves no request for probes; raise pacing.quota_share",
+			"account", a.name, "limit", a.pacer.limit())
+	}
+	if !a.pacer.hold(now, outcome.Throttle) {
+		return
+	}
+	a.held = true
+	_, until := a.pacer.held(now)
+	m.logLocked(slog.LevelWarn, "Pausing probes of account: rate limited by the API", "account", a.name,
+		"until", until, "http_status", outcome.HTTPStatus)
+}
+
 // setStarted notes that the call makes its request now.
 func (m *Monitor) setStarted(c *call) {
 	m.mu.Lock()
@@ -354,7 +370,9 @@ func (m *Monitor) setStarted(c *call) {
 // giveBackLocked undoes a permit of which nothing was sent.
 func (m *Monitor) giveBackLocked(p permit) {
 	p.account.pacer.complete(m.clock(), p.at, false)
+	spread := p.token.spread // set meanwhile
 	p.token.history = p.before
+	p.token.spread = p.token.spread || spread
 	m.dirty = true
 }
 

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -12,6 +13,7 @@ type window struct {
 	total int64
 }
 
+// bin counts the requests that were made from start on, for binSize.
 type bin struct {
 	start time.Time
 	count int64
@@ -30,15 +32,14 @@ func (w *window) advance(now time.Time) {
 
 // add adds n requests, or takes back -n, that were made at the time at.
 func (w *window) add(at time.Time, n int64) {
-	start := at.Truncate(binSize)
-	i, found := w.find(start)
+	i := w.after(at.Add(-binSize)) // the first bin that has not ended
 	switch {
-	case found:
+	case i < len(w.bins) && !w.bins[i].start.After(at):
 		w.bins[i].count += n
 	case n < 0: // the bin is over, and its count with it
 		return
 	default:
-		w.bins = slices.Insert(w.bins, i, bin{start, n})
+		w.bins = slices.Insert(w.bins, i, bin{at, n})
 	}
 	w.total += n
 	if w.bins[i].count == 0 {
@@ -46,22 +47,15 @@ func (w *window) add(at time.Time, n int64) {
 	}
 }
 
-// find returns the index of the bin that begins at start, or where it would be.
-func (w *window) find(start time.Time) (i int, found bool) {
-	return slices.BinarySearchFunc(w.bins, start, func(b bin, t time.Time) int { return b.start.Compare(t) })
+// insert adds a bin as it is: to add its requests to another bin could make them count for too short.
+func (w *window) insert(b bin) {
+	w.bins = slices.Insert(w.bins, w.after(b.start), b)
+	w.total += b.count
 }
 
-// atLeast returns a window that counts in each bin as many requests as w or other, whichever has more.
-func (w *window) atLeast(other window) window {
-	both := window{slices.Clone(w.bins), w.total}
-	for _, b := range other.bins {
-		count := int64(0)
-		if i, found := w.find(b.start); found {
-			count = w.bins[i].count
-		}
-		both.add(b.start, max(0, b.count-count))
-	}
-	return both
+// after returns the index of the first bin that begins after t.
+func (w *window) after(t time.Time) int {
+	return sort.Search(len(w.bins), func(i int) bool { return w.bins[i].start.After(t) })
 }
 
 // fallsBelow returns when the count is less than n, if nothing is added; now if it is. It returns a day from now if

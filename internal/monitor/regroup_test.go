@@ -1,0 +1,136 @@
+package monitor
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// TestRenamedAccount checks that an account gets no second budget by another name, however often it is renamed, with
+// the exporter restarted or not.
+func TestRenamedAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		var store memoryStore
+		under := func(account string) *config.Config {
+			cfg := tokens(account+"/a", account+"/b")
+			for i := range cfg.Tokens {
+				cfg.Tokens[i].Source = config.InlineSource(config.NewSecret(fmt.Sprint(i)))
+			}
+			return cfg
+		}
+		m := store.restart(under("first"), api)
+		defer func() { m.Stop() }()
+		for i := range 23 {
+			account := []string{"first", "second", "first", fmt.Sprint("account", i)}[i%4]
+			if i%3 == 0 {
+				m.Stop()
+				m = store.restart(under(account), api)
+			} else {
+				m.Reload(under(account))
+			}
+			for range 60 {
+				scrapeAll(m)
+				time.Sleep(time.Minute)
+			}
+			if got, want := m.Snapshot(account + "/a").Accounts[0].BudgetUsed, int64(api.count("")); got != want || got > 250 {
+				t.Fatalf("hour %d: %s has used %d of 250, the API has seen %d", i, account, got, want)
+			}
+		}
+	})
+}
+
+// grouped returns a configuration of tokens in these accounts, each with the same name and secret in all of them.
+func grouped(accounts ...string) *config.Config {
+	cfg := tokens(accounts...)
+	for i := range cfg.Tokens {
+		cfg.Tokens[i].Name = fmt.Sprint("token", i)
+		cfg.Tokens[i].Account = accounts[i]
+		cfg.Tokens[i].Source = config.InlineSource(config.NewSecret(fmt.Sprint(i)))
+	}
+	return cfg
+}
+
+// TestRegrouped checks that tokens that move to another account bring their requests along. All are of one quota.
+func TestRegrouped(t *testing.T) {
+	for _, after := range [][]string{
+		{"A", "A", "A", "A"}, {"B", "B", "B", "B"}, {"C", "C", "C", "C"}, {"B", "B", "A", "A"}, {"B", "B", "C", "C"}, {"A", "B", "B", "A"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			api := &fakeAPI{answer: always(probe.Valid, 40)} // a budget of 10
+			m := newMonitor(grouped("A", "A", "B", "B"), api)
+			defer m.Stop()
+			scrape := func(hours int) {
+				for range hours * 60 {
+					scrapeAll(m)
+					time.Sleep(time.Minute)
+				}
+			}
+			scrape(23)
+			made := api.count("")
+			m.Reload(grouped(after...))
+			for _, a := range m.Snapshot().Accounts {
+				if int(a.BudgetUsed) != made && after[0] == after[1] && after[2] == after[0] {
+					t.Errorf("%q: %s counts %d requests of %d", after, a.Name, a.BudgetUsed, made)
+				}
+			}
+			scrape(1)
+			if n := api.count(""); n > made {
+				t.Errorf("%q: %d requests after %d of two accounts with a budget of 10", after, n-made, made)
+			}
+		})
+	}
+}
+
+// TestRenamedDuringProbe checks that what a probe shows reaches the account under its new name: here, that the limit is
+// reached.
+func TestRenamedDuringProbe(t *testing.T) {
+	for _, after := range [][]string{{"B", "B", "B"}, {"B", "C", "C"}} {
+		synctest.Test(t, func(t *testing.T) {
+			full := answers(probe.RateLimited, 1000)
+			full.Throttle, full.Quota.Used, full.Quota.UsedOK = probe.Throttle{Kind: probe.DailyLimit}, 1000, true
+			api := &fakeAPI{
+				answer: func(string) probe.Outcome { return full },
+				delay:  func(string) time.Duration { return 5 * time.Second },
+			}
+			m := newMonitor(grouped("A", "A", "A"), api)
+			defer m.Stop()
+			go scrapeAll(m)
+			time.Sleep(time.Second)
+			m.Reload(grouped(after...))
+			scrapeAll(m, "token0")
+			time.Sleep(time.Minute)
+			scrapeAll(m, "token0")
+			if n := api.count(""); n != 1 {
+				t.Errorf("%q: %d requests, the first of which showed the limit reached", after, n)
+			}
+		})
+	}
+}
+
+// TestMoveIntoHeldAccount checks that an account keeps its own hold when it gets the tokens of another.
+func TestMoveIntoHeldAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: func(token string) probe.Outcome {
+			o := answers(probe.Valid, 1000)
+			o.Quota.UsedOK, o.Quota.Used = true, 10
+			if token == "0" {
+				o.Quota.Used = 1000
+			}
+			return o
+		}}
+		m := newMonitor(grouped("A", "B"), api)
+		defer m.Stop()
+		scrapeAll(m)
+		second := grouped("B", "A")
+		second.Tokens = second.Tokens[1:]
+		m.Reload(second)
+		if held := m.Snapshot().Accounts[0].Held; held != DailyLimit {
+			t.Errorf("held by %q, want daily_limit", held)
+		}
+	})
+}
