@@ -6,6 +6,7 @@
 package collector
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -27,37 +28,38 @@ type Exporter struct {
 	StateFile        monitor.StateFile
 }
 
-// Snapshot gathers the metrics of one snapshot.
-type Snapshot monitor.Snapshot
-
-// Gather implements [prometheus.Gatherer]. It never fails.
-func (s Snapshot) Gather() ([]*dto.MetricFamily, error) {
-	labels := make([][]*dto.LabelPair, len(s.Tokens)) // the label "token", shared by a token's series
-	for i := range s.Tokens {
-		labels[i] = []*dto.LabelPair{pair("token", s.Tokens[i].Name)}
-	}
-	families := make([]*dto.MetricFamily, 0, len(table))
-	for _, d := range table {
-		f := newFamily(d, len(s.Tokens)*d.series)
-		if d.perToken != nil {
-			for i := range s.Tokens {
-				f.labels = labels[i]
-				f.setCreated(s.Tokens[i].Created)
-				d.perToken(f, &s.Tokens[i])
+// Families yields the metrics of a snapshot, sorted by name. Each is valid until the next: 10,000 tokens have half a
+// million series, so they share the space of one family.
+func Families(s monitor.Snapshot) iter.Seq[*dto.MetricFamily] {
+	return func(yield func(*dto.MetricFamily) bool) {
+		labels := make([][]*dto.LabelPair, len(s.Tokens)) // the label "token", shared by a token's series
+		for i := range s.Tokens {
+			labels[i] = []*dto.LabelPair{pair("token", s.Tokens[i].Name)}
+		}
+		var f family
+		for _, d := range table {
+			f.begin(d)
+			if d.perToken != nil {
+				for i := range s.Tokens {
+					f.labels = labels[i]
+					f.setCreated(s.Tokens[i].Created)
+					d.perToken(&f, &s.Tokens[i])
+				}
+			}
+			if d.perAccount != nil {
+				for i := range s.Accounts {
+					f.labels = []*dto.LabelPair{pair("account", s.Accounts[i].Name)}
+					d.perAccount(&f, &s.Accounts[i])
+				}
+			}
+			if d.whole != nil {
+				d.whole(&f, &s)
+			}
+			if len(f.metrics) > 0 && !yield(f.encodable()) {
+				return
 			}
 		}
-		if d.perAccount != nil {
-			for i := range s.Accounts {
-				f.labels = []*dto.LabelPair{pair("account", s.Accounts[i].Name)}
-				d.perAccount(f, &s.Accounts[i])
-			}
-		}
-		if d.whole != nil {
-			d.whole(f, (*monitor.Snapshot)(&s))
-		}
-		families = f.appendTo(families)
 	}
-	return families, nil
 }
 
 // ExporterMetrics returns a gatherer of the metrics about the exporter itself.
@@ -67,47 +69,38 @@ func ExporterMetrics(facts func() Exporter) prometheus.Gatherer {
 		var families []*dto.MetricFamily
 		for _, d := range table {
 			if d.exporter != nil {
-				f := newFamily(d, 1)
+				var f family
+				f.begin(d)
 				f.setCreated(e.Started)
-				d.exporter(f, &e)
-				families = f.appendTo(families)
+				d.exporter(&f, &e)
+				if len(f.metrics) > 0 {
+					families = append(families, f.encodable())
+				}
 			}
 		}
 		return families, nil
 	})
 }
 
-// family collects the series of one metric. 10,000 tokens have half a million series, most of them 0. To save
-// allocations, series and their labels are elements of two slices, each allocated once, and consecutive equal values
-// share one Gauge or Counter.
+// family collects the series of one metric after another. Consecutive equal values share one Gauge or Counter: most are
+// 0.
 type family struct {
 	description
 	labels  []*dto.LabelPair       // of the token or account whose series are added
 	created *timestamppb.Timestamp // when its counters began
-	metrics []*dto.Metric
+	metrics []*dto.Metric          // those beyond its length are free
 
-	free       []dto.Metric     // for the next series
-	freeLabels []*dto.LabelPair // for their labels, if each has two
-	gauge      *dto.Gauge       // of the last series, by kind
-	counter    *dto.Counter
+	gauge   *dto.Gauge // of the last series, by kind
+	counter *dto.Counter
 }
 
-// newFamily returns a family with space for a number of series.
-func newFamily(d description, series int) *family {
-	return &family{
-		description: d,
-		metrics:     make([]*dto.Metric, 0, series),
-		free:        make([]dto.Metric, series),
-		freeLabels:  make([]*dto.LabelPair, 2*series),
-	}
+// begin begins another metric.
+func (f *family) begin(d description) {
+	f.description, f.labels, f.created, f.metrics = d, nil, nil, f.metrics[:0]
 }
 
-// appendTo appends the family to families, unless it has no series.
-func (f *family) appendTo(families []*dto.MetricFamily) []*dto.MetricFamily {
-	if len(f.metrics) == 0 {
-		return families
-	}
-	return append(families, &dto.MetricFamily{Name: &f.Name, Help: &f.Help, Type: f.Type.Enum(), Metric: f.metrics})
+func (f *family) encodable() *dto.MetricFamily {
+	return &dto.MetricFamily{Name: &f.Name, Help: &f.Help, Type: f.Type.Enum(), Metric: f.metrics}
 }
 
 // setCreated sets when the counters that are added next began. Most tokens share one time.
@@ -122,20 +115,22 @@ func (f *family) add(value float64) { f.addLabeled(f.labels, value) }
 
 // addMember adds a series with the current labels, of which there is one, and another label. Labels are sorted by name.
 func (f *family) addMember(label *dto.LabelPair, value float64) {
-	if len(f.freeLabels) == 0 {
-		f.freeLabels = make([]*dto.LabelPair, 2)
-	}
-	labels := f.freeLabels[:2:2]
-	f.freeLabels = f.freeLabels[2:]
-	labels[0], labels[1] = label, f.labels[0]
+	metric := f.next()
+	metric.Label = append(metric.Label[:0], label, f.labels[0])
 	if label.GetName() > f.labels[0].GetName() {
-		labels[0], labels[1] = labels[1], labels[0]
+		metric.Label[0], metric.Label[1] = metric.Label[1], metric.Label[0]
 	}
-	f.addLabeled(labels, value)
+	f.set(metric, value)
 }
 
 func (f *family) addLabeled(labels []*dto.LabelPair, value float64) {
-	metric := f.next(labels)
+	metric := f.next()
+	metric.Label = append(metric.Label[:0], labels...)
+	f.set(metric, value)
+}
+
+// set sets the value of a series of the family's type.
+func (f *family) set(metric *dto.Metric, value float64) {
 	if f.Type == dto.MetricType_COUNTER {
 		if f.counter == nil || f.counter.GetValue() != value || f.counter.CreatedTimestamp != f.created {
 			f.counter = &dto.Counter{Value: new(value), CreatedTimestamp: f.created}
@@ -152,7 +147,8 @@ func (f *family) addLabeled(labels []*dto.LabelPair, value float64) {
 // addHistogram adds a histogram with the current labels, if there is one.
 func (f *family) addHistogram(h *dto.Histogram) {
 	if h != nil {
-		f.next(f.labels).Histogram = h
+		metric := f.next()
+		metric.Label, metric.Histogram = append(metric.Label[:0], f.labels...), h
 	}
 }
 
@@ -163,15 +159,19 @@ func (f *family) addTime(t time.Time) {
 	}
 }
 
-// next returns a new series with the labels.
-func (f *family) next(labels []*dto.LabelPair) *dto.Metric {
-	if len(f.free) == 0 {
-		f.free = make([]dto.Metric, 1)
+// next returns another series. Its labels are those of an earlier one, as space for its own.
+func (f *family) next() *dto.Metric {
+	n := len(f.metrics)
+	if n < cap(f.metrics) {
+		f.metrics = f.metrics[:n+1]
+	} else {
+		f.metrics = append(f.metrics, nil)
 	}
-	metric := &f.free[0]
-	f.free = f.free[1:]
-	metric.Label = labels
-	f.metrics = append(f.metrics, metric)
+	if f.metrics[n] == nil {
+		f.metrics[n] = new(dto.Metric)
+	}
+	metric := f.metrics[n]
+	metric.Gauge, metric.Counter, metric.Histogram = nil, nil, nil
 	return metric
 }
 

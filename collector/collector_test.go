@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/appfigures-exporter/appfigures_exporter/collector"
@@ -91,7 +92,13 @@ func facts() collector.Exporter {
 // all gathers a snapshot and the facts about the exporter.
 func all(snapshot monitor.Snapshot, e collector.Exporter) prometheus.Gatherers {
 	exporter := collector.ExporterMetrics(func() collector.Exporter { return e })
-	return prometheus.Gatherers{collector.Snapshot(snapshot), exporter}
+	tokens := prometheus.GathererFunc(func() (families []*dto.MetricFamily, err error) {
+		for family := range collector.Families(snapshot) {
+			families = append(families, proto.CloneOf(family)) // it is valid until the next
+		}
+		return families, nil
+	})
+	return prometheus.Gatherers{tokens, exporter}
 }
 
 // TestExposition compares whole expositions, absent series included.

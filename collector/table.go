@@ -28,7 +28,6 @@ const (
 // description is one row of the table: a metric, and one function that makes its series.
 type description struct {
 	Metric
-	series int // per token, to allocate them at once
 
 	perToken   func(*family, *monitor.TokenState)
 	perAccount func(*family, *monitor.AccountState)
@@ -61,7 +60,6 @@ var table = sortedByName([]description{
 	{
 		Metric: Metric{"appfigures_token_valid", "Last verdict on the token: 1 valid, 0 denied. Absent while unknown. " +
 			"Outages, limits and timeouts leave it unchanged.", []string{"token"}, gauge},
-		series: 1,
 		perToken: func(f *family, t *monitor.TokenState) {
 			if t.Verdict != probe.VerdictUnknown {
 				f.add(number(t.Verdict == probe.VerdictValid))
@@ -71,7 +69,6 @@ var table = sortedByName([]description{
 	{
 		Metric: Metric{"appfigures_token_denied", "Whether the token is denied for this reason: 1 for the reason of a " +
 			"denied verdict, else 0.", []string{"token", "reason"}, gauge},
-		series: len(denialLabels),
 		perToken: func(f *family, t *monitor.TokenState) {
 			for i, reason := range denials {
 				f.addMember(denialLabels[i], number(t.Verdict == probe.VerdictDenied && t.Reason == reason))
@@ -81,19 +78,16 @@ var table = sortedByName([]description{
 	{
 		Metric: Metric{"appfigures_token_verdict_timestamp_seconds", "When an answer last confirmed the verdict, in " +
 			"seconds since 1970.", []string{"token"}, gauge},
-		series:   1,
 		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictTime) },
 	},
 	{
 		Metric: Metric{"appfigures_token_verdict_change_timestamp_seconds", "Since when the verdict and its reason have " +
 			"been so, in seconds since 1970.", []string{"token"}, gauge},
-		series:   1,
 		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictSince) },
 	},
 	{
 		Metric: Metric{"appfigures_token_info", "Always 1. Carries the token's account and its labels from the " +
 			"configuration.", []string{"token", "account"}, gauge},
-		series: 1,
 		perToken: func(f *family, t *monitor.TokenState) {
 			labels := append(slices.Clip(f.labels), pair("account", t.Account))
 			for _, l := range t.Labels {
@@ -105,25 +99,21 @@ var table = sortedByName([]description{
 	{
 		Metric: Metric{"appfigures_token_expiry_timestamp_seconds", "When the token expires according to the " +
 			"configuration, in seconds since 1970. Absent without expires_at.", []string{"token"}, gauge},
-		series:   1,
 		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.ExpiresAt) },
 	},
 	{
 		Metric: Metric{"appfigures_token_probe_interval_seconds", "How long at most after its last probe the token is " +
 			"probed again at the present pace, if it is scraped.", []string{"token"}, gauge},
-		series:   1,
 		perToken: func(f *family, t *monitor.TokenState) { f.add(t.Interval.Seconds()) },
 	},
 	{
 		Metric: Metric{"appfigures_up", "Whether the last probe got an answer from the API itself: valid, rejected, " +
 			"locked, forbidden or rate_limited.", []string{"token"}, gauge},
-		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(number(t.Last.Result.Answered())) }),
 	},
 	{
 		Metric: Metric{"appfigures_probe_result", "Result of the last probe: 1 for its result, 0 for all others.",
 			[]string{"token", "result"}, gauge},
-		series: probe.NumResults,
 		perToken: func(f *family, t *monitor.TokenState) {
 			for i, label := range resultLabels {
 				f.addMember(label, number(t.Probed && int(t.Last.Result) == i))
@@ -133,19 +123,16 @@ var table = sortedByName([]description{
 	{
 		Metric: Metric{"appfigures_probe_http_status_code", "HTTP status of the last probe's response. 0 without a " +
 			"response.", []string{"token"}, gauge},
-		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(float64(t.Last.HTTPStatus)) }),
 	},
 	{
 		Metric:   Metric{"appfigures_probe_duration_seconds", "Duration of the last probe.", []string{"token"}, gauge},
-		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(t.Last.Duration.Seconds()) }),
 	},
 	{
 		Metric: Metric{"appfigures_probe_phase_duration_seconds", "Duration of each phase of the last probe. dns, connect " +
 			"and tls are 0 if the probe used the connection of another probe of the same scrape.",
 			[]string{"token", "phase"}, gauge},
-		series: probe.NumPhases,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) {
 			for i, label := range phaseLabels {
 				f.addMember(label, t.Last.Phases[i].Seconds())
@@ -155,13 +142,11 @@ var table = sortedByName([]description{
 	{
 		Metric: Metric{"appfigures_probe_timestamp_seconds", "When the last probe was made, in seconds since 1970. Pacing " +
 			"can make it older than the scrape.", []string{"token"}, gauge},
-		series:   1,
 		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.addTime(t.Last.Start) }),
 	},
 	{
 		Metric: Metric{"appfigures_probes_total", "Requests made, by result. no_token makes none and stays 0.",
 			[]string{"token", "result"}, counter},
-		series: probe.NumResults,
 		perToken: func(f *family, t *monitor.TokenState) {
 			for i, label := range resultLabels {
 				f.addMember(label, float64(t.Results[i]))
@@ -171,7 +156,6 @@ var table = sortedByName([]description{
 	{
 		Metric: Metric{"appfigures_probes_skipped_total", "Scrapes that did not probe the token, by reason.",
 			[]string{"token", "reason"}, counter},
-		series: monitor.NumSkipReasons,
 		perToken: func(f *family, t *monitor.TokenState) {
 			for i, label := range skipLabels {
 				f.addMember(label, float64(t.Skipped[i]))

@@ -67,11 +67,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 
 // writeExposition writes the metrics of a snapshot in the text format.
 func writeExposition(w io.Writer, snapshot monitor.Snapshot) error {
-	families, err := collector.Snapshot(snapshot).Gather()
-	if err != nil {
-		return err
-	}
-	for _, family := range families {
+	for family := range collector.Families(snapshot) {
 		if _, err := expfmt.MetricFamilyToText(w, family); err != nil {
 			return err
 		}

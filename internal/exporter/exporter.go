@@ -118,7 +118,7 @@ func Run(ctx context.Context, o Options) error {
 	var stopping atomic.Bool
 	handler, err := web.New(web.Options{
 		Scraper:         m,
-		Exposition:      func(s monitor.Snapshot) prometheus.Gatherer { return collector.Snapshot(s) },
+		Exposition:      collector.Families,
 		Registry:        registry,
 		Exporter:        own,
 		TelemetryPath:   o.TelemetryPath,

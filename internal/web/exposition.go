@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
@@ -30,10 +32,10 @@ func newExposition(options Options) *exposition {
 
 func (e *exposition) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	if !e.TokensOnMetrics {
-		e.write(w, r, merged{e.Exporter, e.Registry})
+		e.write(w, r, nil, e.Exporter, e.Registry)
 		return
 	}
-	e.write(w, r, merged{e.Exposition(e.scrape(w, r)), e.Exporter, e.Registry})
+	e.write(w, r, e.Exposition(e.scrape(w, r)), e.Exporter, e.Registry)
 }
 
 func (e *exposition) serveProbe(w http.ResponseWriter, r *http.Request) {
@@ -85,8 +87,11 @@ func (e *exposition) scrape(w http.ResponseWriter, r *http.Request, names ...str
 	return snapshot
 }
 
-// write responds with the metrics, in the format and compression that the client accepts.
-func (e *exposition) write(w http.ResponseWriter, r *http.Request, gatherer prometheus.Gatherer) {
+// write responds with the metrics of tokens, if not nil, and those that others gather, in the format and compression that
+// the client accepts. All are sorted by name.
+func (e *exposition) write(
+	w http.ResponseWriter, r *http.Request, tokens iter.Seq[*dto.MetricFamily], others ...prometheus.Gatherer,
+) {
 	select {
 	case e.encoding <- struct{}{}:
 	case <-r.Context().Done():
@@ -95,26 +100,47 @@ func (e *exposition) write(w http.ResponseWriter, r *http.Request, gatherer prom
 	response := newBufferedResponse(w.Header(), r)
 	func() {
 		defer func() { <-e.encoding }()
-		promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
-			EnableOpenMetrics:                   true,
-			EnableOpenMetricsTextCreatedSamples: true,
-			DisableCompression:                  true, // bufferedResponse compresses at half the cost
-			ErrorHandling:                       promhttp.ContinueOnError,
-			ErrorLog:                            slog.NewLogLogger(e.Logger.Handler(), slog.LevelError),
-			Registry:                            e.Registry,
-		}).ServeHTTP(response, r)
+		var rest []*dto.MetricFamily
+		var err error
+		end := promhttp.HandlerFor( // first: it registers a metric
+			prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return rest, err }),
+			promhttp.HandlerOpts{
+				EnableOpenMetrics:                   true,
+				EnableOpenMetricsTextCreatedSamples: true,
+				DisableCompression:                  true, // bufferedResponse compresses at half the cost
+				ErrorHandling:                       promhttp.ContinueOnError,
+				ErrorLog:                            slog.NewLogLogger(e.Logger.Handler(), slog.LevelError),
+				Registry:                            e.Registry,
+			})
+		rest, err = gather(others)
+		if tokens != nil {
+			// The format and the filter are those of end. Writing to a buffer never fails.
+			encoder := expfmt.NewEncoder(response, expfmt.NegotiateIncludingOpenMetrics(r.Header), expfmt.WithCreatedLines())
+			wanted := r.URL.Query()["name[]"]
+			encode := func(family *dto.MetricFamily) {
+				if len(wanted) == 0 || slices.Contains(wanted, family.GetName()) {
+					_ = encoder.Encode(family)
+				}
+			}
+			for family := range tokens {
+				for len(rest) > 0 && rest[0].GetName() < family.GetName() {
+					encode(rest[0])
+					rest = rest[1:]
+				}
+				encode(family)
+			}
+		}
+		end.ServeHTTP(response, r)
 	}()
 	response.send(w)
 }
 
-// merged gathers from all its members. It does what [prometheus.Gatherers] does without checking each metric again:
-// no two members share a name.
-type merged []prometheus.Gatherer
-
-func (m merged) Gather() ([]*dto.MetricFamily, error) {
+// gather gathers from all, sorted by name. It does what [prometheus.Gatherers] does without checking each metric again:
+// no two gatherers share a name.
+func gather(gatherers []prometheus.Gatherer) ([]*dto.MetricFamily, error) {
 	var all []*dto.MetricFamily
 	var errs prometheus.MultiError
-	for _, gatherer := range m {
+	for _, gatherer := range gatherers {
 		families, err := gatherer.Gather()
 		errs.Append(err)
 		all = append(all, families...)

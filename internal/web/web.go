@@ -5,6 +5,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
@@ -33,7 +35,7 @@ type Scraper interface {
 type Options struct {
 	Scraper Scraper
 	// Exposition turns a snapshot into metric families, each name once, sorted by name.
-	Exposition func(monitor.Snapshot) prometheus.Gatherer
+	Exposition func(monitor.Snapshot) iter.Seq[*dto.MetricFamily]
 	// Exporter gathers the exporter's own metrics.
 	Exporter prometheus.Gatherer
 	// Registry holds the metrics of the process. The handler adds those of promhttp.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,19 +15,24 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
 // exposeNames stands in for the collector: one series per token.
-func exposeNames(snapshot monitor.Snapshot) prometheus.Gatherer {
+func exposeNames(snapshot monitor.Snapshot) iter.Seq[*dto.MetricFamily] {
 	registry := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "appfigures_token_info", Help: "Tokens."}, []string{"token"})
 	registry.MustRegister(info)
 	for _, token := range snapshot.Tokens {
 		info.WithLabelValues(token.Name).Set(1)
 	}
-	return registry
+	families, err := registry.Gather()
+	if err != nil {
+		panic(err)
+	}
+	return slices.Values(families)
 }
 
 // testOptions are those of a healthy exporter; the process' own metrics are one gauge.
