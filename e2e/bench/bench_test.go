@@ -74,7 +74,9 @@ type contender struct {
 	took  []time.Duration      // by each round
 }
 
-// TestCPU measures the CPU time of one probe, its part of the exposition included.
+// TestCPU measures the CPU time of one probe, its part of the exposition included. With 50 series per token in the text
+// format of the client library, and the response decoded by encoding/json, the least is about 1.6 requests of a bare
+// client, which decodes nothing and reports nothing.
 func TestCPU(t *testing.T) {
 	l := load{tokens: 1000, concurrency: 50}
 	api := startAPI(t, l)
@@ -87,10 +89,10 @@ func TestCPU(t *testing.T) {
 		t.Logf("CPU time of a request by %s: %s", c.name, median(c.cpu))
 	}
 	exporter, bare := contenders[0], contenders[1]
-	check(t, "CPU time of a probe, in requests of a bare client", ratio(exporter.cpu, bare.cpu), 3) // the aim is 1.5
+	check(t, "CPU time of a probe, in requests of a bare client", ratio(exporter.cpu, bare.cpu), 2.5)
 	if len(contenders) == 3 {
 		inBlackbox := ratio(exporter.cpu, contenders[2].cpu)
-		check(t, "CPU time of a probe, in probes of blackbox_exporter", inBlackbox, 0.2) // the aim is 0.1
+		check(t, "CPU time of a probe, in probes of blackbox_exporter", inBlackbox, 0.15) // the aim is 0.1
 	} else {
 		t.Log("blackbox_exporter is not installed: no comparison with it")
 	}
@@ -104,7 +106,7 @@ func TestManyTokens(t *testing.T) {
 	compare([]*contender{exporter.contender, bare}, l)
 	t.Logf("scrape: %s; bare client: %s", median(exporter.took), median(bare.took))
 	check(t, "duration of a scrape, in that of a bare client", ratio(exporter.took, bare.took), 2) // the aim is 1.3
-	check(t, "MiB resident at the peak", mebibytes(exporter.Memory(harness.PeakResident)), 250)    // the aim is 150
+	check(t, "MiB resident at the peak", mebibytes(exporter.Memory(harness.PeakResident)), 150)
 }
 
 // TestLatency compares the latency that is reported with what the API sees, however many probes are under way at once.
