@@ -60,9 +60,11 @@ func startRole(t *testing.T, name string, args ...string) *harness.Process {
 // load is the work of a measurement.
 type load struct {
 	tokens      int
+	accounts    int           // of the tokens; 0: one
 	concurrency int           // max_concurrency of the exporter
 	latency     time.Duration // of the API
 	minInterval time.Duration // between two probes of a token
+	state       bool          // whether the exporter has a state file
 }
 
 // contender is one of the programs that make the same requests in turn.
@@ -106,7 +108,7 @@ func TestManyTokens(t *testing.T) {
 	compare([]*contender{exporter.contender, bare}, l)
 	t.Logf("scrape: %s; bare client: %s", median(exporter.took), median(bare.took))
 	check(t, "duration of a scrape, in that of a bare client", ratio(exporter.took, bare.took), 2) // the aim is 1.3
-	check(t, "MiB resident at the peak", mebibytes(exporter.Memory(harness.PeakResident)), 150)
+	check(t, "MiB resident at the peak", mebibytes(exporter.contender.Memory(harness.PeakResident)), 150)
 }
 
 // TestLatency compares the latency that is reported with what the API sees, however many probes are under way at once.
@@ -141,6 +143,52 @@ func TestScrapeWithoutProbes(t *testing.T) {
 	check(t, "milliseconds per scrape", median(took).Seconds()*1000, 100) // the aim is 30
 }
 
+// TestGrowth measures what a token costs among few and many, in one account and in a thousand, when none is due. The
+// cost must not grow with their number.
+func TestGrowth(t *testing.T) {
+	sizes := []int{100, 1000, 5000, 20_000}
+	for _, accounts := range []int{1, 1000} {
+		costs := make(map[string][]float64) // by what is done: microseconds per token, by size
+		for _, tokens := range sizes {
+			l := load{tokens: tokens, accounts: min(accounts, tokens), concurrency: 500, minInterval: time.Hour, state: true}
+			x := startExporter(t, startAPI(t, l), l)
+			x.round() // probes
+			took := make(map[string][]time.Duration)
+			measure := func(what string, do func()) {
+				start := time.Now()
+				do()
+				took[what] = append(took[what], time.Since(start))
+			}
+			for range max(3, *rounds) {
+				measure("scrape", func() { x.round() })
+				measure("page", func() { request(t, http.MethodGet, x.URL("/")) })
+				measure("reload", func() { request(t, http.MethodPost, x.URL("/-/reload")) })
+				measure("scrape that saves the state", func() { x.round() })
+			}
+			for what, times := range took {
+				costs[what] = append(costs[what], float64(median(times).Microseconds())/float64(tokens))
+			}
+			x.contender.Stop()
+		}
+		for what, perToken := range costs {
+			t.Logf("%s, up to %d accounts: %.1f µs per token of %v", what, accounts, perToken, sizes)
+			check(t, "cost of a token among 20,000, in that among 1,000", perToken[3]/perToken[1], 2)
+		}
+	}
+}
+
+// request makes a request, whose response must have status 200.
+func request(t *testing.T, method, url string) {
+	t.Helper()
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(http.DefaultClient.Do(r)); err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+}
+
 // TestIdleMemory measures an exporter of ten tokens that is scraped now and then.
 func TestIdleMemory(t *testing.T) {
 	l := load{tokens: 10, concurrency: 50}
@@ -149,7 +197,7 @@ func TestIdleMemory(t *testing.T) {
 		exporter.round()
 		time.Sleep(2 * time.Second)
 	}
-	check(t, "MiB resident", mebibytes(exporter.Memory(harness.Resident)), 25) // the aim is 20
+	check(t, "MiB resident", mebibytes(exporter.contender.Memory(harness.Resident)), 25) // the aim is 20
 }
 
 // check logs a figure, and fails the test if it exceeds its limit.
@@ -198,6 +246,7 @@ func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 // exporter is the exporter as a contender.
 type exporter struct {
 	*contender
+	*harness.Exporter
 	exposition string // of the last scrape
 }
 
@@ -210,10 +259,15 @@ func startExporter(t *testing.T, api *api, l load) *exporter {
 	fmt.Fprintf(&config, "pacing: {quota_share: 1, assumed_daily_limit: %d, min_interval: %s}\ntokens:\n",
 		harness.Plenty, l.minInterval)
 	for i := range l.tokens {
-		fmt.Fprintf(&config, "  - {name: token-%05d, token: %s}\n", i, secretOf(i))
+		fmt.Fprintf(&config, "  - {name: token-%05d, token: %s, account: account-%d}\n", i, secretOf(i), i%max(1, l.accounts))
 	}
-	running := harness.StartExporter(t, config.String())
-	x := &exporter{contender: &contender{Process: running.Process, name: "the exporter"}}
+	running := harness.NewExporter(t)
+	running.WriteConfig(config.String())
+	if l.state {
+		running.StateFile = filepath.Join(running.Dir, "state.json")
+	}
+	running.Start()
+	x := &exporter{contender: &contender{Process: running.Process, name: "the exporter"}, Exporter: running}
 	probes := 0.0
 	x.round = func() (took time.Duration) {
 		t.Helper()

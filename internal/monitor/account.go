@@ -85,9 +85,12 @@ func (a *account) spreadDenial(denied *token, since time.Time) {
 	}
 }
 
+// maxSameUser is how many other accounts of the same user are named.
+const maxSameUser = 10
+
 // addSameUser notes that tokens of a and other belong to the same user of the API.
 func (a *account) addSameUser(other *account) {
-	if i, found := slices.BinarySearch(a.sameUserAs, other.name); !found {
+	if i, found := slices.BinarySearch(a.sameUserAs, other.name); !found && len(a.sameUserAs) < maxSameUser {
 		a.sameUserAs = slices.Insert(slices.Clone(a.sameUserAs), i, other.name)
 	}
 }

@@ -331,13 +331,17 @@ func (m *Monitor) noteUserLocked(t *token, user uint64) {
 	if user == 0 || slices.Contains(m.users[user], t.account) {
 		return
 	}
-	for _, a := range m.users[user] {
+	others := m.users[user]
+	m.users[user] = append(others, t.account)
+	if len(others) == 0 {
+		return
+	}
+	for _, a := range others[:min(len(others), maxSameUser)] {
 		a.addSameUser(t.account)
 		t.account.addSameUser(a)
-		m.logLocked(slog.LevelWarn, "Tokens of two accounts belong to one Appfigures user and share its quota; "+
-			"give them one account in the configuration", "account", t.account.name, "other_account", a.name)
 	}
-	m.users[user] = append(m.users[user], t.account)
+	m.logLocked(slog.LevelWarn, "Tokens of two accounts belong to one Appfigures user and share its quota; "+
+		"give them one account in the configuration", "account", t.account.name, "other_account", others[0].name)
 }
 
 // Healthy returns an error if the monitor cannot do its work and a restart would help: its mutex is held for long, or a

@@ -72,7 +72,7 @@ type AccountState struct {
 	Held      HoldReason // why no probe is made at present; NotHeld if probes are made
 	HeldUntil time.Time  // zero unless held
 
-	// SameUserAs names other accounts whose tokens turned out to belong to the same user of the API, sorted.
+	// SameUserAs names other accounts whose tokens turned out to belong to the same user of the API, sorted; at most ten.
 	SameUserAs []string
 
 	// Durations counts the durations of the probes that the API answered: a classic and a native histogram.
