@@ -115,7 +115,8 @@ func (e *exposition) write(
 		rest, err = gather(others)
 		if tokens != nil {
 			// The format and the filter are those of end. Writing to a buffer never fails.
-			encoder := expfmt.NewEncoder(response, expfmt.NegotiateIncludingOpenMetrics(r.Header), expfmt.WithCreatedLines())
+			format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
+			encoder := expfmt.NewEncoder(response, format, expfmt.WithCreatedLines())
 			wanted := r.URL.Query()["name[]"]
 			encode := func(family *dto.MetricFamily) {
 				if len(wanted) == 0 || slices.Contains(wanted, family.GetName()) {
