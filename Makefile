@@ -6,10 +6,11 @@ FUZZTIME   ?= 10s
 ROUNDS     ?= 7
 SOAK       ?= 1m
 RELEASE_ARCHITECTURES = amd64 arm64
+MODULES = . e2e e2e/chart
 
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-# promtool and amtool are installed with `go install`, see .ci/run.
+# promtool, amtool, helm and helm-docs are installed with `go install`, see .ci/run.
 export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
 .DEFAULT_GOAL := help
@@ -35,13 +36,13 @@ race: ## the unit tests with the race detector (needs a C compiler)
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, go fix, modules, workflows
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "run gofmt -w: $$unformatted"; exit 1; }
-	$(GO) vet ./...
-	cd e2e && $(GO) vet ./...
-	$(TOOL) staticcheck ./...
-	cd e2e && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
-	$(GO) fix -diff ./...
-	cd e2e && $(GO) fix -diff ./...
-	for module in . e2e tools; do (cd $$module && $(GO) mod tidy -diff && $(GO) mod verify) || exit 1; done
+	set -e; for module in $(MODULES); do ( \
+		cd $$module; \
+		$(GO) vet ./...; \
+		$(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...; \
+		$(GO) fix -diff ./... \
+	); done
+	set -e; for module in $(MODULES) tools; do (cd $$module; $(GO) mod tidy -diff; $(GO) mod verify); done
 	$(TOOL) actionlint
 
 .PHONY: rules
@@ -51,9 +52,17 @@ rules: ## the rules and configurations in prometheus/ (needs promtool and amtool
 	promtool check config --lint=all --lint-fatal prometheus/prometheus.yml
 	amtool check-config prometheus/alertmanager.yml
 
+.PHONY: chart-test
+chart-test: ## the Helm chart, without Kubernetes (needs helm, helm-docs and promtool)
+	cd e2e/chart && $(GO) test -count=1 .
+
 .PHONY: vuln
 vuln: ## known vulnerabilities in what the exporter calls (needs the internet)
 	$(TOOL) govulncheck ./...
+
+.PHONY: chart
+chart: ## the README of the Helm chart, from its values.yaml (needs helm-docs)
+	helm-docs --chart-search-root=deploy/helm
 
 ## Running
 

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -90,6 +91,21 @@ func Tool(t testing.TB, name, install string) string {
 		t.Fatalf("%s is neither in PATH nor at %s; install it with: %s", name, path, install)
 	}
 	return path
+}
+
+// PrometheusOperator is the module that defines ServiceMonitor and PrometheusRule, in example/prometheus-operator-crd.
+const PrometheusOperator = "github.com/prometheus-operator/prometheus-operator@v0.94.1"
+
+// Module returns the directory with the files of MODULE@VERSION.
+func Module(t testing.TB, module string) string {
+	t.Helper()
+	cmd := exec.Command("go", "mod", "download", "-json", module)
+	cmd.Dir = t.TempDir() // outside of this module, so that its go.sum does not change
+	var download struct{ Dir string }
+	if err := json.Unmarshal([]byte(Output(t, cmd)), &download); err != nil {
+		t.Fatal(err)
+	}
+	return download.Dir
 }
 
 // NeedRoot fails the test unless it runs as root.
