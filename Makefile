@@ -6,7 +6,7 @@ FUZZTIME   ?= 10s
 ROUNDS     ?= 7
 SOAK       ?= 1m
 RELEASE_ARCHITECTURES = amd64 arm64
-MODULES = . e2e e2e/chart
+MODULES = . e2e e2e/chart e2e/kubernetes
 
 TOOL = $(GO) tool -modfile=tools/go.mod
 
@@ -17,7 +17,7 @@ export PATH := $(PATH):$(shell $(GO) env GOPATH)/bin
 
 .PHONY: help
 help:
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## the exporter, for this machine
@@ -69,6 +69,10 @@ chart: ## the README of the Helm chart, from its values.yaml (needs helm-docs)
 .PHONY: e2e
 e2e: ## the end-to-end tests with the real programs, as root on Debian; see .ci/run for what they need
 	cd e2e && $(GO) test -count=1 -skip '^TestDocker$$' ./prometheus ./server ./packaging
+
+.PHONY: kubernetes-test
+kubernetes-test: ## the Helm chart on a real control plane, which it builds (needs helm; 20 minutes the first time)
+	cd e2e/kubernetes && $(GO) test -count=1 -v -timeout 1h .
 
 .PHONY: packaging
 packaging: ## of these only the image, compose.yaml, the systemd unit and the version

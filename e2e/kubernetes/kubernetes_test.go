@@ -1,0 +1,194 @@
+// Package kubernetes tests the Helm chart on a real control plane: what Helm installs, upgrades, rolls back and removes,
+// and what the API server and its admission accept. No container runs. It is a module of its own, and takes long to build.
+package kubernetes
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
+)
+
+const (
+	chart   = harness.Root + "/deploy/helm/appfigures-exporter"
+	minimal = "--values=" + chart + "/ci/dir.yaml" // sets only what has no default
+	wait    = "--wait"
+	limit   = "--timeout=60s"
+)
+
+// resources are the kinds of all objects of the chart.
+var resources = []string{
+	"v1/configmaps", "v1/persistentvolumeclaims", "v1/pods", "v1/serviceaccounts", "v1/services", "apps/v1/statefulsets",
+	"networking.k8s.io/v1/networkpolicies", "monitoring.coreos.com/v1/prometheusrules",
+	"monitoring.coreos.com/v1/servicemonitors",
+}
+
+func TestChart(t *testing.T) {
+	c := startCluster(t)
+	defineMonitoring(c)
+	c.create("/apis/scheduling.k8s.io/v1/priorityclasses", "{metadata: {name: monitoring}, value: 1}")
+	for name, class := range map[string]string{"default": "", "fast": "fast"} {
+		c.create("/api/v1/persistentvolumes", fmt.Sprintf(`{metadata: {name: %s}, spec: {storageClassName: %q, capacity: {storage: 1Gi},
+			accessModes: [ReadWriteOnce, ReadWriteOncePod], hostPath: {path: /none}}}`, name, class))
+	}
+	for name, test := range map[string]func(*testing.T, *cluster, string){
+		"values": testValues, "switches": testSwitches, "upgrade": testUpgrade, "rollback": testRollback,
+		"refused": testRefused,
+	} {
+		t.Run(name, func(t *testing.T) {
+			of := *c
+			of.t = t
+			test(t, &of, name)
+		})
+	}
+}
+
+// defineMonitoring adds the definitions of Prometheus Operator.
+func defineMonitoring(c *cluster) {
+	c.t.Helper()
+	crds := harness.Module(c.t, harness.PrometheusOperator) + "/example/prometheus-operator-crd/monitoring.coreos.com_"
+	for _, resource := range []string{"prometheusrules", "servicemonitors"} {
+		c.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", harness.Read(c.t, crds+resource+".yaml"))
+		harness.Until(c.t, timeout, func() error {
+			_, err := c.request(http.MethodGet, "/apis/monitoring.coreos.com/v1/"+resource, "", nil)
+			return err
+		})
+	}
+}
+
+// createNamespace creates a namespace in which all Pods must be restricted, and checks that admission sees to it.
+func createNamespace(c *cluster, name string) {
+	c.t.Helper()
+	c.create("/api/v1/namespaces",
+		fmt.Sprintf("{metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}}", name))
+	c.create("/api/v1/namespaces/"+name+"/serviceaccounts", "{metadata: {name: default}}")
+	_, err := c.request(http.MethodPost, "/api/v1/namespaces/"+name+"/pods", "application/yaml",
+		[]byte("{metadata: {name: root}, spec: {containers: [{name: root, image: root}]}}"))
+	if err == nil || !strings.Contains(err.Error(), `violates PodSecurity \"restricted:latest\"`) {
+		c.t.Errorf("creating a Pod that is not restricted: %v", err)
+	}
+}
+
+// testValues installs, tests and removes the chart with each of its values files.
+func testValues(t *testing.T, c *cluster, _ string) {
+	files, err := filepath.Glob(chart + "/ci/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("values files are %q (%v)", files, err)
+	}
+	for _, file := range files {
+		release := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		createNamespace(c, release)
+		notes := c.mustHelm(release, "install", release, chart, "--values="+file, wait, limit)
+		service := c.list(release, "v1/services")[0].Metadata.Name
+		if want := "port-forward service/" + service + " 10187"; !strings.Contains(notes, want) {
+			t.Errorf("the notes do not contain %q:\n%s", want, notes)
+		}
+		c.mustHelm(release, "test", release, limit)
+		c.mustHelm(release, "uninstall", release, wait, limit)
+		for _, resource := range resources {
+			for _, left := range c.list(release, resource) {
+				t.Errorf("uninstall leaves %s %s", resource, left.Metadata.Name)
+			}
+		}
+	}
+}
+
+// testSwitches turns each optional object on and off again.
+func testSwitches(t *testing.T, c *cluster, release string) {
+	createNamespace(c, release)
+	c.mustHelm(release, "install", release, chart, minimal, wait, limit)
+	for value, resource := range map[string]string{
+		"persistence":    "v1/persistentvolumeclaims",
+		"dashboard":      "v1/configmaps",
+		"networkPolicy":  "networking.k8s.io/v1/networkpolicies",
+		"prometheusRule": "monitoring.coreos.com/v1/prometheusrules",
+		"serviceMonitor": "monitoring.coreos.com/v1/servicemonitors",
+	} {
+		off := len(c.list(release, resource))
+		c.mustHelm(release, "upgrade", release, chart, minimal, "--set="+value+".enabled=true", wait, limit)
+		if on := len(c.list(release, resource)); on != off+1 {
+			t.Errorf("%s.enabled makes %d %s of %d", value, on, resource, off)
+		}
+		c.mustHelm(release, "upgrade", release, chart, minimal, wait, limit)
+		harness.Until(t, timeout, func() error {
+			if left := len(c.list(release, resource)); left != off {
+				return fmt.Errorf("without %s.enabled there are %d %s, want %d", value, left, resource, off)
+			}
+			return nil
+		})
+	}
+}
+
+// testUpgrade checks that a changed configuration leaves the Pod alone, that a changed Pod is replaced, and that one which
+// is deleted comes back.
+func testUpgrade(t *testing.T, c *cluster, release string) {
+	createNamespace(c, release)
+	c.mustHelm(release, "install", release, chart, minimal, wait, limit)
+	before := c.pod(release).Metadata.UID
+	c.mustHelm(release, "upgrade", release, chart, minimal, "--set=config.timeout=20s", wait, limit)
+	if after := c.pod(release).Metadata.UID; after != before {
+		t.Error("a changed configuration replaces the Pod")
+	}
+	c.mustHelm(release, "upgrade", release, chart, minimal, "--set=image.tag=1.2.3", wait, limit)
+	replaced := c.pod(release)
+	if image := replaced.Spec.Containers[0].Image; replaced.Metadata.UID == before || !strings.HasSuffix(image, ":1.2.3") {
+		t.Errorf("after an upgrade of the image, the Pod has the image %s", image)
+	}
+
+	path := "/api/v1/namespaces/" + release + "/pods/" + replaced.Metadata.Name
+	if _, err := c.request(http.MethodDelete, path, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	harness.Until(t, timeout, func() error {
+		pods := c.list(release, "v1/pods")
+		if len(pods) != 1 || pods[0].Metadata.UID == replaced.Metadata.UID || pods[0].Status.Phase != "Running" {
+			return fmt.Errorf("after its deletion, the Pods are %v", pods)
+		}
+		return nil
+	})
+}
+
+// testRollback checks that a release whose Pod does not start can be rolled back.
+func testRollback(t *testing.T, c *cluster, release string) {
+	createNamespace(c, release)
+	c.mustHelm(release, "install", release, chart, minimal, wait, limit)
+	want := c.pod(release).Spec.Containers[0].Image
+	out, err := c.helm(release, "upgrade", release, chart, minimal, "--set=image.tag="+brokenTag, wait, "--timeout=5s")
+	if err == nil {
+		t.Errorf("an upgrade whose Pod does not start succeeds:\n%s", out)
+	}
+	harness.Until(t, timeout, func() error {
+		if pods := c.list(release, "v1/pods"); len(pods) != 1 || !strings.HasSuffix(pods[0].Spec.Containers[0].Image, ":"+brokenTag) {
+			return fmt.Errorf("after the upgrade, the Pods are %v", pods)
+		}
+		return nil
+	})
+	c.mustHelm(release, "rollback", release, wait, limit)
+	if got := c.pod(release); got.Spec.Containers[0].Image != want || got.Status.Phase != "Running" {
+		t.Errorf("after the rollback, the Pod is %v, want the image %s", got, want)
+	}
+}
+
+// testRefused checks that values with one problem each install nothing.
+func testRefused(t *testing.T, c *cluster, release string) {
+	createNamespace(c, release)
+	for value, want := range map[string]string{
+		"replicas=2":           "additional properties 'replicas' not allowed",
+		"resources.cpu=1":      "additional properties 'cpu' not allowed",
+		"persistence.size=1G1": "quantities must match",
+		"serviceMonitor.enabled=true,serviceMonitor.relabelings[0].action=copy": `Unsupported value: "copy"`,
+	} {
+		out, err := c.helm(release, "install", release, chart, minimal, "--set="+value, "--atomic", limit)
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("with %s: error %v, want %q:\n%s", value, err, want, out)
+		}
+		for _, resource := range resources {
+			for _, left := range c.list(release, resource) {
+				t.Errorf("with %s, %s %s is installed", value, resource, left.Metadata.Name)
+			}
+		}
+	}
+}

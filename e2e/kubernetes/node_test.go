@@ -1,0 +1,103 @@
+package kubernetes
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// brokenTag is the tag of images that do not start.
+const brokenTag = "broken"
+
+// node stands in for the scheduler and the kubelets: it runs nothing, but reports that the Pods that are not broken run,
+// and that those of Helm's tests have succeeded.
+type node struct {
+	*cluster
+	running map[string]bool // UIDs of the exporters' Pods, of any release, that exist
+}
+
+// startNode watches all Pods until the test ends.
+func startNode(c *cluster) {
+	c.t.Helper()
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, c.url+"/api/v1/pods?watch=true", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+adminToken)
+	response, err := c.client.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		n := node{cluster: c, running: make(map[string]bool)}
+		for decoder := json.NewDecoder(response.Body); ; {
+			var event struct {
+				Type   string
+				Object object
+			}
+			if decoder.Decode(&event) != nil { // the test has ended
+				return
+			}
+			n.observe(event.Type, event.Object)
+		}
+	})
+	c.t.Cleanup(func() {
+		response.Body.Close()
+		watching.Wait()
+	})
+}
+
+// observe does what is next for a Pod.
+func (n node) observe(event string, pod object) {
+	n.checkAlone(event, pod)
+	path := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s", pod.Metadata.Namespace, pod.Metadata.Name)
+	switch {
+	case event == "DELETED" || len(pod.Spec.Containers) == 0:
+	case pod.Metadata.DeletionTimestamp != nil:
+		n.try(http.MethodDelete, path, "application/json",
+			fmt.Sprintf(`{"gracePeriodSeconds": 0, "preconditions": {"uid": %q}}`, pod.Metadata.UID))
+	case pod.Spec.NodeName == "":
+		n.try(http.MethodPost, path+"/binding", "application/json",
+			fmt.Sprintf(`{"metadata": {"name": %q}, "target": {"kind": "Node", "name": "node"}}`, pod.Metadata.Name))
+	case pod.Status.Phase == "Pending" && !strings.HasSuffix(pod.Spec.Containers[0].Image, ":"+brokenTag):
+		phase := "Running"
+		if pod.Spec.RestartPolicy == "Never" {
+			phase = "Succeeded"
+		}
+		n.try(http.MethodPatch, path+"/status", "application/strategic-merge-patch+json",
+			fmt.Sprintf(`{"status": {"phase": %q, "conditions": [{"type": "Ready", "status": "True"}]}}`, phase))
+	}
+}
+
+// checkAlone checks that no two Pods of a release's exporter exist at one time: they would use the budget twice.
+func (n node) checkAlone(event string, pod object) {
+	if pod.Metadata.Labels["app.kubernetes.io/name"] != "appfigures-exporter" {
+		return
+	}
+	key := pod.Metadata.Namespace + "/"
+	if event == "DELETED" {
+		delete(n.running, key+pod.Metadata.UID)
+		return
+	}
+	n.running[key+pod.Metadata.UID] = true
+	count := 0
+	for other := range n.running {
+		if strings.HasPrefix(other, key) {
+			count++
+		}
+	}
+	if count > 1 {
+		n.t.Errorf("%d Pods of %s exist at one time", count, pod.Metadata.Namespace)
+	}
+}
+
+// try makes a request that may come too late: the Pod has changed, which is another event, or is gone.
+func (n node) try(method, path, contentType, body string) {
+	_, err := n.request(method, path, contentType, []byte(body))
+	if err != nil && n.t.Context().Err() == nil && !strings.Contains(err.Error(), ": 404 ") && !strings.Contains(err.Error(), ": 409 ") {
+		n.t.Error(err)
+	}
+}
