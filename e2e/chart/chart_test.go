@@ -42,7 +42,8 @@ func helm(t *testing.T, args ...string) *exec.Cmd {
 // template returns the command that renders the chart in dir or an archive.
 func template(t *testing.T, chart string, args ...string) *exec.Cmd {
 	t.Helper()
-	return helm(t, append([]string{"template", "test", chart, "--namespace=monitoring", "--kube-version=" + kubernetes}, args...)...)
+	command := []string{"template", "test", chart, "--namespace=monitoring", "--kube-version=" + kubernetes}
+	return helm(t, append(command, args...)...)
 }
 
 // render returns the manifest of each object of the chart, by "Kind name".

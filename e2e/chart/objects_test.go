@@ -108,8 +108,8 @@ func customResourceProblems(t *testing.T, manifest string) []string {
 	for _, err := range validation.ValidateCustomResource(nil, object, validator) {
 		problems = append(problems, err.Error())
 	}
-	unknown := pruning.PruneWithOptions(object, structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
-	for _, field := range unknown {
+	track := schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
+	for _, field := range pruning.PruneWithOptions(object, structural, true, track) {
 		problems = append(problems, "unknown field "+field)
 	}
 	return problems
@@ -120,7 +120,9 @@ func TestCustomResourceProblems(t *testing.T) {
 	problems := strings.Join(customResourceProblems(t, `
 kind: ServiceMonitor
 spec: {selector: {}, endpoints: [{port: http, intervall: 1m, scrapeTimeout: 30sec}]}`), "\n")
-	for _, want := range []string{"unknown field spec.endpoints[0].intervall", "spec.endpoints[0].scrapeTimeout: Invalid value"} {
+	for _, want := range []string{
+		"unknown field spec.endpoints[0].intervall", "spec.endpoints[0].scrapeTimeout: Invalid value",
+	} {
 		if !strings.Contains(problems, want) {
 			t.Errorf("problems do not contain %q:\n%s", want, problems)
 		}

@@ -11,33 +11,39 @@ import (
 
 // TestValuesAreRefused checks what helm prints for values with one problem each.
 func TestValuesAreRefused(t *testing.T) {
-	for values, want := range map[string]string{
-		"tokenSecrets: []":                     "no tokens: set tokenSecrets",
-		"tokenSecrets: [{name: a}, {name: a}]": `tokenSecrets names the Secret "a" twice`,
-		"{tokenSecrets: [{name: a}], tokens: [{name: x, secret: {name: a, key: x}}]}":          `the key "x" of the Secret "a" is used twice`,
-		"tokens: [{name: x, secret: {name: a, key: x}}, {name: z, secret: {name: a, key: x}}]": `the key "x" of the Secret "a" is used twice`,
-		"tokens: [{name: x, token: pat_1}]":                                                    "additional properties 'token' not allowed",
-		"tokens: [{name: x, secret: {name: a}}]":                                               "missing property 'key'",
-		"replicas: 2":                                                                          "additional properties 'replicas' not allowed",
-		"replicaCount: 2":                                                                      "additional properties 'replicaCount' not allowed",
-		"config: {pacing: {share: 1}}":                                                         "additional properties 'share' not allowed",
-		"config: {pacing: {quota_share: 2}}":                                                   "at '/config/pacing/quota_share': maximum",
-		"config: {tokens: []}":                                                                 "additional properties 'tokens' not allowed",
-		"config: {timeout: 10}":                                                                "at '/config/timeout': got number, want string",
-		"args: [--web.listen-address=:1]":                                                      "at '/args/0': '--web.listen-address=:1' does not match",
-		"fullnameOverride: tokens":                                                             "at '/fullnameOverride': 'tokens' does not match",
-		"podSecurityContext: {runAsUser: 0}":                                                   "at '/podSecurityContext/runAsUser': minimum",
-		"podSecurityContext: {privileged: true}":                                               "additional properties 'privileged' not allowed",
-		"prometheusRule: {alerts: {AppfiguresAPIDwon: false}}":                                 "additional properties 'AppfiguresAPIDwon' not allowed",
-		"serviceMonitor: {interval: 1 minute}":                                                 "at '/serviceMonitor/interval': '1 minute' does not match",
-		"serviceMonitor: {tlsConfig: {ca: {secret: {name: a, kye: ca}}}}":                      "additional properties 'kye' not allowed",
-		"networkPolicy: {from: [{}]}":                                                          "at '/networkPolicy/from/0': minProperties",
+	for _, test := range []struct{ values, want string }{
+		{"tokenSecrets: []", "no tokens: set tokenSecrets"},
+		{"tokenSecrets: [{name: a}, {name: a}]", `the tokens of the Secret "a" would be probed twice`},
+		{
+			"tokens: [{name: x, secret: {name: appfigures-tokens, key: x}}]",
+			`the key "x" of the Secret "appfigures-tokens" would be probed twice`,
+		},
+		{
+			"tokens: [{name: v, secret: {name: a, key: x}}, {name: w, secret: {name: a, key: x}}]",
+			`the key "x" of the Secret "a" would be probed twice`,
+		},
+		{"tokens: [{name: x, token: pat_1}]", "additional properties 'token' not allowed"},
+		{"tokens: [{name: x, secret: {name: a}}]", "missing property 'key'"},
+		{"replicas: 2", "additional properties 'replicas' not allowed"},
+		{"replicaCount: 2", "additional properties 'replicaCount' not allowed"},
+		{"config: {pacing: {share: 1}}", "additional properties 'share' not allowed"},
+		{"config: {pacing: {quota_share: 2}}", "at '/config/pacing/quota_share': maximum"},
+		{"config: {tokens: []}", "additional properties 'tokens' not allowed"},
+		{"config: {timeout: 10}", "at '/config/timeout': got number, want string"},
+		{"args: [--web.listen-address=:1]", "at '/args/0': '--web.listen-address=:1' does not match"},
+		{"fullnameOverride: tokens", "at '/fullnameOverride': 'tokens' does not match"},
+		{"podSecurityContext: {runAsUser: 0}", "at '/podSecurityContext/runAsUser': minimum"},
+		{"podSecurityContext: {privileged: true}", "additional properties 'privileged' not allowed"},
+		{"prometheusRule: {alerts: {AppfiguresAPIDwon: false}}", "additional properties 'AppfiguresAPIDwon' not allowed"},
+		{"serviceMonitor: {interval: 1 minute}", "at '/serviceMonitor/interval': '1 minute' does not match"},
+		{"serviceMonitor: {tlsConfig: {ca: {secret: {name: a, kye: ca}}}}", "additional properties 'kye' not allowed"},
+		{"networkPolicy: {from: [{}]}", "at '/networkPolicy/from/0': minProperties"},
 	} {
 		file := filepath.Join(t.TempDir(), "values.yaml")
-		harness.Write(t, file, values)
+		harness.Write(t, file, test.values)
 		out, err := template(t, dir, "--values="+minimal, "--values="+file).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), want) {
-			t.Errorf("%s: error %v, want %q:\n%s", values, err, want, out)
+		if err == nil || !strings.Contains(string(out), test.want) {
+			t.Errorf("%s: error %v, want %q:\n%s", test.values, err, test.want, out)
 		}
 	}
 }

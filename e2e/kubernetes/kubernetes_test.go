@@ -1,5 +1,5 @@
-// Package kubernetes tests the Helm chart on a real control plane: what Helm installs, upgrades, rolls back and removes,
-// and what the API server and its admission accept. No container runs. It is a module of its own, and takes long to build.
+// Package kubernetes tests the Helm chart on a real control plane: what Helm installs, upgrades, rolls back and
+// removes, and what the API server and its admission accept. No container runs.
 package kubernetes
 
 import (
@@ -31,8 +31,8 @@ func TestChart(t *testing.T) {
 	defineMonitoring(c)
 	c.create("/apis/scheduling.k8s.io/v1/priorityclasses", "{metadata: {name: monitoring}, value: 1}")
 	for name, class := range map[string]string{"default": "", "fast": "fast"} {
-		c.create("/api/v1/persistentvolumes", fmt.Sprintf(`{metadata: {name: %s}, spec: {storageClassName: %q, capacity: {storage: 1Gi},
-			accessModes: [ReadWriteOnce, ReadWriteOncePod], hostPath: {path: /none}}}`, name, class))
+		c.create("/api/v1/persistentvolumes", fmt.Sprintf(`{metadata: {name: %s}, spec: {storageClassName: %q,
+			capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce, ReadWriteOncePod], hostPath: {path: /none}}}`, name, class))
 	}
 	for name, test := range map[string]func(*testing.T, *cluster, string){
 		"values": testValues, "switches": testSwitches, "upgrade": testUpgrade, "rollback": testRollback,
@@ -122,8 +122,8 @@ func testSwitches(t *testing.T, c *cluster, release string) {
 	}
 }
 
-// testUpgrade checks that a changed configuration leaves the Pod alone, that a changed Pod is replaced, and that one which
-// is deleted comes back.
+// testUpgrade checks that a changed configuration leaves the Pod alone, that a changed image replaces it, and that it
+// comes back after it was deleted.
 func testUpgrade(t *testing.T, c *cluster, release string) {
 	createNamespace(c, release)
 	c.mustHelm(release, "install", release, chart, minimal, wait, limit)
@@ -161,7 +161,8 @@ func testRollback(t *testing.T, c *cluster, release string) {
 		t.Errorf("an upgrade whose Pod does not start succeeds:\n%s", out)
 	}
 	harness.Until(t, timeout, func() error {
-		if pods := c.list(release, "v1/pods"); len(pods) != 1 || !strings.HasSuffix(pods[0].Spec.Containers[0].Image, ":"+brokenTag) {
+		pods := c.list(release, "v1/pods")
+		if len(pods) != 1 || !pods[0].isBroken() {
 			return fmt.Errorf("after the upgrade, the Pods are %v", pods)
 		}
 		return nil

@@ -11,8 +11,8 @@ import (
 // brokenTag is the tag of images that do not start.
 const brokenTag = "broken"
 
-// node stands in for the scheduler and the kubelets: it runs nothing, but reports that the Pods that are not broken run,
-// and that those of Helm's tests have succeeded.
+// node stands in for the scheduler and the kubelets: it runs nothing, but reports that the Pods that are not broken
+// run, and that those of Helm's tests have succeeded.
 type node struct {
 	*cluster
 	running map[string]bool // UIDs of the exporters' Pods, of any release, that exist
@@ -50,19 +50,24 @@ func startNode(c *cluster) {
 	})
 }
 
+// isBroken reports whether the Pod's image does not start.
+func (o object) isBroken() bool {
+	return len(o.Spec.Containers) == 1 && strings.HasSuffix(o.Spec.Containers[0].Image, ":"+brokenTag)
+}
+
 // observe does what is next for a Pod.
 func (n node) observe(event string, pod object) {
 	n.checkAlone(event, pod)
 	path := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s", pod.Metadata.Namespace, pod.Metadata.Name)
 	switch {
-	case event == "DELETED" || len(pod.Spec.Containers) == 0:
+	case event == "DELETED":
 	case pod.Metadata.DeletionTimestamp != nil:
 		n.try(http.MethodDelete, path, "application/json",
 			fmt.Sprintf(`{"gracePeriodSeconds": 0, "preconditions": {"uid": %q}}`, pod.Metadata.UID))
 	case pod.Spec.NodeName == "":
 		n.try(http.MethodPost, path+"/binding", "application/json",
 			fmt.Sprintf(`{"metadata": {"name": %q}, "target": {"kind": "Node", "name": "node"}}`, pod.Metadata.Name))
-	case pod.Status.Phase == "Pending" && !strings.HasSuffix(pod.Spec.Containers[0].Image, ":"+brokenTag):
+	case pod.Status.Phase == "Pending" && !pod.isBroken():
 		phase := "Running"
 		if pod.Spec.RestartPolicy == "Never" {
 			phase = "Succeeded"
@@ -97,7 +102,8 @@ func (n node) checkAlone(event string, pod object) {
 // try makes a request that may come too late: the Pod has changed, which is another event, or is gone.
 func (n node) try(method, path, contentType, body string) {
 	_, err := n.request(method, path, contentType, []byte(body))
-	if err != nil && n.t.Context().Err() == nil && !strings.Contains(err.Error(), ": 404 ") && !strings.Contains(err.Error(), ": 409 ") {
+	late := err != nil && (strings.Contains(err.Error(), ": 404 ") || strings.Contains(err.Error(), ": 409 "))
+	if err != nil && !late && n.t.Context().Err() == nil {
 		n.t.Error(err)
 	}
 }

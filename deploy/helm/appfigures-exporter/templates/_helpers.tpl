@@ -32,7 +32,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 
 {{- define "appfigures-exporter.serviceAccount" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "appfigures-exporter.name" .) "default" .Values.serviceAccount.create) -}}
+{{- $default := ternary (include "appfigures-exporter.name" .) "default" .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default $default -}}
 {{- end -}}
 
 {{/* pod is what the exporter's Pod and that of helm test have in common. */}}
@@ -66,8 +67,10 @@ priorityClassName: {{ . }}
 
 {{/* container is what the containers of both have in common. */}}
 {{- define "appfigures-exporter.container" -}}
-image: {{ with .Values.image }}{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}{{ end }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- $image := .Values.image -}}
+{{- $tag := $image.tag | default .Chart.AppVersion -}}
+image: {{ $image.repository }}{{ if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $tag }}{{ end }}
+imagePullPolicy: {{ $image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
@@ -87,7 +90,7 @@ for twice the requests.
 {{- $dirs := list }}
 {{- range .Values.tokenSecrets }}
 {{- if has .name $dirs }}
-{{- fail (printf "tokenSecrets names the Secret %q twice: its tokens would be probed twice" .name) }}
+{{- fail (printf "the tokens of the Secret %q would be probed twice: name it once" .name) }}
 {{- end }}
 {{- $dirs = append $dirs .name }}
 {{- end }}
@@ -96,7 +99,7 @@ for twice the requests.
 {{- range .Values.tokens }}
 {{- $key := printf "%s/%s" .secret.name .secret.key }}
 {{- if or (has .secret.name $dirs) (has $key $keys) }}
-{{- fail (printf "tokens[].secret: the key %q of the Secret %q is used twice: its token would be probed twice" .secret.key .secret.name) }}
+{{- fail (printf "the key %q of the Secret %q would be probed twice: name it once" .secret.key .secret.name) }}
 {{- end }}
 {{- $keys = append $keys $key }}
 {{- $names = append $names .secret.name }}
