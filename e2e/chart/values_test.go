@@ -32,6 +32,8 @@ func TestValuesAreRefused(t *testing.T) {
 		{"config: {timeout: 10}", "at '/config/timeout': got number, want string"},
 		{"args: [--web.listen-address=:1]", "at '/args/0': '--web.listen-address=:1' does not match"},
 		{"fullnameOverride: tokens", "at '/fullnameOverride': 'tokens' does not match"},
+		{"resources: {limits: {cpus: 1}}", "additional properties 'cpus' not allowed"},
+		{"persistence: {size: 64 MiB}", "at '/persistence/size': '64 MiB' does not match"},
 		{"podSecurityContext: {runAsUser: 0}", "at '/podSecurityContext/runAsUser': minimum"},
 		{"podSecurityContext: {privileged: true}", "additional properties 'privileged' not allowed"},
 		{"prometheusRule: {alerts: {AppfiguresAPIDwon: false}}", "additional properties 'AppfiguresAPIDwon' not allowed"},

@@ -3,6 +3,7 @@
 package kubernetes
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -30,9 +31,9 @@ func TestChart(t *testing.T) {
 	c := startCluster(t)
 	defineMonitoring(c)
 	c.create("/apis/scheduling.k8s.io/v1/priorityclasses", "{metadata: {name: monitoring}, value: 1}")
-	for name, class := range map[string]string{"default": "", "fast": "fast"} {
-		c.create("/api/v1/persistentvolumes", fmt.Sprintf(`{metadata: {name: %s}, spec: {storageClassName: %q,
-			capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce, ReadWriteOncePod], hostPath: {path: /none}}}`, name, class))
+	for class, mode := range map[string]string{"": "ReadWriteOnce", "fast": "ReadWriteOncePod"} {
+		c.create("/api/v1/persistentvolumes", fmt.Sprintf(`{metadata: {generateName: volume-}, spec: {storageClassName: %q,
+			accessModes: [%s], capacity: {storage: 1Gi}, hostPath: {path: /none}}}`, class, mode))
 	}
 	for name, test := range map[string]func(*testing.T, *cluster, string){
 		"values": testValues, "switches": testSwitches, "upgrade": testUpgrade, "rollback": testRollback,
@@ -88,12 +89,22 @@ func testValues(t *testing.T, c *cluster, _ string) {
 		}
 		c.mustHelm(release, "test", release, limit)
 		c.mustHelm(release, "uninstall", release, wait, limit)
+		checkGone(t, c, release)
+	}
+}
+
+// checkGone checks that nothing is left of a release, once what is being deleted is gone.
+func checkGone(t *testing.T, c *cluster, release string) {
+	t.Helper()
+	harness.Until(t, timeout, func() error {
+		var left []error
 		for _, resource := range resources {
-			for _, left := range c.list(release, resource) {
-				t.Errorf("uninstall leaves %s %s", resource, left.Metadata.Name)
+			for _, object := range c.list(release, resource) {
+				left = append(left, fmt.Errorf("%s %s of %s is left", resource, object.Metadata.Name, release))
 			}
 		}
-	}
+		return errors.Join(left...)
+	})
 }
 
 // testSwitches turns each optional object on and off again.
@@ -177,19 +188,14 @@ func testRollback(t *testing.T, c *cluster, release string) {
 func testRefused(t *testing.T, c *cluster, release string) {
 	createNamespace(c, release)
 	for value, want := range map[string]string{
-		"replicas=2":           "additional properties 'replicas' not allowed",
-		"resources.cpu=1":      "additional properties 'cpu' not allowed",
-		"persistence.size=1G1": "quantities must match",
+		"replicas=2":      "additional properties 'replicas' not allowed",
+		"resources.cpu=1": "additional properties 'cpu' not allowed",
 		"serviceMonitor.enabled=true,serviceMonitor.relabelings[0].action=copy": `Unsupported value: "copy"`,
 	} {
 		out, err := c.helm(release, "install", release, chart, minimal, "--set="+value, "--atomic", limit)
 		if err == nil || !strings.Contains(out, want) {
 			t.Errorf("with %s: error %v, want %q:\n%s", value, err, want, out)
 		}
-		for _, resource := range resources {
-			for _, left := range c.list(release, resource) {
-				t.Errorf("with %s, %s %s is installed", value, resource, left.Metadata.Name)
-			}
-		}
+		checkGone(t, c, release)
 	}
 }
