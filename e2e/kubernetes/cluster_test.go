@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"bytes"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -49,24 +48,25 @@ func startCluster(t *testing.T) *cluster {
 
 	address := harness.FreeAddress(t)
 	_, port, _ := strings.Cut(address, ":")
-	harness.Output(t, exec.Command("openssl", "genrsa", "-out", file("sa.key"), "2048"))
+	ca := harness.NewAuthority(t)
+	identity := ca.Issue(t, "127.0.0.1")
 	harness.Write(t, file("tokens.csv"), adminToken+",admin,admin,system:masters\n")
-	start("kube-apiserver", "--etcd-servers="+etcd, "--cert-dir="+file("certificates"),
-		"--bind-address=127.0.0.1", "--secure-port="+port, "--token-auth-file="+file("tokens.csv"),
-		"--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24",
-		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+file("sa.key"), "--service-account-signing-key-file="+file("sa.key"))
+	start("kube-apiserver", "--etcd-servers="+etcd, "--bind-address=127.0.0.1", "--secure-port="+port,
+		"--tls-cert-file="+identity.CertFile, "--tls-private-key-file="+identity.KeyFile,
+		"--token-auth-file="+file("tokens.csv"), "--authorization-mode=RBAC",
+		"--service-cluster-ip-range=10.0.0.0/24", "--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file="+identity.CertFile, "--service-account-signing-key-file="+identity.KeyFile)
 
 	c := &cluster{t: t, url: "https://" + address, kubeconfig: file("kubeconfig")}
-	c.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // loopback
+	c.client = &http.Client{Transport: &http.Transport{TLSClientConfig: ca.ClientConfig(t)}}
 	harness.Write(t, c.kubeconfig, fmt.Sprintf(`
 apiVersion: v1
 kind: Config
-clusters: [{name: test, cluster: {server: %q, insecure-skip-tls-verify: true}}]
+clusters: [{name: test, cluster: {server: %q, certificate-authority: %q}}]
 users: [{name: admin, user: {token: %s}}]
 contexts: [{name: test, context: {cluster: test, user: admin}}]
 current-context: test
-`, c.url, adminToken))
+`, c.url, ca.File, adminToken))
 	harness.Until(t, timeout, func() error {
 		_, err := c.request(http.MethodGet, "/readyz", "", nil)
 		return err
