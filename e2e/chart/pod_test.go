@@ -35,9 +35,9 @@ func mount(t *testing.T, secrets content, args ...string) *pod {
 	t.Helper()
 	p := &pod{t: t, root: t.TempDir()}
 	manifests := render(t, args...)
-	for _, manifest := range manifests {
-		if set, ok := decodeIf(t, manifest, "StatefulSet").(*appsv1.StatefulSet); ok {
-			p.spec = set.Spec.Template.Spec
+	for name, manifest := range manifests {
+		if strings.HasPrefix(name, "StatefulSet ") {
+			p.spec = decode(t, manifest).(*appsv1.StatefulSet).Spec.Template.Spec
 		}
 	}
 	for _, volume := range p.spec.Volumes {
@@ -53,15 +53,6 @@ func mount(t *testing.T, secrets content, args ...string) *pod {
 		}
 	}
 	return p
-}
-
-// decodeIf decodes an object if it is of the kind.
-func decodeIf(t *testing.T, manifest, kind string) any {
-	t.Helper()
-	if !strings.Contains(manifest, "\nkind: "+kind+"\n") {
-		return nil
-	}
-	return decode(t, manifest)
 }
 
 // configMap returns the data of a rendered ConfigMap.
@@ -93,7 +84,7 @@ func (p *pod) move(text string) string {
 }
 
 // project writes the content of a volume, or replaces it at once, as a kubelet does: each key is a link to ..data/KEY,
-// and ..data is a link to a directory that is never changed.
+// and ..data is a link to a directory that is never changed. Keys are not removed.
 func (p *pod) project(volume string, data map[string]string) {
 	p.t.Helper()
 	dir := p.path(volume)
