@@ -36,6 +36,8 @@ race: ## the unit tests with the race detector (needs a C compiler)
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, go fix, modules, workflows
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "run gofmt -w: $$unformatted"; exit 1; }
+	GOOS=windows $(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
 	set -e; for module in $(MODULES); do ( \
 		cd $$module; \
 		$(GO) vet ./...; \

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
 )
 
 const (
@@ -63,7 +62,7 @@ func open(path string) (*flock.Flock, error) {
 		return nil, errors.New("not a regular file")
 	}
 	lock := flock.New(path+".lock", flock.SetPermissions(perm),
-		flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
+		flock.SetFlag(os.O_CREATE|os.O_RDWR|regularOnly))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, err
@@ -172,7 +171,7 @@ func Read(path string) (State, error) {
 }
 
 func read(path string) (State, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|regularOnly, 0)
 	if err != nil {
 		return State{}, err
 	}
@@ -227,28 +226,6 @@ func decode(data []byte) (State, error) {
 		return State{}, errDamaged
 	}
 	return s, nil
-}
-
-// newFile creates a temporary file that can replace the one at path: in its directory and never through a link.
-func newFile(path string) (*renameio.PendingFile, error) {
-	pending, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(perm))
-	if err == nil {
-		giveToOwner(pending.Name(), filepath.Dir(path))
-	}
-	return pending, err
-}
-
-// giveToOwner gives a new file the owner of its directory if this process is root: a check that root runs must not leave a
-// file that the service, which runs as another user, cannot read.
-func giveToOwner(path, dir string) {
-	if os.Geteuid() != 0 {
-		return
-	}
-	if info, err := os.Stat(dir); err == nil {
-		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-			_ = os.Lchown(path, int(owner.Uid), int(owner.Gid))
-		}
-	}
 }
 
 // replace writes a new file and renames it over the one at path. Whatever interrupts it, path has the old content or

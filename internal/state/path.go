@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func defaultPath(identity string, getenv func(string) string, system string) (st
 	}
 	home := getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(home) { // as the specification demands
-		if home = getenv("HOME"); home == "" {
+		if home = cmp.Or(getenv("HOME"), getenv("USERPROFILE")); home == "" { // the latter is that of Windows
 			return "", fmt.Errorf("%s cannot be written, and neither $XDG_STATE_HOME nor $HOME is set", system)
 		}
 		home = filepath.Join(home, ".local", "state")
