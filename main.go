@@ -100,6 +100,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr}
 	commands := p.define(app)
 
+	// Because serve is the default, kingpin takes a first word that is not complete for its argument.
+	if len(args) == 2 && args[0] == "--completion-bash" && !strings.HasPrefix(args[1], "-") {
+		args = args[:1] // all commands, from which the shell chooses
+	}
 	command, err := app.Parse(args)
 	failure := exitError
 	if command == checkCommand || err != nil && slices.Contains(args, checkCommand) {
