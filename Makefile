@@ -77,7 +77,7 @@ kubernetes-test: ## the Helm chart on a real control plane, which it builds (nee
 	cd e2e/kubernetes && $(GO) test -count=1 -v -timeout 1h .
 
 .PHONY: packaging
-packaging: ## of these only the image, compose.yaml, the systemd unit and the version
+packaging: ## of these only the image, the packages, compose.yaml, the systemd unit and the version
 	cd e2e && $(GO) test -count=1 -v -skip '^TestDocker$$' ./packaging
 
 .PHONY: docker-test
@@ -119,6 +119,10 @@ release: ## the release binaries, in dist/
 	done
 	cp LICENSE dist/
 	cd dist && sha256sum appfigures_exporter-* >SHA256SUMS
+
+.PHONY: nfpm
+nfpm: ## installs nfpm, which makes the deb and the rpm
+	$(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
 .PHONY: reproducible
 reproducible: ## builds the commit twice, in different directories, and compares

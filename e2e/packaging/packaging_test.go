@@ -1,5 +1,5 @@
-// Package packaging tests what the exporter is shipped in: the image, compose.yaml, the systemd unit, and the version
-// that each way of building reports.
+// Package packaging tests what the exporter is shipped in: the image, the packages, compose.yaml, the systemd unit, and
+// the version that each way of building reports.
 package packaging
 
 import (

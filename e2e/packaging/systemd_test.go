@@ -17,7 +17,7 @@ import (
 const (
 	unitName    = "appfigures_exporter.service"
 	unitDir     = harness.Root + "/deploy/systemd/"
-	unitProgram = "/usr/local/bin/appfigures_exporter"
+	unitProgram = "appfigures_exporter" // in /usr/local/bin or /usr/bin
 	credentials = "/run/credentials/" + unitName
 )
 
@@ -25,7 +25,7 @@ const (
 func TestUnit(t *testing.T) {
 	unit := harness.ReadWith(t, "deploy/systemd/"+unitName,
 		harness.Substitution{Old: "ExecStart=" + unitProgram + " ", New: "ExecStart=" + harness.Build(t) + " "},
-		harness.Substitution{Old: unitProgram, New: harness.Build(t)})
+		harness.Substitution{Old: "-/usr/bin/" + unitProgram, New: harness.Build(t)})
 	file := filepath.Join(t.TempDir(), unitName)
 	harness.Write(t, file, unit)
 	verify := exec.Command("systemd-analyze", "verify", file)
