@@ -5,7 +5,6 @@ ENGINE     ?= docker
 FUZZTIME   ?= 10s
 ROUNDS     ?= 7
 SOAK       ?= 1m
-RELEASE_ARCHITECTURES = amd64 arm64
 MODULES = . e2e e2e/chart e2e/kubernetes
 
 TOOL = $(GO) tool -modfile=tools/go.mod
@@ -111,18 +110,22 @@ fuzz: ## each fuzz target for FUZZTIME
 image: ## the container image, built with ENGINE
 	$(ENGINE) build $$(sh deploy/stamp.sh | sed 's/^/--build-arg /') -t appfigures_exporter .
 
-.PHONY: release
-release: ## the release binaries, in dist/
-	rm -rf dist
-	for arch in $(RELEASE_ARCHITECTURES); do \
-		env $$(sh deploy/stamp.sh) GOOS=linux GOARCH=$$arch sh deploy/build.sh dist/appfigures_exporter-linux-$$arch || exit 1; \
-	done
-	cp LICENSE dist/
-	cd dist && sha256sum appfigures_exporter-* >SHA256SUMS
-
 .PHONY: nfpm
 nfpm: ## installs nfpm, which makes the deb and the rpm
 	$(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+
+.PHONY: cosign
+cosign: ## installs cosign, which signs
+	$(GO) install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+
+.PHONY: release-tools
+release-tools: nfpm cosign ## installs all that a release needs (20 minutes)
+	$(GO) install github.com/goreleaser/goreleaser/v2@v2.15.1
+	$(GO) install github.com/anchore/syft/cmd/syft@v1.57.0
+
+.PHONY: release-check
+release-check: ## makes a release in dist/ without publishing it, and checks it (needs release-tools)
+	sh deploy/release-check.sh
 
 .PHONY: reproducible
 reproducible: ## builds the commit twice, in different directories, and compares

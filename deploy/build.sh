@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the release binary: static, without paths of the build machine. The same commit, Go release and GO* variables
-# give the same bytes. The image, `make release` and `make reproducible` use it.
+# give the same bytes. The image and `make reproducible` use it; .goreleaser.yaml has the same flags.
 #
 #   VERSION=… REVISION=… BRANCH=… BUILD_DATE=… sh deploy/build.sh OUTPUT
 #
