@@ -69,7 +69,7 @@ chart: ## the README of the Helm chart, from its values.yaml (needs helm-docs)
 
 .PHONY: e2e
 e2e: ## the end-to-end tests with the real programs, as root on Debian; see .ci/run for what they need
-	cd e2e && $(GO) test -count=1 -skip '^TestDocker$$' ./prometheus ./server ./packaging
+	cd e2e && $(GO) test -count=1 ./prometheus ./server ./packaging
 
 .PHONY: kubernetes-test
 kubernetes-test: ## the Helm chart on a real control plane, which it builds (needs helm; 20 minutes the first time)

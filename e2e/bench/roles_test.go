@@ -240,7 +240,7 @@ var prometheusHeader = http.Header{
 		"text/plain;version=0.0.4;q=0.3,*/*;q=0.2"},
 	"Accept-Encoding":                     {"gzip"},
 	"User-Agent":                          {"Prometheus/3.5.0"},
-	"X-Prometheus-Scrape-Timeout-Seconds": {"10"},
+	"X-Prometheus-Scrape-Timeout-Seconds": {"120"},
 }
 
 // scrape scrapes as Prometheus does. It returns the exposition, and how long it took to arrive.
