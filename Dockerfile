@@ -6,7 +6,7 @@
 #
 # deploy/README.md tells how to run it with your tokens.
 
-FROM --platform=$BUILDPLATFORM golang:1.26.8-alpine AS build
+FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26.8-alpine AS build
 WORKDIR /src
 
 COPY go.mod go.sum ./

@@ -76,7 +76,7 @@ kubernetes-test: ## the Helm chart on a real control plane, which it builds (nee
 	cd e2e/kubernetes && $(GO) test -count=1 -v -timeout 1h .
 
 .PHONY: packaging
-packaging: ## of these only the image, the packages, compose.yaml, the systemd unit and the version
+packaging: ## of the end-to-end tests only the image, packages, compose.yaml, the systemd unit and the version
 	cd e2e && $(GO) test -count=1 -v -skip '^TestDocker$$' ./packaging
 
 .PHONY: docker-test

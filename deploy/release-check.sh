@@ -3,7 +3,9 @@
 # those of deploy/build.sh. Uncommitted changes are released, too; `make release-tools` installs what it needs.
 set -eu
 
+git remote get-url origin >/dev/null # goreleaser wants it
 goreleaser check
+sh deploy/release-notes.sh Unreleased >/dev/null
 goreleaser release --snapshot --clean --skip=sign
 
 fail() {

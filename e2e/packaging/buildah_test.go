@@ -63,7 +63,7 @@ func (b *buildah) build(t *testing.T, arch string, buildArgs map[string]string) 
 	return name
 }
 
-var buildStage = regexp.MustCompile(`(?m)^FROM --platform=\$BUILDPLATFORM (golang:\S+) AS build$`)
+var buildStage = regexp.MustCompile(`(?m)^FROM --platform=\$BUILDPLATFORM (docker.io/library/golang:\S+) AS build$`)
 
 // buildStandIn builds an image that the build stage takes for the golang image. It is labeled with the target's
 // architecture, although its programs are this machine's, because buildah before 1.29 looks it up by the target's.
@@ -87,7 +87,7 @@ func (b *buildah) buildStandIn(t *testing.T, arch string) {
 			t.Fatal(err)
 		}
 	}
-	b.run(t, "bud", "--isolation", "chroot", "--arch", arch, "--tag", "localhost/"+base[1], context)
+	b.run(t, "bud", "--isolation", "chroot", "--arch", arch, "--tag", base[1], context)
 }
 
 // imageConfig is the configuration that a container engine reads.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
@@ -81,7 +82,10 @@ func Run(ctx context.Context, o Options) int {
 	}
 	if len(o.Tokens) > 0 {
 		if missing := report.Select(o.Tokens); len(missing) > 0 {
-			return o.Fail(fmt.Errorf("no token is named %q; use names of the configuration", missing))
+			for i, name := range missing {
+				missing[i] = strconv.Quote(name)
+			}
+			return o.Fail(fmt.Errorf("no token is named %s", strings.Join(missing, " or ")))
 		}
 	}
 	if len(report.Tokens) == 0 {

@@ -125,7 +125,7 @@ func TestTokens(t *testing.T) {
 		{[]string{"good"}, OK, []string{"good"}, ""},
 		{[]string{"soon", "good"}, Warning, []string{"good", "soon"}, ""},
 		{[]string{"bad", "bad"}, Critical, []string{"bad"}, ""},
-		{[]string{"good", "goood", ""}, Unknown, nil, `no token is named ["goood" ""]; use names of the configuration`},
+		{[]string{"good", "goood", ""}, Unknown, nil, `no token is named "goood" or ""`},
 	} {
 		o := options(snapshot, JSON)
 		o.Tokens = test.names

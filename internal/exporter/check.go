@@ -36,7 +36,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 			"This is the state in it; nothing was probed."
 	case store == nil:
 		requests := cmp.Or(len(o.Tokens), len(cfg.Tokens))
-		o.Note = fmt.Sprintf("Without a state file, each run makes up to %s: once a minute, that is %s per day. "+
+		o.Note = fmt.Sprintf("Without a state file, each run makes %s or more: once a minute, that is %s per day. "+
 			"The API grants an account 1,000 per day.",
 			status.Plural(requests, "request"), status.Number(int64(requests)*24*60))
 	}
