@@ -35,6 +35,8 @@ var packageFiles = map[string]string{
 	"/usr/bin/appfigures_exporter":                               "-rwxr-xr-x",
 	"/usr/lib/systemd/system/" + unitName:                        "-rw-r--r--",
 	"/usr/share/bash-completion/completions/appfigures_exporter": "-rw-r--r--",
+	"/usr/share/doc/appfigures-exporter/appfigures-tokens.json":  "-rw-r--r--",
+	"/usr/share/doc/appfigures-exporter/appfigures.rules.yml":    "-rw-r--r--",
 	"/usr/share/doc/appfigures-exporter/config.yml.example":      "-rw-r--r--",
 	"/usr/share/man/man1/appfigures_exporter.1.gz":               "-rw-r--r--",
 }
