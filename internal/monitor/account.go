@@ -18,6 +18,7 @@ type account struct {
 	durations    prometheus.Histogram // of the probes that the API answered
 	delayedUntil time.Time            // wall clock: until when routine probes wait, or waited, for longer than their pace
 	sameUserAs   []string             // accounts whose tokens belong to the same user of the API, sorted
+	movedTo      []*account           // accounts that took over tokens while probes of this one were under way
 	held         bool                 // whether a 420, a 429 or the limit stopped the probes when it was last looked at
 }
 
@@ -126,7 +127,7 @@ func (a *account) state(now instant) AccountState {
 	if _, known := a.pacer.usedToday(now); known {
 		s.Quota.Used, s.Quota.UsedOK = a.pacer.report.used, true
 		s.Quota.Limit, s.Quota.LimitOK = a.pacer.report.limit, a.pacer.report.limit > 0
-		s.QuotaReset = a.pacer.reset(now)
+		s.QuotaReset = a.pacer.reset(now).Truncate(time.Second) // the API tells its time in seconds
 	}
 	var metric dto.Metric
 	if a.durations.Write(&metric) == nil {

@@ -59,7 +59,8 @@ type Monitor struct {
 	setup             setup
 	tokens            []*token // in the order of the configuration
 	byName            map[string]*token
-	accounts          map[string]*account   // also those that left the configuration, until their budget is forgotten
+	accounts          map[string]*account // also those that left the configuration, until their budget is forgotten
+	former            formerAccounts
 	probes            uint64                // started so far: their order, whatever the clock does
 	users             map[uint64][]*account // of the tokens configured, by the API's user
 	certificateExpiry time.Time
@@ -94,7 +95,7 @@ type logLine struct {
 func New(cfg *config.Config, o Options) *Monitor {
 	m := &Monitor{
 		connect: o.Connect, logger: o.Logger, store: o.Store, salt: o.State.Salt, clock: o.clock,
-		reads: make(chan struct{}, maxReads), accounts: make(map[string]*account),
+		reads: make(chan struct{}, maxReads), accounts: make(map[string]*account), former: make(formerAccounts),
 	}
 	if m.clock == nil {
 		m.clock = newClock()
@@ -106,12 +107,7 @@ func New(cfg *config.Config, o Options) *Monitor {
 	m.stateFile.Enabled = o.Store != nil
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.restoreAccounts(o.State, cfg.Pacing)
-	former := make(formerAccounts)
-	for i := range o.State.Tokens {
-		t := &o.State.Tokens[i]
-		former.add(t.Name, t.Source, m.accounts[t.Account])
-	}
-	m.reloadLocked(cfg, former)
+	m.Reload(cfg)
 	m.restoreTokens(o.State)
 	m.dirty = false
 	return m
@@ -119,11 +115,9 @@ func New(cfg *config.Config, o Options) *Monitor {
 
 // newClock returns a clock whose steady time starts at the wall clock's and does not follow its steps.
 func newClock() func() instant {
-	start := time.Now()
-	wall := start.Round(0) // without the monotonic reading
+	start, wall := sinceBoot(), time.Now().Round(0) // without the monotonic reading
 	return func() instant {
-		now := time.Now()
-		return instant{wall: now.Round(0), steady: wall.Add(now.Sub(start))}
+		return instant{wall: time.Now().Round(0), steady: wall.Add(sinceBoot() - start)}
 	}
 }
 
@@ -151,17 +145,8 @@ func (m *Monitor) Stop() { m.stop() }
 func (m *Monitor) Reload(cfg *config.Config) {
 	m.mu.Lock()
 	defer m.unlock()
-	former := make(formerAccounts)
-	for _, t := range m.tokens {
-		former.add(t.Name, t.sourceDigest, t.account)
-	}
-	m.reloadLocked(cfg, former)
-}
-
-// reloadLocked watches cfg's tokens from now on.
-func (m *Monitor) reloadLocked(cfg *config.Config, former formerAccounts) {
 	now := m.clock()
-	m.regroupLocked(cfg, former, now)
+	m.regroupLocked(cfg, now)
 	limit := m.setup.slots
 	if cap(limit.all) != cfg.MaxConcurrency { // else the probes under way go on counting
 		limit = newSlots(cfg.MaxConcurrency)
@@ -195,6 +180,7 @@ func (m *Monitor) reloadLocked(cfg *config.Config, former formerAccounts) {
 	m.tokens, m.byName, m.dirty = tokens, byName, true
 	m.users = make(map[uint64][]*account) // learned again: the grouping may be right now
 	m.forgetAccountsLocked(now)
+	m.noteAccountsLocked()
 }
 
 // forgetAccountsLocked drops the accounts that left the configuration and whose requests no longer count.

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
@@ -21,8 +22,7 @@ import (
 //     hours (the generic cell rate algorithm, GCRA: one timestamp). An urgent probe does not wait for a permit, but
 //     takes one, so that routine probes wait for it.
 //
-// A pacer reads no clock and holds no lock. Its methods take now, which must not step: see [instant]. Holds and the
-// API's day are in wall-clock time.
+// A pacer reads no clock and holds no lock. Its methods take now, which must not step: see [instant].
 type pacer struct {
 	share, reserve float64 // of the limit
 	assumed        int64   // limit until one is reported
@@ -38,7 +38,7 @@ type pacer struct {
 	full   time.Time // when the bucket will be full; GCRA's theoretical arrival time less the bucket's size
 	last   time.Time // last permit
 
-	heldUntil  time.Time // wall clock; zero before the first hold; kept after its end
+	heldUntil  time.Time // zero before the first hold; kept after its end
 	heldReason HoldReason
 }
 
@@ -56,7 +56,7 @@ type report struct {
 }
 
 // instant is one moment on two clocks. Pacing goes by the steady one, which a step of the wall clock, in either
-// direction, does not make a day longer or shorter. People, the API's day and holds go by the wall clock.
+// direction, does not make a day longer or shorter; people by the wall clock.
 type instant struct{ wall, steady time.Time }
 
 const (
@@ -83,7 +83,7 @@ const (
 )
 
 func newPacer(settings config.Pacing, now time.Time) pacer {
-	p := pacer{report: report{used: -1}}
+	p := pacer{report: report{used: -1}, window: window{origin: rand.Uint64()}}
 	p.configure(settings, 0, now)
 	p.full = now.Add(time.Duration(p.capacity()) * p.interval()) // the bucket starts empty
 	return p
@@ -143,13 +143,17 @@ func (p *pacer) permits(now time.Time) float64 {
 	return float64(p.capacity()) - float64(missing)/float64(p.interval())
 }
 
-// apiTime returns the time on the API's clock. A step of our clock, or a suspended machine, makes it late, never early.
+// apiTime returns the time on the API's clock, which no step of ours changes once an answer has shown it.
 func (p *pacer) apiTime(now instant) time.Time {
-	t := now.wall.Add(p.report.skew)
 	if p.report.timeKnown {
-		t = earlier(t, now.steady.Add(p.report.steadySkew))
+		return now.steady.Add(p.report.steadySkew)
 	}
-	return t
+	return now.wall.Add(p.report.skew)
+}
+
+// skew returns the API's clock less ours.
+func (p *pacer) skew(now instant) time.Duration {
+	return p.apiTime(now).Sub(now.wall).Round(time.Second)
 }
 
 // apiDay returns the API's day, as days since 1970.
@@ -165,7 +169,8 @@ func (p *pacer) reset(now instant) time.Time {
 // today. Probes that the report does not include are added. A report of tomorrow means that our clock was set back
 // over midnight; it counts, too.
 func (p *pacer) usedToday(now instant) (used int64, known bool) {
-	if ahead := p.report.day - p.apiDay(now); p.report.used < 0 || ahead < 0 || ahead > 1 {
+	ahead, arrived := p.report.day-p.apiDay(now), p.report.arrived
+	if p.report.used < 0 || ahead < 0 || ahead > 1 || !arrived.IsZero() && now.steady.Sub(arrived) >= day {
 		return 0, false
 	}
 	return p.report.used + p.inFlight + p.uncount, true
@@ -173,14 +178,8 @@ func (p *pacer) usedToday(now instant) (used int64, known bool) {
 
 // held returns why no probe, or one per hour, is made at now, and until when.
 func (p *pacer) held(now instant) (HoldReason, time.Time) {
-	if p.heldUntil.Sub(now.wall) > day { // the wall clock was set back: no hold is that long
-		p.heldUntil = now.wall
-		if p.heldReason == DailyLimit {
-			p.heldUntil = p.reset(now)
-		}
-	}
-	if now.wall.Before(p.heldUntil) {
-		return p.heldReason, p.heldUntil
+	if now.steady.Before(p.heldUntil) {
+		return p.heldReason, now.wall.Add(p.heldUntil.Sub(now.steady))
 	}
 	used, known := p.usedToday(now)
 	switch limit := p.limit(); {
@@ -276,13 +275,14 @@ func (p *pacer) learn(now instant, outcome probe.Outcome) {
 
 // absorb adds what is known of another pacer: some of its tokens have moved here, so that both may be of one quota.
 func (p *pacer) absorb(other *pacer, now time.Time) {
-	if limit := other.report.limit; limit > 0 && (p.report.limit == 0 || limit < p.report.limit) {
-		p.rescale(now, func() { p.report.limit = limit })
+	if p.report.limit == 0 {
+		p.rescale(now, func() { p.report.limit = other.report.limit })
+		if p.budget() == 0 { // without a request nothing would correct it
+			p.rescale(now, func() { p.report.limit = 0 })
+		}
 	}
 	for _, b := range other.window.bins {
-		if p.window.total < maxLimit { // more makes no difference
-			p.window.insert(b)
-		}
+		p.window.insert(b)
 	}
 	p.full, p.last = later(p.full, other.full), later(p.last, other.last)
 	if other.heldUntil.After(p.heldUntil) {
@@ -311,8 +311,8 @@ func (p *pacer) hold(now instant, throttle probe.Throttle) bool {
 		length = throttle.RetryAfter
 	}
 	current, _ := p.held(now)
-	until := now.wall.Add(length)
-	if !until.After(now.wall) {
+	until := now.steady.Add(length)
+	if !until.After(now.steady) {
 		return false
 	}
 	fresh := current != DailyLimit && current != SlowDown

@@ -99,7 +99,7 @@ func (m *Monitor) contentLocked(now instant) state.State {
 	s := state.State{Saved: now.wall, Salt: m.salt}
 	for _, t := range m.tokens {
 		saved := state.Token{
-			Name: t.Name, Account: t.account.name, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
+			Name: t.Name, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
 			Message: t.Message, VerdictTime: t.VerdictTime, VerdictSince: t.VerdictSince, SinceStart: t.SinceStart,
 			ResultSince: t.ResultSince, Begun: wall(t.begun), Spread: t.spread,
 		}
@@ -125,17 +125,23 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		m.noteDelayLocked(a, now)
 		p.window.advance(now.steady)
 		saved := state.Account{
-			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, Skew: p.report.skew,
-			Full: wall(p.full), Last: wall(p.last), HoldReason: p.heldReason.String(), HoldUntil: p.heldUntil,
+			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, Skew: p.skew(now), ID: p.window.origin,
+			Full: wall(p.full), Last: wall(p.last), HoldReason: p.heldReason.String(), HoldUntil: wall(p.heldUntil),
 			DelayedUntil: a.delayedUntil,
 		}
 		if p.report.used >= 0 { // requests that the report lacks are used, too
 			saved.Used += p.uncount + p.inFlight
 		}
 		for _, b := range p.window.bins {
-			saved.Bins = append(saved.Bins, state.Bin{Start: wall(b.start), Count: b.count})
+			saved.Bins = append(saved.Bins, state.Bin{Origin: b.origin, Start: wall(b.start), Count: b.count})
 		}
 		s.Accounts = append(s.Accounts, saved)
+	}
+	s.Former = make(map[string][]string, len(m.former))
+	for key, accounts := range m.former {
+		for _, a := range accounts {
+			s.Former[key] = append(s.Former[key], a.name)
+		}
 	}
 	return s
 }
@@ -181,12 +187,14 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		}
 		for _, b := range saved.Bins {
 			if 0 < b.Count && b.Count <= maxLimit {
-				p.window.insert(bin{steady(b.Start), b.Count})
+				p.window.insert(bin{b.Origin, steady(b.Start), b.Count})
 			}
 		}
+		left := func(until time.Time, longest time.Duration) time.Time { // of a time in the future
+			return now.steady.Add(min(max(0, until.Sub(s.Saved)-max(0, now.wall.Sub(s.Saved))), longest))
+		}
 		if !saved.Full.IsZero() {
-			left := min(max(0, saved.Full.Sub(s.Saved)-max(0, now.wall.Sub(s.Saved))), 2*day)
-			p.full = now.steady.Add(left)
+			p.full = left(saved.Full, maxMissing)
 		}
 		if m.store == nil { // the next start finds the same content: it must not find a full bucket each time
 			p.full = now.steady.Add(time.Duration(p.capacity()) * p.interval())
@@ -194,10 +202,18 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		p.last, a.delayedUntil = steady(saved.Last), earlier(saved.DelayedUntil, now.wall.Add(day))
 		for _, reason := range []HoldReason{DailyLimit, SlowDown} {
 			if saved.HoldReason == reason.String() {
-				p.heldReason, p.heldUntil = reason, saved.HoldUntil
+				p.heldReason, p.heldUntil = reason, left(saved.HoldUntil, day)
 			}
 		}
+		if saved.ID != 0 {
+			p.window.origin = saved.ID
+		}
 		m.accounts[a.name] = a
+	}
+	for key, names := range s.Former {
+		for _, name := range names {
+			m.former.add(key, m.accounts[name])
+		}
 	}
 }
 

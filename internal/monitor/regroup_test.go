@@ -134,3 +134,71 @@ func TestMoveIntoHeldAccount(t *testing.T) {
 		}
 	})
 }
+
+// TestRegroupedAgainAndAgain checks that a request counts once, however often its token moves, and also after the token
+// was away for a while: over reloads and restarts.
+func TestRegroupedAgainAndAgain(t *testing.T) {
+	away := grouped("elsewhere")
+	away.Tokens[0].Name, away.Tokens[0].Source = "other", config.InlineSource(config.NewSecret("other"))
+	for name, turns := range map[string][]*config.Config{
+		"swapped":          {grouped("B", "A"), grouped("A", "B")},
+		"split and merged": {grouped("A", "A"), grouped("A", "B")},
+		"gone and back":    {away, grouped("C", "D"), away, grouped("A", "B")},
+		"of one source":    {grouped("B", "B"), grouped("C", "D")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := &fakeAPI{answer: always(probe.Valid, 1000)}
+				var store memoryStore
+				first := grouped("A", "B")
+				if name == "of one source" {
+					for _, cfg := range append(turns, first) {
+						cfg.Tokens[1].Source = cfg.Tokens[0].Source
+					}
+				}
+				m := store.restart(first, api)
+				defer func() { m.Stop() }()
+				for range 12 * 60 {
+					scrapeAll(m)
+					time.Sleep(time.Minute)
+				}
+				made := int64(api.count(""))
+				for i := range 24 {
+					if cfg := turns[i%len(turns)]; i%3 == 0 {
+						m.Stop()
+						m = store.restart(cfg, api)
+					} else {
+						m.Reload(cfg)
+					}
+					m.dirty = true
+					m.persist()
+				}
+				for _, a := range m.Snapshot("token0", "token1").Accounts {
+					if a.BudgetUsed > made || a.BudgetUsed < made/2-1 {
+						t.Errorf("%s counts %d requests of %d", a.Name, a.BudgetUsed, made)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestMoveToSmallAccount checks that the limit of an account is not that of those which get its tokens.
+func TestMoveToSmallAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: func(token string) probe.Outcome {
+			if token == "0" {
+				return answers(probe.Valid, 3) // a budget of nothing
+			}
+			return answers(probe.Valid, 1000)
+		}}
+		m := newMonitor(grouped("trial", "trial", "A"), api)
+		defer m.Stop()
+		scrapeAll(m)
+		m.Reload(grouped("trial", "B", "A"))
+		m.Reload(grouped("trial", "B", "B"))
+		if a := m.Snapshot("token1").Accounts[0]; a.Budget != 250 {
+			t.Errorf("the budget of %s is %d, want 250", a.Name, a.Budget)
+		}
+	})
+}

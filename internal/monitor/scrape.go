@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -273,7 +274,7 @@ func (s *scrape) confirm(first permit) {
 	u := first.token.urgency(now.steady)
 	_, ok := first.token.account.pacer.allow(now, u, 0)
 	var second permit
-	if ok = ok && u == confirmation; ok {
+	if ok = ok && u == confirmation && m.byName[first.token.Name] == first.token; ok { // not removed meanwhile
 		second = m.permitLocked(first.token, u, now)
 	}
 	m.unlock()
@@ -315,9 +316,14 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 	if outcome.Sent {
 		t.sent(p.secret, p.changed)
 	}
-	m.learnLocked(a, outcome, now)
-	if a != p.account { // a reload has moved the token
-		m.learnLocked(p.account, outcome, now)
+	concerned := append([]*account{p.account, a}, p.account.movedTo...) // since reloads
+	for i, one := range concerned {
+		if !slices.Contains(concerned[:i], one) {
+			m.learnLocked(one, outcome, now)
+		}
+	}
+	if p.account.pacer.inFlight == 0 {
+		p.account.movedTo = nil
 	}
 	if !outcome.CertificateExpiry.IsZero() {
 		m.certificateExpiry = outcome.CertificateExpiry

@@ -9,14 +9,17 @@ import (
 // window counts the requests of the last 24 hours in short bins. A bin counts until 24 hours after its end, so that
 // the count is never too small.
 type window struct {
-	bins  []bin // by start; none is empty
-	total int64
+	origin uint64 // of the bins that add makes
+	bins   []bin  // by start; none is empty
+	total  int64
 }
 
-// bin counts the requests that were made from start on, for binSize.
+// bin counts the requests that were made from start on, for binSize. Its origin is the account that made them: a bin
+// that two accounts have taken over, each on its way, counts once.
 type bin struct {
-	start time.Time
-	count int64
+	origin uint64
+	start  time.Time
+	count  int64
 }
 
 // binSize is the length of a bin: a request counts for up to this much longer than 24 hours.
@@ -32,14 +35,17 @@ func (w *window) advance(now time.Time) {
 
 // add adds n requests, or takes back -n, that were made at the time at.
 func (w *window) add(at time.Time, n int64) {
-	i := w.after(at.Add(-binSize)) // the first bin that has not ended
+	i, end := w.after(at.Add(-binSize)), w.after(at) // the bins that include at
+	for i < end && w.bins[i].origin != w.origin {
+		i++
+	}
 	switch {
-	case i < len(w.bins) && !w.bins[i].start.After(at):
+	case i < end:
 		w.bins[i].count += n
 	case n < 0: // the bin is over, and its count with it
 		return
 	default:
-		w.bins = slices.Insert(w.bins, i, bin{at, n})
+		w.bins = slices.Insert(w.bins, i, bin{w.origin, at, n})
 	}
 	w.total += n
 	if w.bins[i].count == 0 {
@@ -47,9 +53,17 @@ func (w *window) add(at time.Time, n int64) {
 	}
 }
 
-// insert adds a bin as it is: to add its requests to another bin could make them count for too short.
+// insert adds a bin, unless it has it: to add its requests to another bin could make them count for too short.
 func (w *window) insert(b bin) {
-	w.bins = slices.Insert(w.bins, w.after(b.start), b)
+	i := w.after(b.start)
+	for j := i - 1; j >= 0 && w.bins[j].start.Equal(b.start); j-- {
+		if w.bins[j].origin == b.origin {
+			w.total += max(0, b.count-w.bins[j].count)
+			w.bins[j].count = max(w.bins[j].count, b.count)
+			return
+		}
+	}
+	w.bins = slices.Insert(w.bins, i, b)
 	w.total += b.count
 }
 

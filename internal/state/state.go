@@ -6,19 +6,20 @@ import "time"
 
 // State is the content of the state file. It holds no token: Source and Secret are short salted digests.
 type State struct {
-	Version  int       `json:"version"`
-	Saved    time.Time `json:"saved"`
-	Salt     []byte    `json:"salt"` // of the digests
-	Tokens   []Token   `json:"tokens"`
-	Accounts []Account `json:"accounts"`
+	Version int       `json:"version"`
+	Saved   time.Time `json:"saved"`
+	Salt    []byte    `json:"salt"` // of the digests
+	Tokens  []Token   `json:"tokens"`
+
+	Former   map[string][]string `json:"former,omitempty"` // names of the accounts that tokens are or were in; see internal/monitor
+	Accounts []Account           `json:"accounts"`
 }
 
 // Token is what is kept of one token.
 type Token struct {
-	Name    string `json:"name"`
-	Account string `json:"account"`
-	Source  string `json:"source"`           // digest of where the secret comes from
-	Secret  string `json:"secret,omitempty"` // digest of the secret last probed
+	Name   string `json:"name"`
+	Source string `json:"source"`           // digest of where the secret comes from
+	Secret string `json:"secret,omitempty"` // digest of the secret last probed
 
 	Verdict      string    `json:"verdict,omitempty"` // "valid" or "denied"; empty if unknown
 	Reason       string    `json:"reason,omitempty"`  // name of the result that the verdict rests on
@@ -48,6 +49,7 @@ type Probe struct {
 // Account is what is kept of one account.
 type Account struct {
 	Name       string        `json:"name"`
+	ID         uint64        `json:"id,omitempty"`    // survives another name
 	Limit      int64         `json:"limit,omitempty"` // requests per UTC day, as last reported; 0 if never
 	Used       int64         `json:"used"`            // requests of Day, as last reported; -1 if never
 	Day        int64         `json:"day,omitempty"`   // UTC day by the API's clock, as days since 1970
@@ -63,6 +65,7 @@ type Account struct {
 
 // Bin counts the requests of a short span of time.
 type Bin struct {
-	Start time.Time `json:"start"`
-	Count int64     `json:"count"`
+	Origin uint64    `json:"origin,omitempty"` // ID of the account that made them
+	Start  time.Time `json:"start"`
+	Count  int64     `json:"count"`
 }
