@@ -21,7 +21,7 @@ var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 // response is empty.
 func (s *soak) request(ctx context.Context, method, path string, status int) string {
 	// The end of ctx does not cancel the request: that is for hangUp.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*scrapeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*scrapeTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.address+path, nil)
 	if err != nil {
@@ -39,8 +39,8 @@ func (s *soak) request(ctx context.Context, method, path string, status int) str
 		s.tally.fault("%s %s after %s: %v", method, path, took, err)
 	case got != status:
 		s.tally.fault("%s %s: status %d, want %d: %.200s", method, path, got, status, text)
-	case took > scrapeTimeout:
-		s.tally.fault("%s %s took %s, longer than the %s that it may", method, path, took, scrapeTimeout)
+	case took > s.longest:
+		s.tally.fault("%s %s took %s, longer than the %s that it may", method, path, took, s.longest)
 	default:
 		s.tally.answered(path, took)
 	}

@@ -46,6 +46,7 @@ type soak struct {
 	world    *world
 	tally    *tally
 
+	longest time.Duration // that a response may take
 	kills   bool
 	process sync.Mutex // held while the process is killed and started, gets a signal, or its output is blocked
 	log     string     // of the killed processes
@@ -61,15 +62,18 @@ func TestSoak(t *testing.T) {
 		s.kills = true
 		s.run(killed, 0.0001)
 	})
-	// The race detector's own memory is most of what is resident, and its own work makes probes late on a busy machine.
+	// The race detector's own memory is most of what is resident, and its own work makes probes and responses late on a
+	// busy machine.
 	t.Run("under the race detector", func(t *testing.T) {
-		newSoak(t, harness.BuildRace(t)).run(raced, 0.02, heap, goroutines, descriptors)
+		s := newSoak(t, harness.BuildRace(t))
+		s.longest = 2 * scrapeTimeout
+		s.run(raced, 0.02, heap, goroutines, descriptors)
 	})
 }
 
 // newSoak starts the API and the exporter.
 func newSoak(t *testing.T, binary string) *soak {
-	s := &soak{t: t, seed: *seed, tally: newTally()}
+	s := &soak{t: t, seed: *seed, tally: newTally(), longest: scrapeTimeout}
 	for s.seed == 0 {
 		s.seed = rand.Uint64()
 	}
