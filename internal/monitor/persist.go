@@ -182,7 +182,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		if 0 < saved.Limit && saved.Limit <= maxLimit {
 			p.rescale(now.steady, func() { p.report.limit = saved.Limit })
 		}
-		if 0 <= saved.Used && saved.Used <= maxLimit && saved.Skew.Abs() <= maxSkew {
+		if 0 <= saved.Used && saved.Used <= maxLimit {
 			p.report.used, p.report.day, p.report.skew = saved.Used, saved.Day, saved.Skew
 		}
 		for _, b := range saved.Bins {

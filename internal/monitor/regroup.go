@@ -17,6 +17,7 @@ func (f formerAccounts) add(key string, a *account) {
 	}
 }
 
+// of returns the accounts that a token was in; by its name only if its source is new.
 func (f formerAccounts) of(name, sourceDigest string) []*account {
 	if accounts := f[sourceDigest]; len(accounts) > 0 {
 		return accounts
@@ -92,7 +93,9 @@ func (m *Monitor) regroupLocked(cfg *config.Config, now instant) {
 			}
 			p := before[other]
 			a.pacer.absorb(&p, now.steady)
-			other.movedTo = append(other.movedTo, a)
+			if other.pacer.inFlight > 0 {
+				other.movedTo = append(other.movedTo, a)
+			}
 			m.logLocked(slog.LevelInfo, "Counting the requests of another account, too: tokens have moved",
 				"account", name, "from", other.name)
 		}

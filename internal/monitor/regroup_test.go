@@ -44,6 +44,29 @@ func TestRenamedAccount(t *testing.T) {
 	})
 }
 
+// TestMoveBetweenProbes checks that an account which gave away a token teaches the other nothing from then on.
+func TestMoveBetweenProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := answers(probe.RateLimited, 1000)
+		full.Throttle = probe.Throttle{Kind: probe.DailyLimit}
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		m := newMonitor(grouped("A", "A", "B"), api)
+		defer m.Stop()
+		scrapeAll(m)
+		m.Reload(grouped("A", "B", "B"))
+		time.Sleep(time.Hour)
+		api.answer = func(string) probe.Outcome { return full }
+		for _, a := range scrapeAll(m, "token0").Accounts {
+			if a.Held != DailyLimit {
+				t.Errorf("A is not held")
+			}
+		}
+		if a := m.Snapshot("token2").Accounts[0]; a.Held != NotHeld {
+			t.Errorf("B is held by %q, of which no probe was made", a.Held)
+		}
+	})
+}
+
 // grouped returns a configuration of tokens in these accounts, each with the same name and secret in all of them.
 func grouped(accounts ...string) *config.Config {
 	cfg := tokens(accounts...)
