@@ -21,8 +21,8 @@ ARG REVISION
 ARG BRANCH
 ARG BUILD_DATE
 RUN --mount=type=cache,target=/go/pkg/mod \
-    --mount=type=cache,target=/root/.cache/go-build \
-    GOOS=$TARGETOS GOARCH=$TARGETARCH sh deploy/build.sh /out/appfigures_exporter
+    --mount=type=cache,target=/go/build-cache \
+    GOCACHE=/go/build-cache GOOS=$TARGETOS GOARCH=$TARGETARCH sh deploy/build.sh /out/appfigures_exporter
 RUN mkdir /out/state
 
 FROM scratch
