@@ -59,7 +59,7 @@ type Monitor struct {
 	setup             setup
 	tokens            []*token // in the order of the configuration
 	byName            map[string]*token
-	accounts          map[string]*account // also those that left the configuration, until their budget is forgotten
+	accounts          map[string]*account   // also those that left the configuration, until their budget is forgotten
 	former            formerAccounts        // also those of tokens that left the configuration
 	probes            uint64                // started so far: their order, whatever the clock does
 	users             map[uint64][]*account // of the tokens configured, by the API's user
