@@ -41,6 +41,7 @@ type Options struct {
 	Logger  *slog.Logger
 
 	clock func() instant // for tests; nil: the system's
+	boot  string         // with clock: as bootID returns it
 }
 
 // Monitor watches the tokens of one configuration at a time. Its methods are safe for concurrent use.
@@ -51,6 +52,7 @@ type Monitor struct {
 	saver   saver
 	salt    []byte          // of the digests in the state
 	clock   func() instant  // now
+	boot    string          // of the system, in which the steady clock counts; empty if unknown
 	reads   chan struct{}   // one element per read of a source under way
 	ctx     context.Context // ends all probes
 	stop    context.CancelFunc
@@ -94,11 +96,11 @@ type logLine struct {
 // New returns a monitor of cfg's tokens. It probes nothing until it is asked to; Stop ends it.
 func New(cfg *config.Config, o Options) *Monitor {
 	m := &Monitor{
-		connect: o.Connect, logger: o.Logger, store: o.Store, salt: o.State.Salt, clock: o.clock,
+		connect: o.Connect, logger: o.Logger, store: o.Store, salt: o.State.Salt, clock: o.clock, boot: o.boot,
 		reads: make(chan struct{}, maxReads), accounts: make(map[string]*account), former: make(formerAccounts),
 	}
 	if m.clock == nil {
-		m.clock = newClock()
+		m.clock, m.boot = systemClock, bootID()
 	}
 	if len(m.salt) == 0 {
 		m.salt = make([]byte, 16)
@@ -113,12 +115,8 @@ func New(cfg *config.Config, o Options) *Monitor {
 	return m
 }
 
-// newClock returns a clock whose steady time starts at the wall clock's and does not follow its steps.
-func newClock() func() instant {
-	start, wall := sinceBoot(), time.Now().Round(0) // without the monotonic reading
-	return func() instant {
-		return instant{wall: time.Now().Round(0), steady: wall.Add(sinceBoot() - start)}
-	}
+func systemClock() instant {
+	return instant{wall: time.Now().Round(0), steady: time.Unix(0, 0).Add(sinceBoot())} // without Go's monotonic reading
 }
 
 // unlock releases the mutex, then logs what happened while it was held.

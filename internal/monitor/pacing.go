@@ -151,11 +151,6 @@ func (p *pacer) apiTime(now instant) time.Time {
 	return now.wall.Add(p.report.skew)
 }
 
-// skew returns the API's clock less ours.
-func (p *pacer) skew(now instant) time.Duration {
-	return p.apiTime(now).Sub(now.wall).Round(time.Second)
-}
-
 // apiDay returns the API's day, as days since 1970.
 func (p *pacer) apiDay(now instant) int64 { return dayOf(p.apiTime(now)) }
 

@@ -96,7 +96,7 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		}
 		return now.wall.Add(steady.Sub(now.steady))
 	}
-	s := state.State{Saved: now.wall, Salt: m.salt}
+	s := state.State{Saved: now.wall, Boot: m.boot, Steady: now.steady, Salt: m.salt}
 	for _, t := range m.tokens {
 		saved := state.Token{
 			Name: t.Name, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
@@ -125,9 +125,12 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		m.noteDelayLocked(a, now)
 		p.window.advance(now.steady)
 		saved := state.Account{
-			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, Skew: p.skew(now), ID: p.window.origin,
+			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, ID: p.window.origin,
 			Full: wall(p.full), Last: wall(p.last), HoldReason: p.heldReason.String(), HoldUntil: wall(p.heldUntil),
 			DelayedUntil: a.delayedUntil,
+		}
+		if p.report.timeKnown || p.report.skew != 0 {
+			saved.APITime = p.apiTime(now)
 		}
 		if p.report.used >= 0 { // requests that the report lacks are used, too
 			saved.Used += p.uncount + p.inFlight
@@ -157,11 +160,23 @@ func (t *token) secretDigest(salt []byte) string {
 	return t.cachedDigest
 }
 
+// age returns how long before now the state was saved; negative if it is of the future. If the system was booted since,
+// only the wall clock tells it, which may have been set.
+func (m *Monitor) age(s state.State, now instant) time.Duration {
+	if m.sameBoot(s) {
+		return now.steady.Sub(s.Steady)
+	}
+	return now.wall.Sub(s.Saved)
+}
+
+// sameBoot reports whether the steady clock has counted on since s was saved.
+func (m *Monitor) sameBoot(s state.State) bool { return m.boot != "" && m.boot == s.Boot }
+
 // steadyTimes returns a function from saved times to steady ones. A clock that was set back since, or that was ahead
 // when the state was saved, does not shorten a day.
 func (m *Monitor) steadyTimes(s state.State) func(time.Time) time.Time {
 	now := m.clock()
-	age := max(0, now.wall.Sub(s.Saved))
+	age := max(0, m.age(s, now))
 	return func(saved time.Time) time.Time {
 		if saved.IsZero() {
 			return saved
@@ -173,6 +188,7 @@ func (m *Monitor) steadyTimes(s state.State) func(time.Time) time.Time {
 // restoreAccounts takes over what an earlier process saved about accounts.
 func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 	now, steady := m.clock(), m.steadyTimes(s)
+	age := max(0, m.age(s, now))
 	for _, saved := range s.Accounts {
 		if saved.Name == "" || m.accounts[saved.Name] != nil {
 			continue
@@ -183,7 +199,11 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 			p.rescale(now.steady, func() { p.report.limit = saved.Limit })
 		}
 		if 0 <= saved.Used && saved.Used <= maxLimit {
-			p.report.used, p.report.day, p.report.skew = saved.Used, saved.Day, saved.Skew
+			p.report.used, p.report.day = saved.Used, saved.Day
+		}
+		if !saved.APITime.IsZero() {
+			p.report.skew = saved.APITime.Sub(s.Saved)
+			p.report.steadySkew, p.report.timeKnown = saved.APITime.Add(age).Sub(now.steady), m.sameBoot(s)
 		}
 		for _, b := range saved.Bins {
 			if 0 < b.Count && b.Count <= maxLimit {
@@ -191,7 +211,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 			}
 		}
 		left := func(until time.Time, longest time.Duration) time.Time { // of a time in the future
-			return now.steady.Add(min(max(0, until.Sub(s.Saved)-max(0, now.wall.Sub(s.Saved))), longest))
+			return now.steady.Add(min(max(0, until.Sub(s.Saved)-age), longest))
 		}
 		if !saved.Full.IsZero() {
 			p.full = left(saved.Full, maxMissing)
@@ -221,7 +241,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 // verdicts of a state from the future are not believed.
 func (m *Monitor) restoreTokens(s state.State) {
 	now, steady := m.clock(), m.steadyTimes(s)
-	if s.Saved.Sub(now.wall) > time.Hour {
+	if m.age(s, now) < -time.Hour {
 		return
 	}
 	for i := range s.Tokens {

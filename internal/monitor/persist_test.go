@@ -88,10 +88,11 @@ func TestRestore(t *testing.T) {
 		used    int64 // requests in the last 24 hours
 	}{
 		{"unchanged", func(*state.State, *config.Config) {}, probe.VerdictDenied, 4},
-		{"a clock that is an hour behind", func(s *state.State, _ *config.Config) { s.Saved = s.Saved.Add(59 * time.Minute) },
-			probe.VerdictDenied, 4},
+		{"a clock that is an hour behind", func(s *state.State, _ *config.Config) {
+			s.Boot, s.Saved = "another", s.Saved.Add(59*time.Minute)
+		}, probe.VerdictDenied, 4},
 		{"from the future", func(s *state.State, _ *config.Config) {
-			s.Saved = s.Saved.AddDate(1, 0, 0)
+			s.Boot, s.Saved = "another", s.Saved.AddDate(1, 0, 0)
 			for i := range s.Accounts {
 				s.Accounts[i].Bins[0].Start = s.Accounts[i].Bins[0].Start.AddDate(1, 0, 0)
 			}
@@ -177,6 +178,49 @@ func TestRestartsKeepTheCount(t *testing.T) {
 			t.Errorf("%d requests in a day with a budget of 1", n)
 		}
 	})
+}
+
+// TestRestartAfterStep checks that a step of the clock before a restart, without a boot, changes nothing.
+func TestRestartAfterStep(t *testing.T) {
+	for _, step := range []time.Duration{0, 12 * time.Hour, -12 * time.Hour, 400 * day, -400 * day} {
+		synctest.Test(t, func(t *testing.T) {
+			var store memoryStore
+			api := &fakeAPI{answer: func(string) probe.Outcome {
+				o := answers(probe.Valid, 1000)
+				o.ServerTime, o.Quota.Used, o.Quota.UsedOK = time.Now(), 1000, true
+				return o
+			}}
+			start := func() *Monitor {
+				return New(tokens("a", "b"), Options{
+					Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+					boot: "one", clock: func() instant { return instant{time.Now().Add(step), time.Now()} },
+				})
+			}
+			clock := step
+			step = 0
+			time.Sleep(10 * time.Hour)
+			m := start()
+			scrapeAll(m)
+			m.Stop()
+			step = clock
+			time.Sleep(time.Hour)
+			for hour := 11; hour < 24; hour++ { // until the API's midnight
+				m := start()
+				s := scrapeAll(m)
+				if n := len(api.order()); n != 1 || s.Accounts[0].BudgetUsed != 1 || s.Tokens[0].Verdict != probe.VerdictValid {
+					t.Errorf("step of %s, %d h: %d requests, %d counted, verdict %s", step, hour, n, s.Accounts[0].BudgetUsed, s.Tokens[0].Verdict)
+				}
+				if left := s.Accounts[0].HeldUntil.Sub(s.Time).Round(time.Minute); left != time.Duration(24-hour)*time.Hour {
+					t.Errorf("step of %s, %d h: held for %s", step, hour, left)
+				}
+				m.Stop()
+				time.Sleep(time.Hour)
+			}
+			if scrapeAll(start()); len(api.order()) != 2 {
+				t.Errorf("step of %s: %d requests after midnight, want one more", step, len(api.order())-1)
+			}
+		})
+	}
 }
 
 // TestHangingSource checks that a file that hangs stops only its own token, and costs one goroutine.

@@ -133,7 +133,7 @@ func TestSaveAndRead(t *testing.T) {
 	}
 	now := time.Date(2026, 7, 1, 12, 0, 0, 1, time.UTC)
 	want := State{
-		Version: version, Saved: now, Salt: []byte{1, 2},
+		Version: version, Saved: now, Boot: "b", Steady: now, Salt: []byte{1, 2},
 		Tokens: []Token{{
 			Name: "<a>", Source: "s", Secret: "d", Verdict: "denied", Reason: "locked", Message: "no “access”",
 			VerdictTime: now, VerdictSince: now, SinceStart: true, Unconfirmed: "rejected",
@@ -143,7 +143,7 @@ func TestSaveAndRead(t *testing.T) {
 			ResultSince: now, Begun: now, Urgent: []time.Time{now}, Spread: true,
 		}},
 		Accounts: []Account{{
-			Name: "x", Limit: 1000, Used: -1, Day: 20000, Skew: -time.Second, Bins: []Bin{{7, now, 7}}, Full: now, Last: now,
+			Name: "x", Limit: 1000, Used: -1, Day: 20000, APITime: now, Bins: []Bin{{7, now, 7}}, Full: now, Last: now,
 			HoldReason: "daily_limit", HoldUntil: now,
 		}},
 	}

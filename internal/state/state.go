@@ -8,7 +8,9 @@ import "time"
 type State struct {
 	Version int       `json:"version"`
 	Saved   time.Time `json:"saved"`
-	Salt    []byte    `json:"salt"` // of the digests
+	Boot    string    `json:"boot,omitempty"`  // the boot of the system, in which Steady counts; empty if unknown
+	Steady  time.Time `json:"steady,omitzero"` // when the state was saved, by a clock that does not step
+	Salt    []byte    `json:"salt"`            // of the digests
 	Tokens  []Token   `json:"tokens"`
 
 	Former   map[string][]string `json:"former,omitempty"` // names of the accounts that tokens are or were in; see internal/monitor
@@ -48,17 +50,17 @@ type Probe struct {
 
 // Account is what is kept of one account.
 type Account struct {
-	Name       string        `json:"name"`
-	ID         uint64        `json:"id,omitempty"`    // survives another name
-	Limit      int64         `json:"limit,omitempty"` // requests per UTC day, as last reported; 0 if never
-	Used       int64         `json:"used"`            // requests of Day, as last reported; -1 if never
-	Day        int64         `json:"day,omitempty"`   // UTC day by the API's clock, as days since 1970
-	Skew       time.Duration `json:"skew,omitempty"`  // the API's clock less ours
-	Bins       []Bin         `json:"bins,omitempty"`  // requests of the last 24 hours
-	Full       time.Time     `json:"full,omitzero"`   // when the bucket of permits will be full
-	Last       time.Time     `json:"last,omitzero"`   // last permit
-	HoldReason string        `json:"hold_reason,omitempty"`
-	HoldUntil  time.Time     `json:"hold_until,omitzero"`
+	Name       string    `json:"name"`
+	ID         uint64    `json:"id,omitempty"`      // survives another name
+	Limit      int64     `json:"limit,omitempty"`   // requests per UTC day, as last reported; 0 if never
+	Used       int64     `json:"used"`              // requests of Day, as last reported; -1 if never
+	Day        int64     `json:"day,omitempty"`     // UTC day by the API's clock, as days since 1970
+	APITime    time.Time `json:"api_time,omitzero"` // by the API's clock, when the state was saved; zero if unknown
+	Bins       []Bin     `json:"bins,omitempty"`    // requests of the last 24 hours
+	Full       time.Time `json:"full,omitzero"`     // when the bucket of permits will be full
+	Last       time.Time `json:"last,omitzero"`     // last permit
+	HoldReason string    `json:"hold_reason,omitempty"`
+	HoldUntil  time.Time `json:"hold_until,omitzero"`
 
 	DelayedUntil time.Time `json:"delayed_until,omitzero"` // until when routine probes wait, or waited, for longer than their pace
 }
