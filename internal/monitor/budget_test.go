@@ -91,6 +91,7 @@ func newWorld(t *testing.T, random *rand.Rand) *world {
 		late: make(map[string]lateness), boot: []string{"", "boot"}[random.IntN(2)],
 	}
 	w.api.answer, w.api.delay, w.api.arrived = w.answer, w.delay, w.arrived
+	w.api.offset = func() time.Duration { return w.offset }
 	w.cfg = &config.Config{
 		Timeout: 10 * time.Second, MaxConcurrency: 500,
 		Pacing: config.Pacing{
@@ -372,7 +373,7 @@ func (w *world) checkStarvation() {
 		held[a.Name] = a.Held != NotHeld || a.Budget == 0
 	}
 	for _, token := range s.Tokens {
-		age := min(time.Since(token.Last.Start), time.Since(w.awake))
+		age := min(s.Time.Sub(token.Last.Start), time.Since(w.awake))
 		late, seen := w.late[token.Name]
 		w.m.mu.Lock()
 		underWay := w.m.byName[token.Name].call != nil

@@ -24,6 +24,7 @@ type fakeAPI struct {
 	delay   func(token string) time.Duration    // nil: none
 	timeout time.Duration                       // of a probe; 0: 10 s
 	arrived func(token string, o probe.Outcome) // nil, or called when an answer has arrived, one call at a time
+	offset  func() time.Duration                // of the wall clock; nil: none
 
 	mu       sync.Mutex
 	requests []request
@@ -76,6 +77,9 @@ func (s session) Probe(ctx context.Context, secret config.Secret) (probe.Outcome
 		outcome = probe.Outcome{Result: probe.Timeout, Sent: true}
 	}
 	outcome.Start, outcome.Duration = start, time.Since(start)
+	if s.api.offset != nil {
+		outcome.Start = start.Add(s.api.offset())
+	}
 	if s.api.arrived != nil {
 		s.api.mu.Lock()
 		defer s.api.mu.Unlock()
