@@ -68,9 +68,13 @@ func (s session) Probe(ctx context.Context, secret config.Secret) (probe.Outcome
 	if timeout == 0 {
 		timeout = 10 * time.Second
 	}
-	select {
-	case <-time.After(min(delay, timeout)):
-	case <-ctx.Done():
+	if delay > 0 { // a timer of 0 can crash the race detector: https://go.dev/issue/78156
+		select {
+		case <-time.After(min(delay, timeout)):
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
 		return probe.Outcome{}, ctx.Err()
 	}
 	if delay > timeout {
