@@ -271,6 +271,12 @@ func (w *world) run(scrapes int) {
 		if len(names) == 0 && !hasty {
 			w.checkStarvation()
 		}
+		if w.random.IntN(10) == 0 { // scrapes that overlap
+			for passed := w.interval; passed < 30*time.Second; passed += w.interval {
+				go w.m.Scrape(w.t.Context(), time.Now().Add(9500*time.Millisecond))
+				time.Sleep(w.interval)
+			}
+		}
 		time.Sleep(30 * time.Second) // probes end
 		w.delivered()
 		w.checkVerdicts()
