@@ -37,12 +37,16 @@ func newAccount(name string, settings config.Pacing, now time.Time) *account {
 }
 
 // pace returns how long each token waits for its next routine probe, if all are scraped.
-func (a *account) pace() time.Duration {
-	return time.Duration(max(1, len(a.tokens))) * a.pacer.interval()
+func (a *account) pace(now instant) time.Duration {
+	interval := a.pacer.interval()
+	if reason, _ := a.pacer.held(now); reason == Reserve {
+		interval = max(interval, reserveInterval)
+	}
+	return time.Duration(max(1, len(a.tokens))) * interval
 }
 
 // inOrder returns the account's tokens as they wait for a probe: urgent ones first, then those probed longest ago.
-func (a *account) inOrder(now time.Time) []*token {
+func (a *account) inOrder(now instant) []*token {
 	type waiting struct {
 		*token
 		urgency urgency
@@ -76,11 +80,11 @@ func (a *account) awaitingConfirmation() int {
 	return n
 }
 
-// spreadDenial makes the other tokens of the account urgent, once: what denied one may deny all of them. Those that
-// were probed since the denial's first answer are not asked again.
+// spreadDenial makes the other tokens of the account urgent, once: what denied one may deny all of them. Those whose
+// last request began after the one that was first denied are not asked again.
 func (a *account) spreadDenial(denied *token, since time.Time) {
 	for _, t := range a.tokens {
-		if t != denied && t.probed && t.begun.Before(since) && t.Verdict != denied.Verdict {
+		if t != denied && t.probed && t.sentAt.Before(since) && t.Verdict != denied.Verdict {
 			t.spread = true
 		}
 	}
@@ -100,8 +104,8 @@ func (a *account) addSameUser(other *account) {
 func (a *account) forecast(now instant, minInterval time.Duration) map[*token]time.Time {
 	next := make(map[*token]time.Time, len(a.tokens))
 	n := 0
-	for _, t := range a.inOrder(now.steady) {
-		if t.urgency(now.steady) != routine {
+	for _, t := range a.inOrder(now) {
+		if t.urgency(now) != routine {
 			next[t] = a.pacer.next(now, 0)
 			continue
 		}

@@ -93,14 +93,14 @@ func newWorld(t *testing.T, random *rand.Rand) *world {
 	w.api.answer, w.api.delay, w.api.arrived = w.answer, w.delay, w.arrived
 	w.api.offset = func() time.Duration { return w.offset }
 	w.cfg = &config.Config{
-		Timeout: 10 * time.Second, MaxConcurrency: 500,
+		Timeout: 10 * time.Second, MaxConcurrency: 1 << random.IntN(10),
 		Pacing: config.Pacing{
 			QuotaShare: 0.02 + 0.98*random.Float64(), AssumedDailyLimit: 1000, Reserve: random.Float64() * 0.2,
 			MinInterval: time.Duration(random.IntN(2)) * time.Minute,
 		},
 	}
 	accounts := 1 + random.IntN(5)
-	for range 1 + random.IntN(1<<random.IntN(9)) {
+	for range min(400, 1+random.IntN(1<<random.IntN(10))) {
 		w.addToken(fmt.Sprintf("account%d", random.IntN(accounts)))
 	}
 	w.start(state.State{})
@@ -182,7 +182,7 @@ func (w *world) answer(secret string) probe.Outcome {
 		a.day, a.used, a.full, a.reserved = today, 0, time.Time{}, time.Time{}
 	}
 	nearMidnight := now.Add(5 * time.Minute).Truncate(day).After(now) // by a clock that may have stepped since
-	if !a.full.IsZero() && !nearMidnight {
+	if !a.full.IsZero() && now.After(a.full) && !nearMidnight {
 		w.t.Errorf("%s: a request at %s, although the report of %s showed the limit reached", tok.account, now, a.full)
 	}
 	if n := len(a.requests); n > 0 && !a.reserved.IsZero() && !nearMidnight && a.requests[n-1].After(a.reserved) {
@@ -219,7 +219,11 @@ func (w *world) arrived(secret string, o probe.Outcome) {
 		w.tokens[secret].answers += "d"
 	case probe.VerdictUnknown:
 	}
-	a := w.accounts[w.tokens[secret].account]
+	a, now := w.accounts[w.tokens[secret].account], time.Now()
+	full := o.Quota.UsedOK && o.Quota.Used >= o.Quota.Limit || o.Throttle.Kind == probe.DailyLimit
+	if full && a.full.IsZero() && dayOf(now) == a.day && dayOf(now.Add(-o.Duration)) == a.day {
+		a.full = now
+	}
 	if q := o.Quota; q.UsedOK && float64(q.Limit-q.Used) >= w.cfg.Pacing.Reserve*float64(q.Limit) {
 		a.reserved = time.Time{}
 	}
@@ -303,6 +307,10 @@ func (w *world) run(scrapes int) {
 				}
 			}
 		case 8: // kill -9 and a restart, or a check
+			if w.random.IntN(2) == 0 { // during a scrape
+				go w.m.Scrape(w.t.Context(), time.Now().Add(9500*time.Millisecond))
+				time.Sleep(time.Duration(w.random.IntN(3000)) * time.Millisecond)
+			}
 			w.restart()
 		case 9:
 			i := w.random.IntN(len(w.cfg.Tokens))
@@ -402,7 +410,7 @@ type lateness struct {
 }
 
 // checkUrgent checks that the changed secret of the i-th token is probed at once, unless the account has no request for
-// it or the token has used up its urgent probes.
+// it, the token has used up its urgent probes, or probes wait for each other.
 func (w *world) checkUrgent(i int) {
 	w.m.mu.Lock()
 	t, now := w.m.tokens[i], w.m.clock()
@@ -411,7 +419,7 @@ func (w *world) checkUrgent(i int) {
 	_, known := p.usedToday(now)
 	rivals := int64(0) // requests that are as urgent, and may be made before
 	for _, other := range t.account.tokens {
-		if other != t && other.urgency(now.steady) <= newSecret {
+		if other != t && other.urgency(now) <= newSecret {
 			rivals++
 		}
 	}
@@ -419,9 +427,9 @@ func (w *world) checkUrgent(i int) {
 	reason, _ := p.held(now)
 	p.inFlight -= rivals
 	ready := reason == NotHeld && p.window.total+rivals < p.budget() && t.probed && t.call == nil && known &&
-		!t.urgentAt(now.steady).After(now.steady)
+		!t.urgentAt(now).After(now.steady)
 	w.m.mu.Unlock()
-	if !ready || w.outage != probe.Valid {
+	if !ready || w.outage != probe.Valid || w.cfg.MaxConcurrency < len(w.cfg.Tokens) {
 		return
 	}
 	w.m.Scrape(w.t.Context(), time.Now().Add(9500*time.Millisecond))

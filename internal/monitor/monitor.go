@@ -62,7 +62,7 @@ type Monitor struct {
 	tokens            []*token // in the order of the configuration
 	byName            map[string]*token
 	accounts          map[string]*account   // also those that left the configuration, until their budget is forgotten
-	former            formerAccounts        // also those of tokens that left the configuration
+	gone              formerAccounts        // of tokens that left the configuration, or were given another secret
 	probes            uint64                // started so far: their order, whatever the clock does
 	users             map[uint64][]*account // of the tokens configured, by the API's user
 	certificateExpiry time.Time
@@ -97,7 +97,7 @@ type logLine struct {
 func New(cfg *config.Config, o Options) *Monitor {
 	m := &Monitor{
 		connect: o.Connect, logger: o.Logger, store: o.Store, salt: o.State.Salt, clock: o.clock, boot: o.boot,
-		reads: make(chan struct{}, maxReads), accounts: make(map[string]*account), former: make(formerAccounts),
+		reads: make(chan struct{}, maxReads), accounts: make(map[string]*account), gone: make(formerAccounts),
 	}
 	if m.clock == nil {
 		m.clock, m.boot = systemClock, bootID()
@@ -111,7 +111,7 @@ func New(cfg *config.Config, o Options) *Monitor {
 	m.restoreAccounts(o.State, cfg.Pacing)
 	m.Reload(cfg)
 	m.restoreTokens(o.State)
-	m.dirty = false
+	m.dirty = !m.sameBoot(o.State, m.clock()) // saved anew, its age shows at the next start, too
 	return m
 }
 
@@ -159,6 +159,7 @@ func (m *Monitor) Reload(cfg *config.Config) {
 	for _, a := range m.accounts {
 		a.tokens, a.sameUserAs = nil, nil
 	}
+	before := m.tokens
 	tokens := make([]*token, 0, len(cfg.Tokens))
 	byName := make(map[string]*token, len(cfg.Tokens))
 	for _, configured := range cfg.Tokens {
@@ -178,7 +179,7 @@ func (m *Monitor) Reload(cfg *config.Config) {
 	m.tokens, m.byName, m.dirty = tokens, byName, true
 	m.users = make(map[uint64][]*account) // learned again: the grouping may be right now
 	m.forgetAccountsLocked(now)
-	m.noteAccountsLocked()
+	m.noteGoneLocked(before, now)
 }
 
 // forgetAccountsLocked drops the accounts that left the configuration and whose requests no longer count.

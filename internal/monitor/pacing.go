@@ -30,9 +30,10 @@ type pacer struct {
 
 	report   report
 	inFlight int64 // probes under way
-	uncount  int64 // probes completed since the last report, which the report may lack
+	silent   int64 // probes completed without a report so far
+	uncount  int64 // of those, the ones that the last report may lack
 
-	heardOn int64 // the API's day on which a probe last completed, as days since 1970
+	heardOn int64 // the API's day on which a request last ended, as days since 1970
 
 	window window    // requests of the last 24 hours
 	full   time.Time // when the bucket will be full; GCRA's theoretical arrival time less the bucket's size
@@ -48,7 +49,7 @@ type report struct {
 	used  int64 // requests of the day, by all programs; -1 if never reported
 	day   int64 // the API's day of used, as days since 1970
 
-	arrived time.Time // steady: when used was reported; zero if an earlier process got the report
+	arrived time.Time // steady: when used was reported
 
 	skew       time.Duration // the API's clock less ours
 	steadySkew time.Duration // the API's clock less the steady one, if known
@@ -65,8 +66,8 @@ const (
 	defaultHold = 15 * time.Minute
 	// reserveInterval is the time between two probes of an account whose limit is nearly used up.
 	reserveInterval = time.Hour
-	// maxSkew is how far the API's clock may be from ours to be believed: ours may show another time zone's.
-	maxSkew = day
+	// maxSkew is how far the API's clock may be from ours to be believed: ours may never have been set.
+	maxSkew = 100 * 365 * day
 	// maxMissing bounds how long the bucket takes to be full, when a change has made the pace slow.
 	maxMissing = 2 * day
 )
@@ -113,10 +114,11 @@ func (p *pacer) limit() int64 {
 	return p.assumed
 }
 
-// budget returns how many requests probes may use in any 24 hours.
+// budget returns how many requests probes may use in any 24 hours: at least one, because without a request no limit
+// would ever be learned again.
 func (p *pacer) budget() int64 {
 	const rounding = 1e-9 // 0.29 × 100 is 28.999999999999996 in binary
-	return int64(math.Floor(p.share*float64(p.limit()) + rounding))
+	return max(1, int64(math.Floor(p.share*float64(p.limit())+rounding)))
 }
 
 // capacity returns how many permits the bucket holds: a twentieth of the budget.
@@ -161,11 +163,10 @@ func (p *pacer) reset(now instant) time.Time {
 }
 
 // usedToday returns how many requests the account has used on the API's day, and whether the API has reported that
-// today. Probes that the report does not include are added. A report of tomorrow means that our clock was set back
-// over midnight; it counts, too.
+// today. Probes that the report does not include are added. A report of a later day means that our clock was set back;
+// it counts, too.
 func (p *pacer) usedToday(now instant) (used int64, known bool) {
-	ahead, arrived := p.report.day-p.apiDay(now), p.report.arrived
-	if p.report.used < 0 || ahead < 0 || ahead > 1 || !arrived.IsZero() && now.steady.Sub(arrived) >= day {
+	if p.report.used < 0 || p.report.day < p.apiDay(now) || now.steady.Sub(p.report.arrived) >= day {
 		return 0, false
 	}
 	return p.report.used + p.inFlight + p.uncount, true
@@ -188,11 +189,26 @@ func (p *pacer) held(now instant) (HoldReason, time.Time) {
 	return NotHeld, time.Time{}
 }
 
-// alone reports whether a probe must wait until the one under way has ended: while the account's use today is not
-// known, its probes go one at a time until one has completed.
-func (p *pacer) alone(now instant) bool {
+// unheard reports whether the account's use today is not known, and no request has ended that could have told it. Until
+// then, an account's probes go one at a time.
+func (p *pacer) unheard(now instant) bool {
 	_, known := p.usedToday(now)
-	return !known && p.inFlight > 0 && p.heardOn != p.apiDay(now)
+	return !known && p.heardOn != p.apiDay(now)
+}
+
+// stopped reports whether a probe that was permitted must not be made at now, and why: an answer that came since has
+// stopped the account's probes. hourly tells that it was permitted as the one of its hour.
+func (p *pacer) stopped(now instant, hourly bool) (SkipReason, bool) {
+	p.inFlight-- // the probe itself
+	reason, _ := p.held(now)
+	p.inFlight++
+	switch {
+	case reason == DailyLimit || reason == SlowDown:
+		return SkipRateLimited, true
+	case reason == Reserve && !hourly:
+		return SkipReserve, true
+	}
+	return 0, false
 }
 
 // allow reports whether a probe may be made at now, and if not, why. reserved is the number of permits that are
@@ -210,13 +226,19 @@ func (p *pacer) allow(now instant, u urgency, reserved int) (SkipReason, bool) {
 	switch u {
 	case confirmation, newSecret:
 	case firstProbe:
-		ok = ok && used < max(1, p.budget()/2) || p.allowRoutine(now.steady, used, reserved)
+		ok = ok && p.allowFirst(now.steady)
 	case spread:
 		ok = used+int64(reserved) < p.budget() // a denial that it finds costs a confirmation
 	case routine:
 		ok = p.allowRoutine(now.steady, used, reserved)
 	}
 	return SkipBudget, ok
+}
+
+// allowFirst reports whether tokens without a verdict are urgent: they use at most half the budget.
+func (p *pacer) allowFirst(now time.Time) bool {
+	p.window.advance(now)
+	return p.window.total < max(1, p.budget()/2)
 }
 
 func (p *pacer) allowRoutine(now time.Time, used int64, reserved int) bool {
@@ -235,20 +257,26 @@ func (p *pacer) take(now time.Time) {
 	p.inFlight++
 }
 
-// complete ends, at now, a probe that was permitted at then. One that was not sent is given back.
-func (p *pacer) complete(now instant, then time.Time, sent bool) {
+// complete ends a probe at now. reported tells whether its answer told the account's use.
+func (p *pacer) complete(now instant, reported bool) {
 	p.inFlight--
 	p.heardOn = p.apiDay(now)
-	if sent {
+	if !reported {
+		p.silent++
 		p.uncount++
-		return
 	}
+}
+
+// giveBack ends a probe that was permitted at then and not sent.
+func (p *pacer) giveBack(then time.Time) {
+	p.inFlight--
 	p.window.add(then, -1)
 	p.full = p.full.Add(-p.interval())
 }
 
-// learn takes over what an answer reported about the quota, after complete.
-func (p *pacer) learn(now instant, outcome probe.Outcome) {
+// learn takes over what an answer reported about the quota, after complete. overlapping is how many probes completed
+// without a report since the answered one was permitted.
+func (p *pacer) learn(now instant, outcome probe.Outcome, overlapping int64) {
 	if skew := outcome.ServerTime.Sub(now.wall).Round(time.Second); outcome.Result.Answered() &&
 		!outcome.ServerTime.IsZero() && skew.Abs() <= maxSkew {
 		p.report.skew, p.report.steadySkew, p.report.timeKnown = skew, outcome.ServerTime.Sub(now.steady), true
@@ -259,32 +287,32 @@ func (p *pacer) learn(now instant, outcome probe.Outcome) {
 	}
 	began := now.steady.Add(-outcome.Duration)
 	today := p.apiDay(now)
-	switch {
-	case !quota.UsedOK:
-	case dayOf(p.apiTime(now).Add(-outcome.Duration)) != today: // it may be yesterday's count
-	case today == p.report.day && quota.Used < p.report.used && began.Before(p.report.arrived): // a later answer came first
-	default:
-		p.report.used, p.report.day, p.report.arrived, p.uncount = quota.Used, today, now.steady, 0
+	if !quota.UsedOK || dayOf(p.apiTime(now).Add(-outcome.Duration)) != today { // it may be yesterday's count
+		return
 	}
+	if today == p.report.day && quota.Used < p.report.used && began.Before(p.report.arrived) { // a later answer came first
+		return
+	}
+	p.report.used, p.report.day, p.report.arrived, p.uncount = quota.Used, today, now.steady, overlapping
 }
 
-// absorb adds what is known of another pacer: some of its tokens have moved here, so that both may be of one quota.
-func (p *pacer) absorb(other *pacer, now time.Time) {
-	if p.report.limit == 0 {
-		p.rescale(now, func() { p.report.limit = other.report.limit })
-		if p.budget() == 0 { // without a request nothing would correct it
-			p.rescale(now, func() { p.report.limit = 0 })
-		}
+// absorb adds what is known of another pacer: some of its tokens have moved here, so that both may be of one quota, or
+// not. So it never makes the budget larger.
+func (p *pacer) absorb(other *pacer, now instant) {
+	if limit := other.report.limit; p.report.limit == 0 && limit <= p.assumed && p.share*float64(limit) >= 1 {
+		p.rescale(now.steady, func() { p.report.limit = limit })
 	}
 	for _, b := range other.window.bins {
 		p.window.insert(b)
 	}
 	p.full, p.last = later(p.full, other.full), later(p.last, other.last)
-	if other.heldUntil.After(p.heldUntil) {
-		p.heldUntil, p.heldReason = other.heldUntil, other.heldReason
+	if reason, until := other.held(now); reason == DailyLimit || reason == SlowDown {
+		if end := now.steady.Add(until.Sub(now.wall)); end.After(p.heldUntil) {
+			p.heldUntil, p.heldReason = end, reason
+		}
 	}
 	used := other.report.used + other.uncount + other.inFlight
-	if o := other.report; o.used >= 0 && (p.report.used < 0 || o.day > p.report.day || o.day == p.report.day && used > p.report.used) {
+	if o := other.report; o.used >= 0 && o.limit == p.report.limit && (p.report.used < 0 || o.day > p.report.day || o.day == p.report.day && used > p.report.used) {
 		p.report.used, p.report.day, p.report.arrived = used, o.day, o.arrived
 	}
 	if !p.report.timeKnown {

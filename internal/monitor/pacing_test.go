@@ -29,7 +29,7 @@ func TestBudget(t *testing.T) {
 		{0.29, 100, 1, 29, 1, 2, 26, 1},
 		{0.01, 100, 1, 1, 1, 0, 1, 1},
 		{0.5, 4, 1, 2, 1, 1, 1, 1},
-		{0.1, 9, 1, 0, 1, 0, 1, 0},
+		{0.1, 9, 1, 1, 1, 0, 1, 1},
 	} {
 		p := newPacer(config.Pacing{QuotaShare: test.share, AssumedDailyLimit: test.limit}, midnight)
 		p.configure(config.Pacing{QuotaShare: test.share, AssumedDailyLimit: test.limit}, test.tokens, midnight)
@@ -43,7 +43,7 @@ func TestBudget(t *testing.T) {
 				break
 			}
 			p.take(now)
-			p.complete(at(now), now, true)
+			p.complete(instant{midnight, midnight}, false)
 			burst++
 		}
 		if burst != test.burst {
@@ -57,8 +57,8 @@ func TestLimitChanges(t *testing.T) {
 	for _, test := range []struct{ before, after int64 }{{1_000_000, 1000}, {1000, 1_000_000}, {20_000, 1000}, {1000, 20}} {
 		p := newPacer(config.Pacing{QuotaShare: 0.25, AssumedDailyLimit: test.before}, midnight)
 		p.take(midnight)
-		p.complete(at(midnight), midnight, true)
-		p.learn(at(midnight), probe.Outcome{Quota: probe.Quota{Limit: test.after, LimitOK: true}})
+		p.complete(instant{midnight, midnight}, false)
+		p.learn(at(midnight), probe.Outcome{Quota: probe.Quota{Limit: test.after, LimitOK: true}}, 0)
 		if got := p.permits(midnight); got > 0.001 || got < -1.001 {
 			t.Errorf("%+v: %v permits", test, got)
 		}
@@ -117,7 +117,7 @@ func TestClockSteps(t *testing.T) {
 			for range 20 {
 				if _, ok := p.allow(now, confirmation, 0); ok && i < 24*60 {
 					p.take(now.steady)
-					p.complete(now, now.steady, true)
+					p.complete(instant{midnight, midnight}, false)
 					used++
 				}
 			}
@@ -164,7 +164,7 @@ func TestCountOverMidnight(t *testing.T) {
 		{2 * time.Minute, time.Second, 3, 3},
 	} {
 		now := at(midnight.Add(step.at))
-		p.learn(now, report(now.wall, step.took, step.used))
+		p.learn(now, report(now.wall, step.took, step.used), 0)
 		if used, known := p.usedToday(now); known != (step.want >= 0) || known && used != step.want {
 			t.Errorf("%s after midnight: %d used, known: %v, want %d", step.at, used, known, step.want)
 		}
@@ -179,7 +179,7 @@ func TestStepsOfFullDay(t *testing.T) {
 	ahead := noon.Add(2 * time.Hour) // our clock shows another time zone's time
 	p.learn(instant{ahead, noon}, probe.Outcome{
 		Result: probe.Valid, ServerTime: noon, Quota: probe.Quota{Limit: 1000, LimitOK: true, Used: 1000, UsedOK: true},
-	})
+	}, 0)
 	for _, step := range []time.Duration{0, 18 * time.Hour, 365 * day, -2 * time.Hour} {
 		for hours := range 24 {
 			later := noon.Add(time.Duration(hours) * time.Hour)
@@ -198,11 +198,11 @@ func TestStepsOfFullDay(t *testing.T) {
 func TestSetBackOverMidnight(t *testing.T) {
 	p := newPacer(defaults, midnight)
 	now := instant{midnight.Add(time.Minute), midnight.Add(time.Minute)}
-	p.learn(now, probe.Outcome{Quota: probe.Quota{Limit: 100, LimitOK: true, Used: 100, UsedOK: true}})
+	p.learn(now, probe.Outcome{Quota: probe.Quota{Limit: 100, LimitOK: true, Used: 100, UsedOK: true}}, 0)
 	for _, test := range []struct {
 		back   time.Duration
 		reason HoldReason
-	}{{0, DailyLimit}, {2 * time.Minute, DailyLimit}, {2 * day, NotHeld}} {
+	}{{0, DailyLimit}, {2 * time.Minute, DailyLimit}, {2 * day, DailyLimit}} {
 		if reason, _ := p.held(instant{now.wall.Add(-test.back), now.steady}); reason != test.reason {
 			t.Errorf("set back by %s: held is %q, want %q", test.back, reason, test.reason)
 		}
@@ -226,6 +226,132 @@ func TestTurnsOneByOne(t *testing.T) {
 			if n := api.count(name); n < 25 || n > 40 {
 				t.Errorf("%s was probed %d times in 72 hours", name, n)
 			}
+		}
+	})
+}
+
+// TestScouts checks that probes of which nothing was sent do not end the time in which an account's probes go one by one.
+func TestScouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Unreachable, 0), delay: func(string) time.Duration { return time.Second }}
+		m := newMonitor(unpaced(numbered(100)...), api)
+		defer m.Stop()
+		scrapeAll(m)
+		full := answers(probe.RateLimited, unlimited)
+		full.Throttle = probe.Throttle{Kind: probe.DailyLimit}
+		api.answer = func(string) probe.Outcome { return full }
+		time.Sleep(time.Minute)
+		scrapeAll(m)
+		if n := api.count(""); n != 1 {
+			t.Errorf("%d requests to an account whose limit is reached", n)
+		}
+	})
+}
+
+// TestSilentAnswers checks that requests whose answers tell no use are added to a report that is older than they.
+func TestSilentAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var used int64
+		api := &fakeAPI{
+			answer: func(token string) probe.Outcome {
+				used++
+				if token != "slow" {
+					return answers(probe.Rejected, 0)
+				}
+				o := answers(probe.Valid, 1000)
+				o.Quota.Used, o.Quota.UsedOK = used, true
+				return o
+			},
+			delay: func(token string) time.Duration {
+				if token == "slow" {
+					return 9 * time.Second
+				}
+				return 0
+			},
+		}
+		m := newMonitor(tokens("slow", "a", "b", "c"), api)
+		defer m.Stop()
+		m.Scrape(t.Context(), time.Time{}) // the first goes alone
+		time.Sleep(3 * time.Hour)
+		m.Scrape(t.Context(), time.Time{})
+		if got, _ := m.accounts["default"].pacer.usedToday(m.clock()); got < used {
+			t.Errorf("%d requests used, want %d or more", got, used)
+		}
+	})
+}
+
+// TestReserveTurns checks that the hourly probes of the reserve are shared by all tokens, and not lost if nothing is sent.
+func TestReserveTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := false
+		api := &fakeAPI{answer: func(token string) probe.Outcome {
+			if down {
+				return answers(probe.Unreachable, 0)
+			}
+			o := answers(probe.Valid, 1000)
+			o.Quota.Used, o.Quota.UsedOK = 970, true
+			if token == "undecided" {
+				o.Result = probe.Unexpected
+			}
+			return o
+		}}
+		m := newMonitor(tokens("undecided", "good"), api)
+		defer m.Stop()
+		for minute := range 10 * 60 {
+			down = minute%60 < 5
+			scrapeAll(m)
+			time.Sleep(time.Minute)
+		}
+		if undecided, good := api.count("undecided"), api.count("good"); undecided < 3 || good < 3 || undecided+good > 11 {
+			t.Errorf("%d and %d requests in ten hours", undecided, good)
+		}
+	})
+}
+
+// TestDenialInBatch checks that a denial spreads to tokens that were permitted with the denied one, but asked before.
+func TestDenialInBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		revoked := midnight.Add(3*time.Hour + 3500*time.Millisecond)
+		api := &fakeAPI{
+			answer: func(string) probe.Outcome {
+				if time.Now().After(revoked) {
+					return answers(probe.Rejected, 1000)
+				}
+				return answers(probe.Valid, 1000)
+			},
+			delay: func(string) time.Duration { return time.Second },
+		}
+		cfg := tokens(numbered(6)...)
+		cfg.MaxConcurrency = 1
+		m := newMonitor(cfg, api)
+		defer m.Stop()
+		m.Scrape(t.Context(), time.Time{})
+		time.Sleep(time.Until(midnight.Add(3 * time.Hour)))
+		for range 3 {
+			m.Scrape(t.Context(), time.Time{})
+		}
+		for _, s := range m.Snapshot().Tokens {
+			if s.Verdict != probe.VerdictDenied {
+				t.Errorf("%s is %s", s.Name, s.Verdict)
+			}
+		}
+	})
+}
+
+// TestTinyLimit checks that a limit that is reported too small does not stop probes for good.
+func TestTinyLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 3)}
+		m := newMonitor(tokens("a"), api)
+		defer m.Stop()
+		scrapeAll(m)
+		api.answer = always(probe.Valid, 1000)
+		for range 50 {
+			time.Sleep(time.Hour)
+			scrapeAll(m)
+		}
+		if got := m.Snapshot().Accounts[0].Limit; got != 1000 {
+			t.Errorf("the limit is %d two days later", got)
 		}
 	})
 }
@@ -259,13 +385,14 @@ func TestWarnings(t *testing.T) {
 		want   string
 	}{
 		{9, 0.25, ""},
-		{12, 0.25, `account "default": 12 tokens share 214 probes per day (quota_share 0.25 of 1000 requests), so each is ` +
-			`probed only every 1h21m0s; raise pacing.quota_share to 0.33 for an hour, watch fewer tokens, or name the ` +
+		{12, 0.25, `account "default": each of its tokens (12) is probed only every 1h21m0s, at a pace of 214 per day for ` +
+			`all (quota_share 0.25 of 1000 requests); raise pacing.quota_share to 0.33 for an hour, watch fewer tokens, or name the ` +
 			`accounts that they really belong to`},
-		{50, 0.25, `account "default": 50 tokens share 176 probes per day (quota_share 0.25 of 1000 requests), so each is ` +
-			`probed only every 6h49m0s; watch fewer tokens, or name the accounts that they really belong to`},
-		{1, 0.0001, `account "default": quota_share 0.0001 of 1000 requests per day leaves none for probes; raise ` +
-			`pacing.quota_share`},
+		{50, 0.25, `account "default": each of its tokens (50) is probed only every 6h49m0s, at a pace of 176 per day for ` +
+			`all (quota_share 0.25 of 1000 requests); watch fewer tokens, or name the accounts that they really belong to`},
+		{1, 0.0001, `account "default": each of its tokens (1) is probed only every 24h0m0s, at a pace of 1 per day for ` +
+			`all (quota_share 0.0001 of 1000 requests); raise pacing.quota_share to 0.03 for an hour, watch fewer tokens, ` +
+			`or name the accounts that they really belong to`},
 	} {
 		cfg := tokens(numbered(test.tokens)...)
 		cfg.Pacing.QuotaShare = test.share

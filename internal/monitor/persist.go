@@ -99,7 +99,7 @@ func (m *Monitor) contentLocked(now instant) state.State {
 	s := state.State{Saved: now.wall, Boot: m.boot, Steady: now.steady, Salt: m.salt}
 	for _, t := range m.tokens {
 		saved := state.Token{
-			Name: t.Name, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
+			Name: t.Name, Account: t.Account, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
 			Message: t.Message, VerdictTime: t.VerdictTime, VerdictSince: t.VerdictSince, SinceStart: t.SinceStart,
 			ResultSince: t.ResultSince, Begun: wall(t.begun), Spread: t.spread,
 		}
@@ -126,7 +126,7 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		p.window.advance(now.steady)
 		saved := state.Account{
 			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, ID: p.window.origin,
-			Full: wall(p.full), Last: wall(p.last), HoldReason: p.heldReason.String(), HoldUntil: wall(p.heldUntil),
+			Tokens: p.tokens, Permits: p.permits(now.steady), Reported: wall(p.report.arrived), Last: wall(p.last), HoldReason: p.heldReason.String(), HoldUntil: wall(p.heldUntil),
 			DelayedUntil: a.delayedUntil,
 		}
 		if p.report.timeKnown || p.report.skew != 0 {
@@ -140,11 +140,14 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		}
 		s.Accounts = append(s.Accounts, saved)
 	}
-	s.Former = make(map[string][]string, len(m.former))
-	for key, accounts := range m.former {
-		for _, a := range accounts {
-			s.Former[key] = append(s.Former[key], a.name)
+	m.forgetGoneLocked(now)
+	s.Gone = make(map[string]state.Gone, len(m.gone))
+	for key, former := range m.gone {
+		gone := state.Gone{Last: wall(former.last)}
+		for _, a := range former.accounts {
+			gone.Accounts = append(gone.Accounts, a.name)
 		}
+		s.Gone[key] = gone
 	}
 	return s
 }
@@ -163,14 +166,16 @@ func (t *token) secretDigest(salt []byte) string {
 // age returns how long before now the state was saved; negative if it is of the future. If the system was booted since,
 // only the wall clock tells it, which may have been set.
 func (m *Monitor) age(s state.State, now instant) time.Duration {
-	if m.sameBoot(s) {
+	if m.sameBoot(s, now) {
 		return now.steady.Sub(s.Steady)
 	}
 	return now.wall.Sub(s.Saved)
 }
 
 // sameBoot reports whether the steady clock has counted on since s was saved.
-func (m *Monitor) sameBoot(s state.State) bool { return m.boot != "" && m.boot == s.Boot }
+func (m *Monitor) sameBoot(s state.State, now instant) bool {
+	return m.boot != "" && m.boot == s.Boot && !now.steady.Before(s.Steady) // else a machine was restored from a snapshot
+}
 
 // steadyTimes returns a function from saved times to steady ones. A clock that was set back since, or that was ahead
 // when the state was saved, does not shorten a day.
@@ -195,15 +200,16 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		}
 		a := newAccount(saved.Name, settings, now.steady)
 		p := &a.pacer
+		p.tokens = max(0, saved.Tokens) // for the pace at which permits are gained
 		if 0 < saved.Limit && saved.Limit <= maxLimit {
 			p.rescale(now.steady, func() { p.report.limit = saved.Limit })
 		}
 		if 0 <= saved.Used && saved.Used <= maxLimit {
-			p.report.used, p.report.day = saved.Used, saved.Day
+			p.report.used, p.report.day, p.report.arrived = saved.Used, saved.Day, steady(saved.Reported)
 		}
 		if !saved.APITime.IsZero() {
 			p.report.skew = saved.APITime.Sub(s.Saved)
-			p.report.steadySkew, p.report.timeKnown = saved.APITime.Add(age).Sub(now.steady), m.sameBoot(s)
+			p.report.steadySkew, p.report.timeKnown = saved.APITime.Add(age).Sub(now.steady), m.sameBoot(s, now)
 		}
 		for _, b := range saved.Bins {
 			if 0 < b.Count && b.Count <= maxLimit {
@@ -213,9 +219,8 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		left := func(until time.Time, longest time.Duration) time.Time { // of a time in the future
 			return now.steady.Add(min(max(0, until.Sub(s.Saved)-age), longest))
 		}
-		if !saved.Full.IsZero() {
-			p.full = left(saved.Full, maxMissing)
-		}
+		missing := float64(p.capacity()) - min(saved.Permits, float64(p.capacity()))
+		p.full = now.steady.Add(time.Duration(min(missing*float64(p.interval()), float64(maxMissing))) - age)
 		if m.store == nil { // the next start finds the same content: it must not find a full bucket each time
 			p.full = now.steady.Add(time.Duration(p.capacity()) * p.interval())
 		}
@@ -225,14 +230,25 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 				p.heldReason, p.heldUntil = reason, left(saved.HoldUntil, day)
 			}
 		}
-		if saved.ID != 0 {
+		if saved.ID != 0 && m.store != nil { // else another process may go on with it
 			p.window.origin = saved.ID
 		}
 		m.accounts[a.name] = a
 	}
-	for key, names := range s.Former {
-		for _, name := range names {
-			m.former.add(key, m.accounts[name])
+	for key, gone := range s.Gone {
+		m.restoreGone(key, steady(gone.Last), gone.Accounts...)
+	}
+	for _, t := range s.Tokens {
+		for _, key := range []string{t.Source, nameKey(t.Name), t.Secret} {
+			m.restoreGone(key, steady(t.Begun), t.Account)
+		}
+	}
+}
+
+func (m *Monitor) restoreGone(key string, last time.Time, accounts ...string) {
+	for _, name := range accounts {
+		if a := m.accounts[name]; a != nil && key != "" {
+			m.gone.add(key, last, a)
 		}
 	}
 }
@@ -248,6 +264,9 @@ func (m *Monitor) restoreTokens(s state.State) {
 		t := m.byName[s.Tokens[i].Name]
 		if t != nil && s.Tokens[i].Source == t.sourceDigest {
 			t.restore(&s.Tokens[i], steady, now.wall)
+			if t.Account == s.Tokens[i].Account {
+				delete(m.gone, s.Tokens[i].Secret)
+			}
 		}
 	}
 }

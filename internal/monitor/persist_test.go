@@ -3,6 +3,7 @@ package monitor
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,7 +108,7 @@ func TestRestore(t *testing.T) {
 		{"garbage", func(s *state.State, _ *config.Config) {
 			s.Accounts[0].Bins[0].Count = -1 << 60
 			s.Accounts[0].Limit, s.Accounts[0].Used = -5, 1<<62
-			s.Accounts[0].Full = s.Saved.AddDate(100, 0, 0)
+			s.Accounts[0].Permits = -1e100
 			s.Tokens[0].Last.Phases = make([]time.Duration, 50)
 			s.Tokens[0].VerdictTime = s.Saved.AddDate(5, 0, 0)
 		}, probe.VerdictDenied, 0},
@@ -180,10 +181,73 @@ func TestRestartsKeepTheCount(t *testing.T) {
 	})
 }
 
-// TestRestartAfterStep checks that a step of the clock before a restart, without a boot, changes nothing.
+// TestHoldSurvivesKill checks that what stops an account's probes is saved at once, although a probe is under way.
+func TestHoldSurvivesKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		used := int64(10)
+		api := &fakeAPI{
+			answer: func(string) probe.Outcome {
+				o := answers(probe.Valid, 1000)
+				o.Quota.Used, o.Quota.UsedOK = used, true
+				return o
+			},
+			delay: func(token string) time.Duration {
+				if token == "slow" {
+					return 9 * time.Second
+				}
+				return 0
+			},
+		}
+		var store memoryStore
+		m := store.restart(tokens("fast", "slow"), api)
+		scrapeAll(m)
+		time.Sleep(3 * time.Hour)
+		used = 1000
+		go scrapeAll(m)
+		time.Sleep(time.Second)
+		made := api.count("")
+		m.Stop()
+		m = store.restart(tokens("fast", "slow"), api)
+		defer m.Stop()
+		if scrapeAll(m); api.count("") > made {
+			t.Errorf("%d requests after the limit was reached", api.count("")-made)
+		}
+	})
+}
+
+// TestBucketOverRestarts checks that restarts neither fill nor empty the bucket, however many tokens there are.
+func TestBucketOverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		cfg := tokens(numbered(60)...)
+		var store memoryStore
+		m := store.restart(cfg, api)
+		scrapeAll(m)
+		before := m.accounts["default"].pacer.permits(m.clock().steady)
+		for range 30 {
+			m.Stop()
+			m = store.restart(cfg, api)
+			m.dirty = true
+			m.persist()
+		}
+		if after := m.accounts["default"].pacer.permits(m.clock().steady); math.Abs(after-before) > 0.01 {
+			t.Errorf("%v permits before, %v after", before, after)
+		}
+	})
+}
+
+// TestRestartAfterStep checks that a step of the clock before a restart changes nothing, without a boot; nor does one
+// back with a boot.
 func TestRestartAfterStep(t *testing.T) {
-	for _, step := range []time.Duration{0, 12 * time.Hour, -12 * time.Hour, 400 * day, -400 * day} {
+	for _, test := range []struct {
+		step  time.Duration
+		boots bool
+	}{
+		{0, false}, {12 * time.Hour, false}, {-12 * time.Hour, false}, {400 * day, false}, {-400 * day, false},
+		{-12 * time.Hour, true}, {-72 * time.Hour, true}, {-400 * day, true},
+	} {
 		synctest.Test(t, func(t *testing.T) {
+			step, boot := test.step, 0
 			var store memoryStore
 			api := &fakeAPI{answer: func(string) probe.Outcome {
 				o := answers(probe.Valid, 1000)
@@ -193,7 +257,7 @@ func TestRestartAfterStep(t *testing.T) {
 			start := func() *Monitor {
 				return New(tokens("a", "b"), Options{
 					Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
-					boot: "one", clock: func() instant { return instant{time.Now().Add(step), time.Now()} },
+					boot: fmt.Sprint(boot), clock: func() instant { return instant{time.Now().Add(step), time.Now()} },
 				})
 			}
 			clock := step
@@ -203,19 +267,24 @@ func TestRestartAfterStep(t *testing.T) {
 			scrapeAll(m)
 			m.Stop()
 			step = clock
+			if test.boots {
+				boot++
+			}
 			time.Sleep(time.Hour)
 			for hour := 11; hour < 24; hour++ { // until the API's midnight
 				m := start()
 				s := scrapeAll(m)
-				if n := len(api.order()); n != 1 || s.Accounts[0].BudgetUsed != 1 || s.Tokens[0].Verdict != probe.VerdictValid {
+				if n := len(api.order()); n != 1 || s.Accounts[0].BudgetUsed != 1 || s.Tokens[0].Verdict != probe.VerdictValid && !test.boots {
 					t.Errorf("step of %s, %d h: %d requests, %d counted, verdict %s", step, hour, n, s.Accounts[0].BudgetUsed, s.Tokens[0].Verdict)
 				}
-				if left := s.Accounts[0].HeldUntil.Sub(s.Time).Round(time.Minute); left != time.Duration(24-hour)*time.Hour {
+				left := s.Accounts[0].HeldUntil.Sub(s.Time).Round(time.Minute)
+				if left != time.Duration(24-hour)*time.Hour && !test.boots {
 					t.Errorf("step of %s, %d h: held for %s", step, hour, left)
 				}
 				m.Stop()
 				time.Sleep(time.Hour)
 			}
+			time.Sleep(day / 2)
 			if scrapeAll(start()); len(api.order()) != 2 {
 				t.Errorf("step of %s: %d requests after midnight, want one more", step, len(api.order())-1)
 			}

@@ -2,6 +2,9 @@ package monitor
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,14 +199,78 @@ func TestRegroupedAgainAndAgain(t *testing.T) {
 					m.dirty = true
 					m.persist()
 				}
-				for _, a := range m.Snapshot("token0", "token1").Accounts {
-					if a.BudgetUsed > made || a.BudgetUsed < made/2-1 {
+				for _, a := range scrapeAll(m, "token0", "token1").Accounts { // which reads the secrets
+					if a.BudgetUsed > made+2 || a.BudgetUsed < made/2-1 {
 						t.Errorf("%s counts %d requests of %d", a.Name, a.BudgetUsed, made)
 					}
 				}
 			})
 		})
 	}
+}
+
+// TestOtherAccountOfSameSecrets checks that a configuration with other names for everything brings no second budget, and
+// that what is kept of former tokens is bounded.
+func TestOtherAccountOfSameSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		var store memoryStore
+		m := store.restart(tokens(), api)
+		for hour := range 48 {
+			cfg := grouped(slices.Repeat([]string{fmt.Sprint("account", hour)}, 20)...)
+			for i := range cfg.Tokens {
+				path := filepath.Join(t.TempDir(), "token")
+				if err := os.WriteFile(path, []byte(fmt.Sprint("secret", i)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				cfg.Tokens[i].Name, cfg.Tokens[i].Source = fmt.Sprintf("token%d-%d", hour, i), config.FileSource(path)
+			}
+			if hour%2 == 0 {
+				m.Reload(cfg)
+			} else {
+				m.Stop()
+				m = store.restart(cfg, api)
+			}
+			for range 60 {
+				scrapeAll(m)
+				time.Sleep(time.Minute)
+			}
+			if hour == 23 && api.count("") > 250 {
+				t.Errorf("%d requests in a day with a budget of 250", api.count(""))
+			}
+		}
+		m.Stop()
+		if n := len(m.gone); n > 3*250 {
+			t.Errorf("%d keys are kept of former tokens", n)
+		}
+	})
+}
+
+// TestMoveFromLargeAccount checks that tokens of an account with a large limit bring neither that limit nor, if the
+// account is another, its use.
+func TestMoveFromLargeAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: func(token string) probe.Outcome {
+			limit, used := int64(100_000), int64(5000)
+			if token == "2" {
+				limit, used = 1000, 50
+			}
+			o := answers(probe.Valid, limit)
+			o.Quota.Used, o.Quota.UsedOK = used, true
+			return o
+		}}
+		m := newMonitor(grouped("large", "large", "small"), api)
+		defer m.Stop()
+		scrapeAll(m)
+		m.Reload(grouped("large", "small", "small"))
+		if a := m.Snapshot("token2").Accounts[0]; a.Budget != 250 || a.Held != NotHeld {
+			t.Errorf("a known account: a budget of %d, held by %q", a.Budget, a.Held)
+		}
+		m.Reload(grouped("new", "large", "small"))
+		if a := m.Snapshot("token0").Accounts[0]; a.Budget != 250 || a.Held != NotHeld {
+			t.Errorf("a new account: a budget of %d, held by %q", a.Budget, a.Held)
+		}
+	})
 }
 
 // TestMoveToSmallAccount checks that the limit of an account is not that of those which get its tokens.

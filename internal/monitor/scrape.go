@@ -16,6 +16,9 @@ const (
 	confirmAfter = time.Second
 	// minTime is the time to its deadline that a scrape needs to start probes.
 	minTime = 50 * time.Millisecond
+	// maxScouts is how many probes of an account whose use is not known a scrape tries one by one while nothing can be
+	// sent: each costs a plan of the account.
+	maxScouts = 10
 	// slowShare is the part of the slots, as its reciprocal, that tokens whose last probe timed out may take, so that
 	// they do not keep the others waiting.
 	slowShare = 2
@@ -98,7 +101,7 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 
 // probeAccount starts the probes of an account's wanted tokens that are due.
 func (s *scrape) probeAccount(a *account, wanted map[*token]bool) {
-	for {
+	for scouts := 0; ; {
 		batch, blocker := s.m.plan(s, a, wanted)
 		if len(batch) > 0 {
 			s.m.persist() // a permit is on disk before its request is sent
@@ -106,7 +109,7 @@ func (s *scrape) probeAccount(a *account, wanted map[*token]bool) {
 		for _, p := range batch {
 			s.start(p)
 		}
-		if blocker == nil {
+		if scouts++; blocker == nil || scouts > maxScouts {
 			return
 		}
 		select { // the account's use is not known until its first probe has ended
@@ -126,6 +129,9 @@ type permit struct {
 	slow    bool      // whether the token's last probe timed out
 	changed bool      // whether the secret differs from that of the last request
 	before  history   // to go back to if the request is not sent
+	hourly  bool      // whether it is the account's one of the hour, within the reserve
+	last    time.Time // the account's last permit before
+	silent  int64     // how many probes of the account had completed without a report
 }
 
 // plan decides which of the wanted tokens of an account are probed now, in the order of their urgency, and takes their
@@ -139,8 +145,8 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 	reserved := 0 // permits that belong to tokens of other scrapes, which have waited longer
 	expected := -1
 	var slow []permit
-	for _, t := range a.inOrder(now.steady) {
-		u := t.urgency(now.steady)
+	for _, t := range a.inOrder(now) {
+		u := t.urgency(now)
 		if !wanted[t] {
 			if u == routine && t.call == nil && now.steady.Sub(t.skippedAt) < reservationTTL {
 				reserved++
@@ -164,6 +170,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
+		m.followSecretLocked(t, now)
 		waits := reserved
 		if u == spread {
 			if expected < 0 {
@@ -179,7 +186,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
-		if a.pacer.alone(now) {
+		if a.pacer.inFlight > 0 && a.pacer.unheard(now) {
 			if blocker = a.underWay(); blocker != nil {
 				break
 			}
@@ -221,33 +228,33 @@ func (a *account) underWay() *call {
 // permitLocked takes a permit for a probe of t.
 func (m *Monitor) permitLocked(t *token, u urgency, now instant) permit {
 	if t.call == nil {
-		t.call = &call{done: make(chan struct{}), begun: now.steady}
+		t.call = &call{done: make(chan struct{})}
 	}
+	pacer := &t.account.pacer
+	reason, _ := pacer.held(now)
 	p := permit{
 		token: t, account: t.account, call: t.call, secret: t.secret, at: now.steady,
 		slow: t.Probed && t.Last.Result == probe.Timeout, changed: t.secretChanged(), before: t.history,
+		hourly: reason == Reserve, last: pacer.last, silent: pacer.silent,
 	}
 	m.probes++
 	t.order = m.probes
 	t.permit(now.steady, u)
-	t.account.pacer.take(now.steady)
+	pacer.take(now.steady)
 	m.dirty = true
 	return p
 }
 
-// start waits for a slot and starts the probe. If ctx ends first, the permit is given back.
+// start waits for a slot and starts the probe.
 func (s *scrape) start(p permit) {
 	slots := s.setup.slots
-	if !slots.acquire(s.ctx, p.slow) {
+	if !s.m.begin(s.ctx, slots, p) {
 		s.m.mu.Lock()
-		defer s.m.unlock()
-		p.token.Skipped[SkipDeadline]++
-		s.m.giveBackLocked(p)
+		defer s.m.mu.Unlock()
 		p.token.call = nil
 		close(p.call.done)
 		return
 	}
-	s.m.setStarted(p.call)
 	s.probes.Go(func() {
 		defer close(p.call.done)
 		outcome, err := s.session.Probe(s.m.ctx, p.secret)
@@ -261,6 +268,33 @@ func (s *scrape) start(p permit) {
 	})
 }
 
+// begin waits for a slot for the probe of p. It gives the permit back and returns false if ctx ends first, or if an
+// answer has stopped the account's probes since.
+func (m *Monitor) begin(ctx context.Context, slots slots, p permit) bool {
+	acquired := slots.acquire(ctx, p.slow)
+	m.mu.Lock()
+	defer m.unlock()
+	now := m.clock()
+	reason, stopped := SkipDeadline, !acquired
+	if acquired {
+		reason, stopped = p.account.pacer.stopped(now, p.hourly)
+	}
+	if !stopped {
+		p.call.started = now.steady
+		if p.call.first.IsZero() {
+			p.call.first = now.steady
+		}
+		p.token.sentAt = now.steady
+		return true
+	}
+	if acquired {
+		slots.release(p.slow)
+	}
+	p.token.Skipped[reason]++
+	m.giveBackLocked(p)
+	return false
+}
+
 // confirm probes again after a first denial, within the same call.
 func (s *scrape) confirm(first permit) {
 	select {
@@ -271,24 +305,21 @@ func (s *scrape) confirm(first permit) {
 	m := s.m
 	m.mu.Lock()
 	now := m.clock()
-	u := first.token.urgency(now.steady)
+	u := first.token.urgency(now)
 	_, ok := first.token.account.pacer.allow(now, u, 0)
 	var second permit
 	if ok = ok && u == confirmation && m.byName[first.token.Name] == first.token; ok { // not removed meanwhile
 		second = m.permitLocked(first.token, u, now)
+		second.slow = false
 	}
 	m.unlock()
 	if !ok {
 		return
 	}
 	m.persist()
-	if !s.setup.slots.acquire(m.ctx, false) {
-		m.mu.Lock()
-		defer m.unlock()
-		m.giveBackLocked(second)
+	if !m.begin(m.ctx, s.setup.slots, second) {
 		return
 	}
-	m.setStarted(second.call)
 	outcome, err := s.session.Probe(m.ctx, second.secret)
 	s.setup.slots.release(false)
 	m.complete(second, outcome, err)
@@ -304,7 +335,7 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 		m.giveBackLocked(p)
 		p.token.begun, p.token.skippedAt = tried, time.Time{} // it had its turn: the next tokens try next
 	} else {
-		p.account.pacer.complete(now, p.at, true)
+		p.account.pacer.complete(now, err == nil && outcome.Quota.UsedOK)
 	}
 	if err != nil { // canceled: no result
 		m.logLocked(slog.LevelDebug, "Probe canceled", "token", p.token.Name, "err", err)
@@ -314,12 +345,16 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 	t, a := p.token, p.token.account
 	before := t.TokenState
 	if outcome.Sent {
+		if p.changed {
+			m.gone.add(t.secretDigest(m.salt), p.before.begun, p.account)
+		}
 		t.sent(p.secret, p.changed)
 	}
 	concerned := append([]*account{p.account, a}, p.account.movedTo...) // since reloads
+	overlapping, stopped := p.account.pacer.silent-p.silent, false
 	for i, one := range concerned {
 		if !slices.Contains(concerned[:i], one) {
-			m.learnLocked(one, outcome, now)
+			stopped = m.learnLocked(one, outcome, now, overlapping) || stopped
 		}
 	}
 	if p.account.pacer.inFlight == 0 {
@@ -334,48 +369,42 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 	m.noteUserLocked(t, outcome.User)
 	changed := m.recordLocked(t, outcome, now)
 	if changed == newVerdict && t.Verdict == probe.VerdictDenied {
-		a.spreadDenial(t, p.call.begun)
+		a.spreadDenial(t, p.call.first)
 	}
-	if changed != newVerdict && changed != oneOffDenial && !p.changed {
+	if changed != newVerdict && changed != oneOffDenial && !p.changed && !stopped {
 		m.unlock()
 		return changed == firstDenial
 	}
 	t.unsaved = &before
 	m.unlock()
-	m.persist() // a verdict is on disk before it is reported
+	m.persist() // a verdict is on disk before it is reported; what stops an account's probes, at once
 	m.mu.Lock()
 	t.unsaved = nil
 	m.mu.Unlock()
 	return changed == firstDenial
 }
 
-// learnLocked takes over what an outcome shows about the quota of an account.
-func (m *Monitor) learnLocked(a *account, outcome probe.Outcome, now instant) {
-	budget := a.pacer.budget()
-	a.pacer.learn(now, outcome)
-	if budget > 0 && a.pacer.budget() == 0 {
-		m.logLocked(slog.LevelWarn, "The limit of the account leaves no request for probes; raise pacing.quota_share",
-			"account", a.name, "limit", a.pacer.limit())
+// learnLocked takes over what an outcome shows about the quota of an account. It reports whether that stops the
+// account's probes, or all but one per hour.
+func (m *Monitor) learnLocked(a *account, outcome probe.Outcome, now instant, overlapping int64) (stopped bool) {
+	before, _ := a.pacer.held(now)
+	a.pacer.learn(now, outcome, overlapping)
+	fresh := a.pacer.hold(now, outcome.Throttle)
+	after, until := a.pacer.held(now)
+	if fresh {
+		a.held = true
+		m.logLocked(slog.LevelWarn, "Pausing probes of account: rate limited by the API", "account", a.name,
+			"until", until, "http_status", outcome.HTTPStatus)
 	}
-	if !a.pacer.hold(now, outcome.Throttle) {
-		return
-	}
-	a.held = true
-	_, until := a.pacer.held(now)
-	m.logLocked(slog.LevelWarn, "Pausing probes of account: rate limited by the API", "account", a.name,
-		"until", until, "http_status", outcome.HTTPStatus)
-}
-
-// setStarted notes that the call makes its request now.
-func (m *Monitor) setStarted(c *call) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c.started = m.clock().steady
+	return after != NotHeld && (fresh || after != before)
 }
 
 // giveBackLocked undoes a permit of which nothing was sent.
 func (m *Monitor) giveBackLocked(p permit) {
-	p.account.pacer.complete(m.clock(), p.at, false)
+	p.account.pacer.giveBack(p.at)
+	if p.hourly {
+		p.account.pacer.last = p.last
+	}
 	spread := p.token.spread // set meanwhile
 	p.token.history = p.before
 	p.token.spread = p.token.spread || spread

@@ -37,6 +37,7 @@ type history struct {
 	probedWith config.Secret // the secret of the last request
 	digest     string        // of probedWith, if only an earlier process knew it; else empty
 	begun      time.Time     // when the last request was permitted
+	sentAt     time.Time     // when it was begun to send; unknown, and zero, if an earlier process did
 	skippedAt  time.Time     // when the token was last skipped for want of a permit; zero once it got one
 	urgent     []time.Time   // when the last urgent requests were permitted, oldest first
 	spread     bool          // to be looked at next, because another token of its account has turned denied
@@ -45,8 +46,8 @@ type history struct {
 // call is a probe under way, and the confirmation that may follow it.
 type call struct {
 	done    chan struct{} // closed at its end
-	begun   time.Time     // steady: when it was permitted
-	started time.Time     // steady: when it got a slot; zero before
+	first   time.Time     // steady: when its first request began; zero before
+	started time.Time     // steady: when its last request began; zero before
 }
 
 const (
@@ -60,32 +61,32 @@ const (
 )
 
 // urgency returns how urgently t is to be probed at now.
-func (t *token) urgency(now time.Time) urgency {
+func (t *token) urgency(now instant) urgency {
 	u := routine
 	switch {
 	case t.secretChanged() || t.probed && t.Probed && t.Last.Result == probe.NoToken:
 		u = newSecret
 	case t.Unconfirmed:
 		u = confirmation
-	case t.Verdict == probe.VerdictUnknown:
+	case t.Verdict == probe.VerdictUnknown && t.account.pacer.allowFirst(now.steady): // else those who wait longer go first
 		u = firstProbe
 	case t.spread:
 		u = spread
 	}
-	if u != routine && t.urgentAt(now).After(now) {
+	if u != routine && t.urgentAt(now).After(now.steady) {
 		return routine
 	}
 	return u
 }
 
 // urgentAt returns when t may next make an urgent probe. An urgent probe is earned in the time of a routine one.
-func (t *token) urgentAt(now time.Time) time.Time {
-	earning := max(urgentInterval, t.account.pace())
-	for len(t.urgent) > 0 && !now.Before(t.urgent[0].Add(earning*urgentBurst)) {
+func (t *token) urgentAt(now instant) time.Time {
+	earning := max(urgentInterval, t.account.pace(now))
+	for len(t.urgent) > 0 && !now.steady.Before(t.urgent[0].Add(earning*urgentBurst)) {
 		t.urgent = t.urgent[1:]
 	}
 	if len(t.urgent) < urgentBurst {
-		return now
+		return now.steady
 	}
 	return t.urgent[0].Add(earning * urgentBurst)
 }
@@ -122,10 +123,7 @@ func (t *token) sent(secret config.Secret, changed bool) {
 // interval returns how long t waits at most for its next routine probe, counted from its last one, at the present pace.
 func (t *token) interval(now instant, minInterval time.Duration) time.Duration {
 	a := t.account
-	pace := a.pace()
-	if reason, _ := a.pacer.held(now); reason == Reserve {
-		pace = max(pace, time.Duration(len(a.tokens))*reserveInterval)
-	}
+	pace := a.pace(now)
 	interval := max(pace, minInterval)
 	if !t.Probed {
 		return interval

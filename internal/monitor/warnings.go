@@ -23,11 +23,6 @@ func Warnings(cfg *config.Config) []string {
 		n := tokens[account]
 		p := newPacer(cfg.Pacing, time.Time{})
 		p.configure(cfg.Pacing, n, time.Time{})
-		if p.budget() == 0 {
-			warnings = append(warnings, fmt.Sprintf("account %q: quota_share %v of %d requests per day leaves none for "+
-				"probes; raise pacing.quota_share", account, p.share, p.limit()))
-			continue
-		}
 		wait := time.Duration(n) * p.interval()
 		if wait <= maxWait {
 			continue
@@ -37,9 +32,9 @@ func Warnings(cfg *config.Config) []string {
 		if share := float64(n) * float64(day/maxWait) / 0.9 / float64(p.limit()); share <= 1 {
 			remedy = fmt.Sprintf("raise pacing.quota_share to %.2f for an hour, ", share+0.005) + remedy
 		}
-		warnings = append(warnings, fmt.Sprintf("account %q: %d tokens share %d probes per day (quota_share %v of %d "+
-			"requests), so each is probed only every %s; %s",
-			account, n, p.refill(), p.share, p.limit(), wait.Round(time.Minute), remedy))
+		warnings = append(warnings, fmt.Sprintf("account %q: each of its tokens (%d) is probed only every %s, at a pace of "+
+			"%d per day for all (quota_share %v of %d requests); %s",
+			account, n, wait.Round(time.Minute), p.refill(), p.share, p.limit(), remedy))
 	}
 	return warnings
 }

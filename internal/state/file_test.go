@@ -143,7 +143,7 @@ func TestSaveAndRead(t *testing.T) {
 			ResultSince: now, Begun: now, Urgent: []time.Time{now}, Spread: true,
 		}},
 		Accounts: []Account{{
-			Name: "x", Limit: 1000, Used: -1, Day: 20000, APITime: now, Bins: []Bin{{7, now, 7}}, Full: now, Last: now,
+			Name: "x", Limit: 1000, Used: -1, Day: 20000, Reported: now, APITime: now, Bins: []Bin{{7, now, 7}}, Tokens: 3, Permits: -1.5, Last: now,
 			HoldReason: "daily_limit", HoldUntil: now,
 		}},
 	}

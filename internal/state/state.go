@@ -13,15 +13,16 @@ type State struct {
 	Salt    []byte    `json:"salt"`            // of the digests
 	Tokens  []Token   `json:"tokens"`
 
-	Former   map[string][]string `json:"former,omitempty"` // names of the accounts that tokens are or were in; see internal/monitor
-	Accounts []Account           `json:"accounts"`
+	Gone     map[string]Gone `json:"gone,omitempty"` // by digest of a source or secret, or by name; see internal/monitor
+	Accounts []Account       `json:"accounts"`
 }
 
 // Token is what is kept of one token.
 type Token struct {
-	Name   string `json:"name"`
-	Source string `json:"source"`           // digest of where the secret comes from
-	Secret string `json:"secret,omitempty"` // digest of the secret last probed
+	Name    string `json:"name"`
+	Account string `json:"account,omitempty"`
+	Source  string `json:"source"`           // digest of where the secret comes from
+	Secret  string `json:"secret,omitempty"` // digest of the secret last probed
 
 	Verdict      string    `json:"verdict,omitempty"` // "valid" or "denied"; empty if unknown
 	Reason       string    `json:"reason,omitempty"`  // name of the result that the verdict rests on
@@ -54,15 +55,23 @@ type Account struct {
 	ID         uint64    `json:"id,omitempty"`      // survives another name
 	Limit      int64     `json:"limit,omitempty"`   // requests per UTC day, as last reported; 0 if never
 	Used       int64     `json:"used"`              // requests of Day, as last reported; -1 if never
+	Reported   time.Time `json:"reported,omitzero"` // when Used was reported
 	Day        int64     `json:"day,omitempty"`     // UTC day by the API's clock, as days since 1970
 	APITime    time.Time `json:"api_time,omitzero"` // by the API's clock, when the state was saved; zero if unknown
 	Bins       []Bin     `json:"bins,omitempty"`    // requests of the last 24 hours
-	Full       time.Time `json:"full,omitzero"`     // when the bucket of permits will be full
+	Tokens     int       `json:"tokens,omitempty"`  // how many it has
+	Permits    float64   `json:"permits"`           // in the bucket; negative if it is overdrawn
 	Last       time.Time `json:"last,omitzero"`     // last permit
 	HoldReason string    `json:"hold_reason,omitempty"`
 	HoldUntil  time.Time `json:"hold_until,omitzero"`
 
 	DelayedUntil time.Time `json:"delayed_until,omitzero"` // until when routine probes wait, or waited, for longer than their pace
+}
+
+// Gone is what is kept of tokens that left the configuration, or were given another secret.
+type Gone struct {
+	Accounts []string  `json:"accounts"` // that they were in
+	Last     time.Time `json:"last"`     // request
 }
 
 // Bin counts the requests of a short span of time.
