@@ -40,10 +40,13 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 			"The API grants an account 1,000 per day.",
 			status.Plural(requests, "request"), status.Number(int64(requests)*24*60))
 	}
+	if o.Format != check.Table { // each run would say them again; but without a state file it costs requests
+		warnings = nil
+	}
 	if !kept.Locked { // otherwise the note explains it
 		warnings = slices.Concat(warnings, kept.Warnings)
 	}
-	if !o.Quiet && o.Format == check.Table {
+	if !o.Quiet {
 		for _, warning := range warnings {
 			_, _ = fmt.Fprintf(o.Stderr, "warning: %s\n", warning)
 		}
@@ -51,7 +54,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	m := monitor.New(cfg, monitor.Options{
 		Connect: Connect, Store: store, State: kept.Content, Logger: slog.New(slog.DiscardHandler),
 	})
-	defer m.Stop()
+	defer m.Close()
 	var snapshot monitor.Snapshot
 	o.Load = func(ctx context.Context) (status.Report, error) {
 		if kept.Locked {

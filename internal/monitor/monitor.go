@@ -48,7 +48,6 @@ type Options struct {
 type Monitor struct {
 	connect Connect
 	logger  *slog.Logger
-	store   Store // nil: the state lives in memory only
 	saver   saver
 	salt    []byte          // of the digests in the state
 	clock   func() instant  // now
@@ -58,6 +57,7 @@ type Monitor struct {
 	stop    context.CancelFunc
 
 	mu                sync.Mutex // guards the fields below and all of tokens and accounts; see unlock
+	store             Store      // nil: the state lives in memory only
 	setup             setup
 	tokens            []*token // in the order of the configuration
 	byName            map[string]*token
@@ -136,6 +136,12 @@ func (m *Monitor) logLocked(level slog.Level, message string, args ...any) {
 
 // Stop cancels all probes under way; they say nothing about their tokens. Scrapes return at once from then on.
 func (m *Monitor) Stop() { m.stop() }
+
+// Close stops and saves the state.
+func (m *Monitor) Close() {
+	m.stop()
+	m.persist()
+}
 
 // Reload watches cfg's tokens from now on. Tokens whose name and source are unchanged keep their state, and accounts
 // of the same name their budget; see regroupLocked for tokens that are in another account than before. Probes under way

@@ -86,7 +86,7 @@ const (
 func newPacer(settings config.Pacing, now time.Time) pacer {
 	p := pacer{report: report{used: -1}, window: window{origin: rand.Uint64()}}
 	p.configure(settings, 0, now)
-	p.full = now.Add(time.Duration(p.capacity()) * p.interval()) // the bucket starts empty
+	p.drain(now)
 	return p
 }
 
@@ -104,6 +104,11 @@ func (p *pacer) rescale(now time.Time, change func()) {
 	change()
 	missing := float64(p.capacity()) - min(level, float64(p.capacity()))
 	p.full = now.Add(time.Duration(min(missing*float64(p.interval()), float64(maxMissing))))
+}
+
+// drain empties the bucket.
+func (p *pacer) drain(now time.Time) {
+	p.full = later(p.full, now.Add(time.Duration(p.capacity())*p.interval()))
 }
 
 // limit returns how many requests per UTC day the account may make.

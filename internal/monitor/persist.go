@@ -50,11 +50,8 @@ func (s *saver) run(write func()) {
 
 // persist returns when all that has changed so far is in the state file, or could not be written.
 func (m *Monitor) persist() {
-	if m.store == nil {
-		return
-	}
 	m.mu.Lock()
-	dirty := m.dirty || m.saving
+	dirty := m.store != nil && (m.dirty || m.saving)
 	m.mu.Unlock()
 	if dirty {
 		m.saver.flush(m.save)
@@ -65,10 +62,10 @@ func (m *Monitor) persist() {
 func (m *Monitor) save() {
 	m.mu.Lock()
 	now := m.clock()
-	content := m.contentLocked(now)
+	content, store := m.contentLocked(now), m.store
 	m.dirty, m.saving = false, true
 	m.mu.Unlock()
-	err := m.store.Save(content)
+	err := store.Save(content)
 	m.mu.Lock()
 	defer m.unlock()
 	m.saving = false
@@ -82,6 +79,9 @@ func (m *Monitor) save() {
 		m.dirty = true
 		if !m.stateFile.failing {
 			m.logLocked(slog.LevelError, "Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+			for _, a := range m.accounts { // a restart could make the same requests again, and so on
+				a.pacer.drain(now.steady)
+			}
 		}
 		m.stateFile.failing = true
 		m.stateFile.Errors++
@@ -163,6 +163,17 @@ func (t *token) secretDigest(salt []byte) string {
 	return t.cachedDigest
 }
 
+// Adopt saves to store from now on, which another process has used until now. What it saved there is added: requests
+// count, and tokens that were not probed here get their state.
+func (m *Monitor) Adopt(store Store, s state.State) {
+	m.mu.Lock()
+	defer m.persist()
+	defer m.unlock()
+	m.store, m.stateFile.Enabled, m.dirty = store, true, true
+	m.restoreAccounts(s, m.setup.pacing)
+	m.restoreTokens(s)
+}
+
 // age returns how long before now the state was saved; negative if it is of the future. If the system was booted since,
 // only the wall clock tells it, which may have been set.
 func (m *Monitor) age(s state.State, now instant) time.Duration {
@@ -195,7 +206,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 	now, steady := m.clock(), m.steadyTimes(s)
 	age := max(0, m.age(s, now))
 	for _, saved := range s.Accounts {
-		if saved.Name == "" || m.accounts[saved.Name] != nil {
+		if saved.Name == "" {
 			continue
 		}
 		a := newAccount(saved.Name, settings, now.steady)
@@ -222,7 +233,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		missing := float64(p.capacity()) - min(saved.Permits, float64(p.capacity()))
 		p.full = now.steady.Add(time.Duration(min(missing*float64(p.interval()), float64(maxMissing))) - age)
 		if m.store == nil { // the next start finds the same content: it must not find a full bucket each time
-			p.full = now.steady.Add(time.Duration(p.capacity()) * p.interval())
+			p.drain(now.steady)
 		}
 		p.last, a.delayedUntil = steady(saved.Last), earlier(saved.DelayedUntil, now.wall.Add(day))
 		for _, reason := range []HoldReason{DailyLimit, SlowDown} {
@@ -233,7 +244,11 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
 		if saved.ID != 0 && m.store != nil { // else another process may go on with it
 			p.window.origin = saved.ID
 		}
-		m.accounts[a.name] = a
+		if present := m.accounts[a.name]; present != nil {
+			present.pacer.absorb(p, now)
+		} else {
+			m.accounts[a.name] = a
+		}
 	}
 	for key, gone := range s.Gone {
 		m.restoreGone(key, steady(gone.Last), gone.Accounts...)
@@ -262,7 +277,7 @@ func (m *Monitor) restoreTokens(s state.State) {
 	}
 	for i := range s.Tokens {
 		t := m.byName[s.Tokens[i].Name]
-		if t != nil && s.Tokens[i].Source == t.sourceDigest {
+		if t != nil && !t.Probed && s.Tokens[i].Source == t.sourceDigest {
 			t.restore(&s.Tokens[i], steady, now.wall)
 			if t.Account == s.Tokens[i].Account {
 				delete(m.gone, s.Tokens[i].Secret)

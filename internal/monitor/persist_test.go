@@ -62,20 +62,74 @@ func TestOrderOfSaving(t *testing.T) {
 	})
 }
 
-// TestStoreFails checks that the exporter goes on without a disk, and reports that.
+// TestStoreFails checks that the exporter goes on without a disk, at its pace, and reports that.
 func TestStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: always(probe.Valid, unlimited)}
 		store := memoryStore{broken: true}
 		m := store.restart(unpaced("a"), api)
 		defer m.Stop()
-		if s := scrapeAll(m); s.Tokens[0].Verdict != probe.VerdictValid || s.StateFile.Errors == 0 || !s.StateFile.Saved.IsZero() {
+		if s := scrapeAll(m); s.Tokens[0].Probed || s.StateFile.Errors == 0 || !s.StateFile.Saved.IsZero() {
 			t.Errorf("verdict %s, state file %+v", s.Tokens[0].Verdict, s.StateFile)
+		}
+		time.Sleep(time.Minute)
+		if s := scrapeAll(m); s.Tokens[0].Verdict != probe.VerdictValid {
+			t.Errorf("verdict %s a minute later", s.Tokens[0].Verdict)
 		}
 		store.broken = false
 		time.Sleep(time.Minute)
 		if s := scrapeAll(m); s.StateFile.Saved.IsZero() {
 			t.Errorf("state file %+v", s.StateFile)
+		}
+	})
+}
+
+// TestFlappingDisk checks that a disk which fails soon after each start brings no second budget.
+func TestFlappingDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		var store memoryStore
+		for range 48 {
+			store.broken = false
+			m := store.restart(tokens(numbered(20)...), api)
+			store.broken = true
+			for range 30 {
+				scrapeAll(m)
+				time.Sleep(time.Minute)
+			}
+			m.Stop()
+		}
+		if n := api.count(""); n > 250 || n < 100 {
+			t.Errorf("%d requests in a day with a budget of 250", n)
+		}
+	})
+}
+
+// TestAdopt checks that a process which gets the state file later counts the requests of the one that had it.
+func TestAdopt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		var store memoryStore
+		first := store.restart(tokens("a", "b"), api)
+		scrapeAll(first, "a")
+		second := New(tokens("a", "b"), Options{Connect: api.connect, Logger: slog.New(slog.DiscardHandler), State: store.saved})
+		defer second.Stop()
+		scrapeAll(second, "b")
+		api.answer = always(probe.Rejected, 1000)
+		time.Sleep(3 * time.Hour)
+		scrapeAll(first, "a") // with its confirmation
+		first.Close()
+		second.Adopt(&store, store.saved)
+		third := store.restart(tokens("a", "b"), api)
+		defer third.Stop()
+		for name, m := range map[string]*Monitor{"second": second, "third": third} {
+			s := m.Snapshot()
+			if got, want := s.Accounts[0].BudgetUsed, int64(api.count("")); got != want {
+				t.Errorf("the %s counts %d requests of %d", name, got, want)
+			}
+			if s.Tokens[1].Verdict != probe.VerdictValid {
+				t.Errorf("the %s finds b %s", name, s.Tokens[1].Verdict)
+			}
 		}
 	})
 }

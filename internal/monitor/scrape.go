@@ -131,6 +131,7 @@ type permit struct {
 	before  history   // to go back to if the request is not sent
 	hourly  bool      // whether it is the account's one of the hour, within the reserve
 	last    time.Time // the account's last permit before
+	saved   bool      // whether it is to be saved first: saving the state works
 	silent  int64     // how many probes of the account had completed without a report
 }
 
@@ -171,6 +172,9 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			continue
 		}
 		m.followSecretLocked(t, now)
+		if m.stateFile.failing && u > confirmation { // at the pace only: nothing keeps a restart from doing the same
+			u = routine
+		}
 		waits := reserved
 		if u == spread {
 			if expected < 0 {
@@ -235,7 +239,7 @@ func (m *Monitor) permitLocked(t *token, u urgency, now instant) permit {
 	p := permit{
 		token: t, account: t.account, call: t.call, secret: t.secret, at: now.steady,
 		slow: t.Probed && t.Last.Result == probe.Timeout, changed: t.secretChanged(), before: t.history,
-		hourly: reason == Reserve, last: pacer.last, silent: pacer.silent,
+		hourly: reason == Reserve, last: pacer.last, silent: pacer.silent, saved: !m.stateFile.failing,
 	}
 	m.probes++
 	t.order = m.probes
@@ -268,16 +272,19 @@ func (s *scrape) start(p permit) {
 	})
 }
 
-// begin waits for a slot for the probe of p. It gives the permit back and returns false if ctx ends first, or if an
-// answer has stopped the account's probes since.
+// begin waits for a slot for the probe of p. It gives the permit back and returns false if ctx ends first, if an answer
+// has stopped the account's probes since, or if the permit could not be saved.
 func (m *Monitor) begin(ctx context.Context, slots slots, p permit) bool {
 	acquired := slots.acquire(ctx, p.slow)
 	m.mu.Lock()
 	defer m.unlock()
 	now := m.clock()
-	reason, stopped := SkipDeadline, !acquired
+	reason, stopped, unsaved := SkipDeadline, !acquired, p.saved && m.stateFile.failing
 	if acquired {
 		reason, stopped = p.account.pacer.stopped(now, p.hourly)
+		if unsaved {
+			reason, stopped = SkipBudget, true
+		}
 	}
 	if !stopped {
 		p.call.started = now.steady
@@ -292,6 +299,9 @@ func (m *Monitor) begin(ctx context.Context, slots slots, p permit) bool {
 	}
 	p.token.Skipped[reason]++
 	m.giveBackLocked(p)
+	if unsaved {
+		p.account.pacer.drain(now.steady)
+	}
 	return false
 }
 
