@@ -77,12 +77,13 @@ type program struct {
 	web                *toolkit.FlagConfig
 	log                promslog.Config
 
-	output     *string
-	checkNames *[]string
-	quiet      *bool
-	exporter   *string
-	warnExpiry days
-	warnQuota  percent
+	output       *string
+	checkNames   *[]string
+	fromExporter bool // whether --exporter is given
+	quiet        *bool
+	exporter     *string
+	warnExpiry   days
+	warnQuota    percent
 }
 
 // run executes the command line until it is done or ctx ends, and returns the exit code.
@@ -172,7 +173,7 @@ func (p *program) define(app *kingpin.Application) map[string]func(context.Conte
 		PlaceHolder("NAME").Strings()
 	p.quiet = checking.Flag("quiet", "Print only what is wrong.").Bool()
 	p.exporter = checking.Flag("exporter", "Load the state from this running exporter; makes no request to the API.").
-		PlaceHolder("URL").String()
+		PlaceHolder("URL").IsSetByUser(&p.fromExporter).String()
 	checking.Flag("warn-expiry", "Warn of tokens that expire in less than this.").
 		Default("14d").SetValue(&p.warnExpiry)
 	checking.Flag("warn-quota", "Warn of accounts that have used more than this part of their daily quota.").
@@ -259,7 +260,7 @@ func (p *program) check(ctx context.Context) int {
 		Thresholds: status.Thresholds{Expiry: time.Duration(p.warnExpiry), Quota: float64(p.warnQuota)},
 		Stdout:     terminal(p.stdout), Stderr: terminal(p.stderr), Getenv: os.Getenv,
 	}
-	if *p.exporter != "" {
+	if p.fromExporter {
 		fromExporter, err := check.FromExporter(*p.exporter)
 		if err != nil {
 			return o.Fail(err)

@@ -173,7 +173,7 @@ func fillBucket(t *testing.T, path string) {
 	if err != nil || len(content.Accounts) != 1 {
 		t.Fatalf("%v, %+v", err, content)
 	}
-	content.Accounts[0].Full = content.Saved
+	content.Accounts[0].Permits = 1000
 	file, err := state.Open(path)
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func TestExampleIsValidInFull(t *testing.T) {
 	writeFile(t, dir, "etc/ca.pem", cert)
 
 	text := commentedKey.ReplaceAllString(readFile(t, examplePath), "$1$2")
-	text = strings.NewReplacer("/run/secrets/appfigures", "run/secrets/appfigures", "/etc/appfigures_exporter", "etc").Replace(text)
+	text = strings.NewReplacer("/run/secrets/appfigures", "run/secrets/appfigures", "/etc/appfigures_exporter", "etc", exampleToken, "pat_own").Replace(text)
 	got, err := Parse("config.yml.example", strings.NewReader(text), dir)
 	if err != nil {
 		t.Fatalf("%v\nof:\n%s", err, text)

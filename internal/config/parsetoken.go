@@ -40,12 +40,18 @@ var pasteErrors = []struct {
 	{regexp.MustCompile(`[^!-~]`), "contains a character that no token has; copy the token again, as plain text"},
 }
 
+// exampleToken is what config.yml.example shows as a token.
+const exampleToken = "pat_replace_this_by_your_token"
+
 // parseToken returns text as a token, without the white space behind it. The error follows the name of the source in a
 // sentence, and does not quote text.
 func parseToken(text string) (Secret, error) {
 	token := strings.TrimRight(text, whiteSpace)
 	if token == "" {
 		return Secret{}, errors.New("is empty; it must contain the token")
+	}
+	if token == exampleToken {
+		return Secret{}, errors.New("is the placeholder of the example; replace it with the token")
 	}
 	if !bearerToken.MatchString(token) || strings.HasSuffix(token, ellipsis) {
 		for _, mistake := range pasteErrors {

@@ -81,6 +81,7 @@ func TestPasteErrors(t *testing.T) {
 		{"a command", "$(cat token)", variable},
 		{"a variable of Windows", "%TOKEN%", variable},
 		{"a template", "{{ token }}", variable},
+		{"the example's", "pat_replace_this_by_your_token\n", "is the placeholder of the example; replace it with the token"},
 		{"a placeholder", "<your-token>", "is a placeholder in angle brackets; replace it with the token"},
 		{"JSON", `{"token":"pat_secret"}`, json},
 		{"JSON of several lines", "{\n  \"token\": \"pat_secret\"\n}\n", json},

@@ -247,7 +247,7 @@ func (m *Monitor) selectLocked(names []string) []*token {
 	}
 	var selected []*token
 	for _, name := range names {
-		if t := m.byName[name]; t != nil {
+		if t := m.byName[name]; t != nil && !slices.Contains(selected, t) {
 			selected = append(selected, t)
 		}
 	}

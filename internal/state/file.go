@@ -61,6 +61,9 @@ func open(path string) (*flock.Flock, error) {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
+	if err := checkOurs(path); err != nil {
+		return nil, err
+	}
 	lock := flock.New(path+".lock", flock.SetPermissions(perm),
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|regularOnly))
 	locked, err := lock.TryLock()
@@ -82,6 +85,28 @@ func open(path string) (*flock.Flock, error) {
 		return nil, err
 	}
 	return lock, nil
+}
+
+// checkOurs returns an error if there is a file at path that is not a state file, such as one named by mistake. A state
+// file can be empty, or zeros, after a loss of power.
+func checkOurs(path string) error {
+	file, err := os.OpenFile(path, os.O_RDONLY|regularOnly, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	start := make([]byte, len(magic))
+	n, err := io.ReadFull(file, start)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if !strings.HasPrefix(magic, strings.Trim(string(start[:n]), "\x00")) {
+		return errors.New("not a state file; it was left alone")
+	}
+	return nil
 }
 
 // removeLeftovers removes the temporary files of writes that a crash cut short. The caller holds the lock.
@@ -189,8 +214,9 @@ func read(path string) (State, error) {
 // A file is one line: an object with a checksum and the state that it was made of. The checksum finds what the syntax
 // of JSON cannot: a digit or a name that was damaged.
 const (
-	head = `{"sha256":"%x","state":`
-	tail = "}\n"
+	magic = `{"sha256":"`
+	head  = magic + `%x","state":`
+	tail  = "}\n"
 )
 
 func encode(s State) ([]byte, error) {

@@ -172,16 +172,19 @@ func TestReadUnusable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, test := range map[string]struct{ content, want string }{
-		"empty":          {"", "damaged"},
-		"text":           {"hello\n", "damaged"},
-		"other JSON":     {`{"version":1,"tokens":[]}` + "\n", "damaged"},
-		"zeros":          {strings.Repeat("\x00", len(intact)), "damaged"},
-		"truncated":      {string(intact[:len(intact)/2]), "damaged"},
-		"twice":          {string(intact) + string(intact), "damaged"},
-		"another digest": {strings.Replace(string(intact), "valid", "vblid", 1), "damaged"},
-		"too large":      {strings.Repeat(" ", maxBytes) + string(intact), "damaged"},
-		"newer":          {string(newer), "its format is version 2; this exporter reads version 1"},
+	for name, test := range map[string]struct {
+		content, want string
+		foreign       bool
+	}{
+		"empty":          {"", "damaged", false},
+		"text":           {"hello\n", "damaged", true},
+		"other JSON":     {`{"version":1,"tokens":[]}` + "\n", "damaged", true},
+		"zeros":          {strings.Repeat("\x00", len(intact)), "damaged", false},
+		"truncated":      {string(intact[:len(intact)/2]), "damaged", false},
+		"twice":          {string(intact) + string(intact), "damaged", false},
+		"another digest": {strings.Replace(string(intact), "valid", "vblid", 1), "damaged", false},
+		"too large":      {strings.Repeat(" ", maxBytes) + string(intact), "damaged", true},
+		"newer":          {string(newer), "its format is version 2; this exporter reads version 1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")
@@ -193,6 +196,16 @@ func TestReadUnusable(t *testing.T) {
 			}
 			if !reflect.DeepEqual(s, State{}) {
 				t.Errorf("state %+v", s)
+			}
+			if test.foreign {
+				const foreign = "not a state file; it was left alone"
+				if _, err := Open(path); err == nil || !strings.Contains(err.Error(), foreign) {
+					t.Errorf("error %v, want %s", err, foreign)
+				}
+				if got, err := os.ReadFile(path); err != nil || string(got) != test.content {
+					t.Errorf("%v, or the file was changed", err)
+				}
+				return
 			}
 			mustSave(t, mustOpen(t, path), numbered(1))
 			mustRead(t, path)

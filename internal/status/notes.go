@@ -93,16 +93,26 @@ const PaceAdvice = "To probe more often, raise pacing.quota_share, lower pacing.
 
 // Pace returns how often tokens are probed: "every 29 min or sooner".
 func Pace(longestWait time.Duration) string {
-	if longestWait < time.Minute {
+	unit := time.Hour
+	switch {
+	case longestWait < time.Second:
 		return "at each scrape"
+	case longestWait < time.Minute:
+		unit = time.Second
+	case longestWait < time.Hour:
+		unit = time.Minute
 	}
-	return "every " + Duration(longestWait) + " or sooner"
+	return "every " + Duration((longestWait + unit - 1).Truncate(unit)) + " or sooner" // rounded up
 }
 
 // paceNotes explains how often the account's tokens are probed, and what would make that more often.
 func paceNotes(account monitor.AccountState, longestWait time.Duration) []string {
-	all := []string{fmt.Sprintf("Probes used %s of %s requests in the last 24 hours; each token is probed %s.",
-		Number(account.BudgetUsed), Number(account.Budget), Pace(longestWait))}
+	used := fmt.Sprintf("Probes used %s of %s requests in the last 24 hours",
+		Number(account.BudgetUsed), Number(account.Budget))
+	if account.Held != monitor.NotHeld {
+		return []string{used + "."}
+	}
+	all := []string{fmt.Sprintf("%s; each token is probed %s.", used, Pace(longestWait))}
 	if longestWait >= time.Minute {
 		all = append(all, PaceAdvice)
 	}

@@ -59,7 +59,10 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("Plural(%d) = %q, want %q", n, got, want)
 		}
 	}
-	for wait, want := range map[time.Duration]string{0: "at each scrape", 29 * time.Minute: "every 29 min or sooner"} {
+	for wait, want := range map[time.Duration]string{
+		0: "at each scrape", 57600 * time.Millisecond: "every 58 s or sooner", 29 * time.Minute: "every 29 min or sooner",
+		26_198 * time.Second: "every 8 h or sooner", 59*time.Minute + time.Second: "every 1 h or sooner",
+	} {
 		if got := Pace(wait); got != want {
 			t.Errorf("Pace(%v) = %q, want %q", wait, got, want)
 		}
