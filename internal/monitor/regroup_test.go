@@ -220,7 +220,7 @@ func TestOtherAccountOfSameSecrets(t *testing.T) {
 			cfg := grouped(slices.Repeat([]string{fmt.Sprint("account", hour)}, 20)...)
 			for i := range cfg.Tokens {
 				path := filepath.Join(t.TempDir(), "token")
-				if err := os.WriteFile(path, []byte(fmt.Sprint("secret", i)), 0o600); err != nil {
+				if err := os.WriteFile(path, fmt.Append(nil, "secret", i), 0o600); err != nil {
 					t.Fatal(err)
 				}
 				cfg.Tokens[i].Name, cfg.Tokens[i].Source = fmt.Sprintf("token%d-%d", hour, i), config.FileSource(path)
