@@ -67,8 +67,9 @@ type Monitor struct {
 	users             map[uint64][]*account // of the tokens configured, by the API's user
 	certificateExpiry time.Time
 	stateFile         stateFile
-	dirty             bool // whether there is something to save
-	saving            bool // whether a save is under way
+	unverified        *restored // the state of before the boot, until an answer has told the time; else nil
+	dirty             bool      // whether there is something to save
+	saving            bool      // whether a save is under way
 	lines             []logLine
 }
 
@@ -108,10 +109,15 @@ func New(cfg *config.Config, o Options) *Monitor {
 	}
 	m.stateFile.Enabled = o.Store != nil
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	m.restoreAccounts(o.State, cfg.Pacing)
+	now := m.clock()
+	age := max(0, m.age(o.State, now))
+	m.restoreAccounts(o.State, cfg.Pacing, age)
 	m.Reload(cfg)
 	m.restoreTokens(o.State)
-	m.dirty = !m.sameBoot(o.State, m.clock()) // saved anew, its age shows at the next start, too
+	m.dirty = !m.sameBoot(o.State, now) // saved anew, its age shows at the next start, too
+	if m.dirty {
+		m.unverified = &restored{o.State, age, now.steady}
+	}
 	return m
 }
 

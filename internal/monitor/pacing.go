@@ -33,6 +33,8 @@ type pacer struct {
 	silent   int64 // probes completed without a report so far
 	uncount  int64 // of those, the ones that the last report may lack
 
+	unverified bool // whether only the wall clock told how old the rest is, and no request has ended since
+
 	heardOn int64 // the API's day on which a request last ended, as days since 1970
 
 	window window    // requests of the last 24 hours
@@ -194,11 +196,11 @@ func (p *pacer) held(now instant) (HoldReason, time.Time) {
 	return NotHeld, time.Time{}
 }
 
-// unheard reports whether the account's use today is not known, and no request has ended that could have told it. Until
-// then, an account's probes go one at a time.
+// unheard reports whether the account's use today, or the time, is not known, and no request has ended that could have
+// told it. Until then, an account's probes go one at a time.
 func (p *pacer) unheard(now instant) bool {
 	_, known := p.usedToday(now)
-	return !known && p.heardOn != p.apiDay(now)
+	return p.unverified || !known && p.heardOn != p.apiDay(now)
 }
 
 // stopped reports whether a probe that was permitted must not be made at now, and why: an answer that came since has
@@ -265,6 +267,7 @@ func (p *pacer) take(now time.Time) {
 // complete ends a probe at now. reported tells whether its answer told the account's use.
 func (p *pacer) complete(now instant, reported bool) {
 	p.inFlight--
+	p.unverified = false
 	p.heardOn = p.apiDay(now)
 	if !reported {
 		p.silent++

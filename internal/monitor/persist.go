@@ -170,7 +170,7 @@ func (m *Monitor) Adopt(store Store, s state.State) {
 	defer m.persist()
 	defer m.unlock()
 	m.store, m.stateFile.Enabled, m.dirty = store, true, true
-	m.restoreAccounts(s, m.setup.pacing)
+	m.restoreAccounts(s, m.setup.pacing, max(0, m.age(s, m.clock())))
 	m.restoreTokens(s)
 }
 
@@ -188,11 +188,35 @@ func (m *Monitor) sameBoot(s state.State, now instant) bool {
 	return m.boot != "" && m.boot == s.Boot && !now.steady.Before(s.Steady) // else a machine was restored from a snapshot
 }
 
-// steadyTimes returns a function from saved times to steady ones. A clock that was set back since, or that was ahead
-// when the state was saved, does not shorten a day.
-func (m *Monitor) steadyTimes(s state.State) func(time.Time) time.Time {
+// verifyAgeLocked corrects the age of the state if the first answer since a boot shows that it is younger than the wall
+// clock told at the start.
+func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
+	r := m.unverified
+	if r == nil || !outcome.Result.Answered() || outcome.ServerTime.IsZero() {
+		return
+	}
+	m.unverified = nil
+	var saved time.Time // by the API's clock
+	for _, a := range r.state.Accounts {
+		saved = later(saved, a.APITime)
+	}
+	age := outcome.ServerTime.Sub(saved)
+	if told := r.age + now.steady.Sub(r.at); !saved.IsZero() && 0 <= age && age < told-time.Minute {
+		m.restoreAccounts(r.state, m.setup.pacing, age)
+	}
+}
+
+// restored is a state whose age only the wall clock told.
+type restored struct {
+	state state.State
+	age   time.Duration // at the steady time at
+	at    time.Time
+}
+
+// steadyTimes returns a function from times in a state of that age to steady ones. A clock that was set back since, or
+// that was ahead when the state was saved, does not shorten a day.
+func (m *Monitor) steadyTimes(s state.State, age time.Duration) func(time.Time) time.Time {
 	now := m.clock()
-	age := max(0, m.age(s, now))
 	return func(saved time.Time) time.Time {
 		if saved.IsZero() {
 			return saved
@@ -201,16 +225,16 @@ func (m *Monitor) steadyTimes(s state.State) func(time.Time) time.Time {
 	}
 }
 
-// restoreAccounts takes over what an earlier process saved about accounts.
-func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing) {
-	now, steady := m.clock(), m.steadyTimes(s)
-	age := max(0, m.age(s, now))
+// restoreAccounts takes over what an earlier process saved, at that time before now, about accounts.
+func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, age time.Duration) {
+	now, steady := m.clock(), m.steadyTimes(s, age)
 	for _, saved := range s.Accounts {
 		if saved.Name == "" {
 			continue
 		}
 		a := newAccount(saved.Name, settings, now.steady)
 		p := &a.pacer
+		p.unverified = !m.sameBoot(s, now)
 		p.tokens = max(0, saved.Tokens) // for the pace at which permits are gained
 		if 0 < saved.Limit && saved.Limit <= maxLimit {
 			p.rescale(now.steady, func() { p.report.limit = saved.Limit })
@@ -271,10 +295,12 @@ func (m *Monitor) restoreGone(key string, last time.Time, accounts ...string) {
 // restoreTokens takes over what an earlier process saved about tokens whose name and source are unchanged. The
 // verdicts of a state from the future are not believed.
 func (m *Monitor) restoreTokens(s state.State) {
-	now, steady := m.clock(), m.steadyTimes(s)
-	if m.age(s, now) < -time.Hour {
+	now := m.clock()
+	age := m.age(s, now)
+	if age < -time.Hour {
 		return
 	}
+	steady := m.steadyTimes(s, max(0, age))
 	for i := range s.Tokens {
 		t := m.byName[s.Tokens[i].Name]
 		if t != nil && !t.Probed && s.Tokens[i].Source == t.sourceDigest {

@@ -346,6 +346,37 @@ func TestRestartAfterStep(t *testing.T) {
 	}
 }
 
+// TestBootWithWrongClock checks that a clock that is ahead when the system boots costs one request per boot: the first
+// answer shows how old the state is.
+func TestBootWithWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead time.Duration
+		api := &fakeAPI{answer: func(string) probe.Outcome {
+			o := answers(probe.Valid, 1000)
+			o.ServerTime = time.Now()
+			return o
+		}}
+		var store memoryStore
+		const boots = 48
+		for boot := range boots {
+			ahead = 13 * time.Hour
+			m := New(tokens(numbered(20)...), Options{
+				Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+				boot: fmt.Sprint(boot), clock: func() instant { return instant{time.Now().Add(ahead), time.Now()} },
+			})
+			for range 30 {
+				scrapeAll(m)
+				ahead = 0
+				time.Sleep(time.Minute)
+			}
+			m.Stop()
+		}
+		if n := api.count(""); n > 250+boots {
+			t.Errorf("%d requests in a day with a budget of 250", n)
+		}
+	})
+}
+
 // TestHangingSource checks that a file that hangs stops only its own token, and costs one goroutine.
 func TestHangingSource(t *testing.T) {
 	api := &fakeAPI{answer: always(probe.Valid, unlimited)}

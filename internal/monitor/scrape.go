@@ -367,6 +367,7 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 			stopped = m.learnLocked(one, outcome, now, overlapping) || stopped
 		}
 	}
+	m.verifyAgeLocked(outcome, now)
 	if p.account.pacer.inFlight == 0 {
 		p.account.movedTo = nil
 	}
