@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,12 +37,24 @@ func TestBudgetProperty(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
+				w := newWorld(t, rand.New(&lockedSource{source: rand.NewPCG(seed, 0)}))
 				w.run(3000)
 				w.checkBudget()
 			})
 		})
 	}
+}
+
+// lockedSource is a source of random numbers that goroutines share.
+type lockedSource struct {
+	mu     sync.Mutex
+	source rand.Source
+}
+
+func (s *lockedSource) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source.Uint64()
 }
 
 // world is a random API, its other users, and a monitor that is scraped, restarted and reloaded.

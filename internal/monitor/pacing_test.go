@@ -239,8 +239,9 @@ func TestScouts(t *testing.T) {
 		scrapeAll(m)
 		full := answers(probe.RateLimited, unlimited)
 		full.Throttle = probe.Throttle{Kind: probe.DailyLimit}
-		api.answer = func(string) probe.Outcome { return full }
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		api.answer = func(string) probe.Outcome { return full }
 		scrapeAll(m)
 		if n := api.count(""); n != 1 {
 			t.Errorf("%d requests to an account whose limit is reached", n)
