@@ -209,7 +209,7 @@ func TestUnusableState(t *testing.T) {
 			func(_ *testing.T, x *target) { x.StateFile = "/nowhere/state.json" }, "no such file or directory",
 		},
 		"damaged file": {
-			func(t *testing.T, x *target) { harness.Write(t, x.StateFile, `{"sha256":`) },
+			func(t *testing.T, x *target) { harness.Write(t, x.StateFile, `{"sha256":"`) },
 			"damaged, or not a state file",
 		},
 	} {

@@ -88,6 +88,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.State != nil {
 		kept = o.State()
 	}
+	defer kept.Close()
 	log := newLogWriter(o.Stderr)
 	defer log.Close()
 	o.Log.Writer = log
@@ -98,17 +99,7 @@ func Run(ctx context.Context, o Options) error {
 		logger.Warn(warning)
 	}
 	m := monitor.New(cfg, monitor.Options{Connect: Connect, Store: kept.Store(), State: kept.Content, Logger: logger})
-	waiting, giveUp := context.WithCancel(ctx)
-	var takeover sync.WaitGroup
-	if kept.Locked {
-		takeover.Go(func() { kept.takeOver(waiting, m, logger) })
-	}
-	defer func() {
-		giveUp()
-		takeover.Wait()
-		m.Close()
-		kept.Close()
-	}()
+	defer m.Close()
 	reloads := newReloader(o.Load, m, logger, warnings)
 
 	registry := prometheus.NewRegistry()

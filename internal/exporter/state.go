@@ -1,9 +1,7 @@
 package exporter
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
@@ -24,11 +22,10 @@ type State struct {
 }
 
 // How long serve and check wait for another process to give up the state file: a check has it for as long as its probes
-// take, an exporter for as long as it runs.
+// take, an exporter for as long as it runs, and some seconds longer when it is stopped.
 const (
-	serveLockTimeout = 3 * time.Second
+	serveLockTimeout = 15 * time.Second
 	checkLockTimeout = time.Second
-	takeOverInterval = time.Second
 )
 
 // OpenState opens the state file at path; if path is empty, that of the configuration with this identity. It never
@@ -57,7 +54,7 @@ func openState(path, identity string, getenv func(string) string, lockTimeout ti
 	}
 	if s.Locked = errors.Is(err, state.ErrLocked); s.Locked {
 		s.Path = path
-		s.Warnings = []string{err.Error() + "; this one saves nothing until that ends"}
+		s.Warnings = []string{err.Error() + "; this one saves nothing"}
 	} else if err != nil {
 		s.Warnings = []string{lost + err.Error()}
 	}
@@ -80,40 +77,15 @@ func openState(path, identity string, getenv func(string) string, lockTimeout ti
 }
 
 // Store returns where the monitor saves its state; nil if nowhere.
-func (s *State) Store() monitor.Store {
+func (s State) Store() monitor.Store {
 	if s.file == nil {
 		return nil
 	}
 	return s.file
 }
 
-// takeOver waits, until ctx ends, for the other process to give up the state file, and then lets m go on with it.
-func (s *State) takeOver(ctx context.Context, m *monitor.Monitor, logger *slog.Logger) {
-	ticker := time.NewTicker(takeOverInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		file, err := state.Open(s.Path)
-		if err != nil {
-			continue
-		}
-		content, err := state.Read(s.Path)
-		if err != nil {
-			logger.Warn("The other process left a state that cannot be read", "err", err)
-		}
-		s.file = file
-		m.Adopt(file, content)
-		logger.Info("Took over the state file from another process", "state", s.Path)
-		return
-	}
-}
-
 // Close gives up the state file.
-func (s *State) Close() {
+func (s State) Close() {
 	if s.file != nil {
 		_ = s.file.Close()
 	}

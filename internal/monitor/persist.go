@@ -163,17 +163,6 @@ func (t *token) secretDigest(salt []byte) string {
 	return t.cachedDigest
 }
 
-// Adopt saves to store from now on, which another process has used until now. What it saved there is added: requests
-// count, and tokens that were not probed here get their state.
-func (m *Monitor) Adopt(store Store, s state.State) {
-	m.mu.Lock()
-	defer m.persist()
-	defer m.unlock()
-	m.store, m.stateFile.Enabled, m.dirty = store, true, true
-	m.restoreAccounts(s, m.setup.pacing, max(0, m.age(s, m.clock())))
-	m.restoreTokens(s)
-}
-
 // age returns how long before now the state was saved; negative if it is of the future. If the system was booted since,
 // only the wall clock tells it, which may have been set.
 func (m *Monitor) age(s state.State, now instant) time.Duration {
@@ -303,7 +292,7 @@ func (m *Monitor) restoreTokens(s state.State) {
 	steady := m.steadyTimes(s, max(0, age))
 	for i := range s.Tokens {
 		t := m.byName[s.Tokens[i].Name]
-		if t != nil && !t.Probed && s.Tokens[i].Source == t.sourceDigest {
+		if t != nil && s.Tokens[i].Source == t.sourceDigest {
 			t.restore(&s.Tokens[i], steady, now.wall)
 			if t.Account == s.Tokens[i].Account {
 				delete(m.gone, s.Tokens[i].Secret)

@@ -105,35 +105,6 @@ func TestFlappingDisk(t *testing.T) {
 	})
 }
 
-// TestAdopt checks that a process which gets the state file later counts the requests of the one that had it.
-func TestAdopt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api := &fakeAPI{answer: always(probe.Valid, 1000)}
-		var store memoryStore
-		first := store.restart(tokens("a", "b"), api)
-		scrapeAll(first, "a")
-		second := New(tokens("a", "b"), Options{Connect: api.connect, Logger: slog.New(slog.DiscardHandler), State: store.saved})
-		defer second.Stop()
-		scrapeAll(second, "b")
-		api.answer = always(probe.Rejected, 1000)
-		time.Sleep(3 * time.Hour)
-		scrapeAll(first, "a") // with its confirmation
-		first.Close()
-		second.Adopt(&store, store.saved)
-		third := store.restart(tokens("a", "b"), api)
-		defer third.Stop()
-		for name, m := range map[string]*Monitor{"second": second, "third": third} {
-			s := m.Snapshot()
-			if got, want := s.Accounts[0].BudgetUsed, int64(api.count("")); got != want {
-				t.Errorf("the %s counts %d requests of %d", name, got, want)
-			}
-			if s.Tokens[1].Verdict != probe.VerdictValid {
-				t.Errorf("the %s finds b %s", name, s.Tokens[1].Verdict)
-			}
-		}
-	})
-}
-
 // TestRestore checks what a restart believes.
 func TestRestore(t *testing.T) {
 	for _, test := range []struct {

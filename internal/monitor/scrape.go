@@ -143,6 +143,9 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 	defer m.unlock()
 	now := m.clock()
 	m.noteDelayLocked(a, now)
+	for t := range wanted {
+		m.followSecretLocked(t, now)
+	}
 	reserved := 0 // permits that belong to tokens of other scrapes, which have waited longer
 	expected := -1
 	var slow []permit
@@ -171,7 +174,6 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
-		m.followSecretLocked(t, now)
 		if m.stateFile.failing && u > confirmation { // at the pace only: nothing keeps a restart from doing the same
 			u = routine
 		}

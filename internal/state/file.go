@@ -88,7 +88,7 @@ func open(path string) (*flock.Flock, error) {
 }
 
 // checkOurs returns an error if there is a file at path that is not a state file, such as one named by mistake. A state
-// file can be empty, or zeros, after a loss of power.
+// file can be empty, or only zeros, after a loss of power.
 func checkOurs(path string) error {
 	file, err := os.OpenFile(path, os.O_RDONLY|regularOnly, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -98,12 +98,12 @@ func checkOurs(path string) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	start := make([]byte, len(magic))
-	n, err := io.ReadFull(file, start)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	data, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
+	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(magic, strings.Trim(string(start[:n]), "\x00")) {
+	zeros := len(data) <= maxBytes && len(bytes.Trim(data, "\x00")) == 0
+	if !zeros && !bytes.HasPrefix(data, []byte(magic)) {
 		return errors.New("not a state file; it was left alone")
 	}
 	return nil

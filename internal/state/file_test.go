@@ -180,6 +180,7 @@ func TestReadUnusable(t *testing.T) {
 		"text":           {"hello\n", "damaged", true},
 		"other JSON":     {`{"version":1,"tokens":[]}` + "\n", "damaged", true},
 		"zeros":          {strings.Repeat("\x00", len(intact)), "damaged", false},
+		"an image":       {strings.Repeat("\x00", 4096) + "x", "damaged", true},
 		"truncated":      {string(intact[:len(intact)/2]), "damaged", false},
 		"twice":          {string(intact) + string(intact), "damaged", false},
 		"another digest": {strings.Replace(string(intact), "valid", "vblid", 1), "damaged", false},
