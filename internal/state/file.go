@@ -98,15 +98,20 @@ func checkOurs(path string) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
-	if err != nil {
-		return err
+	data := make([]byte, 64<<10)
+	for first := true; ; first = false {
+		n, err := io.ReadFull(file, data)
+		switch zeros := len(bytes.Trim(data[:n], "\x00")) == 0; {
+		case first && bytes.HasPrefix(data[:n], []byte(magic)):
+			return nil
+		case !zeros:
+			return errors.New("not a state file; it was left alone")
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return err
+		}
 	}
-	zeros := len(data) <= maxBytes && len(bytes.Trim(data, "\x00")) == 0
-	if !zeros && !bytes.HasPrefix(data, []byte(magic)) {
-		return errors.New("not a state file; it was left alone")
-	}
-	return nil
 }
 
 // removeLeftovers removes the temporary files of writes that a crash cut short. The caller holds the lock.
