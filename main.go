@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -187,7 +188,9 @@ func (p *program) define(app *kingpin.Application) map[string]func(context.Conte
 func (p *program) serve(ctx context.Context) error {
 	location := config.Find(*p.configFile)
 	o := p.options(location.String(), func() (*config.Config, []string, error) { return load(location) })
-	o.State = func() exporter.State { return exporter.OpenState(*p.stateFile, location.String(), os.Getenv) }
+	o.State = func(ctx context.Context, logger *slog.Logger) exporter.State {
+		return exporter.OpenState(ctx, *p.stateFile, location.String(), os.Getenv, logger)
+	}
 	if *p.autoReload {
 		o.Fingerprint, o.ReloadInterval = location.Fingerprint, *p.autoReloadInterval
 	}

@@ -26,7 +26,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	if err != nil {
 		return o.Fail(err)
 	}
-	kept := openState(stateFile, location.String(), os.Getenv, checkLockTimeout)
+	kept := openState(ctx, stateFile, location.String(), os.Getenv, checkLockTimeout, slog.New(slog.DiscardHandler))
 	defer kept.Close()
 	store := kept.Store()
 	switch {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -42,7 +43,7 @@ const (
 type Options struct {
 	Origin   string                                            // of the configuration, for the log
 	Load     func() (*config.Config, []string, error)          // loads the configuration, with warnings about it
-	State    func() State                                      // opens the state file; nil: keep no state
+	State    func(context.Context, *slog.Logger) State         // opens the state file; nil: keep no state
 	OnListen func(context.Context, net.Addr, *monitor.Monitor) // runs once the exporter listens; nil: nothing
 
 	// Fingerprint changes when Load would return something else. Every ReloadInterval it is compared; nil: never.
@@ -84,15 +85,15 @@ func Run(ctx context.Context, o Options) error {
 	defer signal.Stop(hangups)
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more loses lines, but does not end the process
 
-	var kept State
-	if o.State != nil {
-		kept = o.State()
-	}
-	defer kept.Close()
 	log := newLogWriter(o.Stderr)
 	defer log.Close()
 	o.Log.Writer = log
 	logger := promslog.New(o.Log)
+	var kept State
+	if o.State != nil {
+		kept = o.State(ctx, logger)
+	}
+	defer kept.Close()
 	logger.Info("Starting appfigures_exporter", "version", version.Info(),
 		"state", cmp.Or(kept.Path, NoState), "config", o.Origin, "tokens", len(cfg.Tokens))
 	for _, warning := range kept.Warnings {

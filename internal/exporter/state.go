@@ -1,7 +1,9 @@
 package exporter
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
@@ -24,18 +26,20 @@ type State struct {
 // How long serve and check wait for another process to give up the state file: a check has it for as long as its probes
 // take, an exporter for as long as it runs, and some seconds longer when it is stopped.
 const (
-	serveLockTimeout = 15 * time.Second
+	serveLockTimeout = 25 * time.Second
 	checkLockTimeout = time.Second
 )
 
 // OpenState opens the state file at path; if path is empty, that of the configuration with this identity. It never
 // fails: what it cannot do is in the warnings. If the file cannot be written, or another process uses it, the content is
-// what was last saved, and nothing is saved.
-func OpenState(path, identity string, getenv func(string) string) State {
-	return openState(path, identity, getenv, serveLockTimeout)
+// what was last saved, and nothing is saved. The end of ctx ends the wait for another process.
+func OpenState(ctx context.Context, path, identity string, getenv func(string) string, logger *slog.Logger) State {
+	return openState(ctx, path, identity, getenv, serveLockTimeout, logger)
 }
 
-func openState(path, identity string, getenv func(string) string, lockTimeout time.Duration) State {
+func openState(ctx context.Context, path, identity string, getenv func(string) string, lockTimeout time.Duration,
+	logger *slog.Logger,
+) State {
 	const lost = "Running without a state file: a restart forgets verdicts and the requests of the last 24 hours: "
 	if path == NoState {
 		return State{}
@@ -48,7 +52,10 @@ func openState(path, identity string, getenv func(string) string, lockTimeout ti
 	}
 	var s State
 	file, err := state.Open(path)
-	for end := time.Now().Add(lockTimeout); errors.Is(err, state.ErrLocked) && time.Now().Before(end); {
+	if errors.Is(err, state.ErrLocked) {
+		logger.Info("Waiting for another process to give up the state file", "state", path, "timeout", lockTimeout)
+	}
+	for end := time.Now().Add(lockTimeout); errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end); {
 		time.Sleep(50 * time.Millisecond)
 		file, err = state.Open(path)
 	}

@@ -1,6 +1,8 @@
 package exporter
 
 import (
+	"context"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +14,8 @@ import (
 func noEnv(string) string { return "" }
 
 // TestOpenState checks what is kept where, and what the user reads if it is not.
+var silent = slog.New(slog.DiscardHandler)
+
 func TestOpenState(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.json")
@@ -29,7 +33,7 @@ func TestOpenState(t *testing.T) {
 			"the requests of the last 24 hours: opening state file /dev/null/state.json: not a directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := OpenState(test.path, "/config.yml", test.getenv)
+			s := OpenState(t.Context(), test.path, "/config.yml", test.getenv, silent)
 			defer s.Close()
 			if !strings.HasPrefix(s.Path, test.want) || (s.Path == "") != (test.want == "") ||
 				(s.Store() == nil) != (s.Path == "") {
@@ -46,16 +50,21 @@ func TestOpenState(t *testing.T) {
 // file that is given up in time is taken.
 func TestSharedState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	first := OpenState(path, "", noEnv)
+	first := OpenState(t.Context(), path, "", noEnv, silent)
 	if err := first.Store().Save(state.State{Salt: []byte("first")}); err != nil {
 		t.Fatal(err)
 	}
-	second := openState(path, "", noEnv, 0)
+	second := openState(t.Context(), path, "", noEnv, 0, silent)
 	if !second.Locked || string(second.Content.Salt) != "first" || len(second.Warnings) != 1 || second.Store() != nil {
 		t.Errorf("locked %t, salt %q, warnings %q", second.Locked, second.Content.Salt, second.Warnings)
 	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if waited := openState(stopped, path, "", noEnv, time.Hour, silent); !waited.Locked {
+		t.Error("a process that is stopped has got the file")
+	}
 	opened := make(chan State)
-	go func() { opened <- openState(path, "", noEnv, time.Minute) }()
+	go func() { opened <- openState(t.Context(), path, "", noEnv, time.Minute, silent) }()
 	first.Close()
 	third := <-opened
 	defer third.Close()

@@ -136,6 +136,14 @@ func answers(result probe.Result, limit int64) probe.Outcome {
 	return o
 }
 
+// slow delays the answers of the token "slow".
+func slow(token string) time.Duration {
+	if token == "slow" {
+		return 9 * time.Second
+	}
+	return 0
+}
+
 func always(result probe.Result, limit int64) func(string) probe.Outcome {
 	return func(string) probe.Outcome { return answers(result, limit) }
 }

@@ -48,6 +48,7 @@ type Options struct {
 type Monitor struct {
 	connect Connect
 	logger  *slog.Logger
+	store   Store // nil: the state lives in memory only
 	saver   saver
 	salt    []byte          // of the digests in the state
 	clock   func() instant  // now
@@ -57,7 +58,6 @@ type Monitor struct {
 	stop    context.CancelFunc
 
 	mu                sync.Mutex // guards the fields below and all of tokens and accounts; see unlock
-	store             Store      // nil: the state lives in memory only
 	setup             setup
 	tokens            []*token // in the order of the configuration
 	byName            map[string]*token

@@ -263,12 +263,7 @@ func TestSilentAnswers(t *testing.T) {
 				o.Quota.Used, o.Quota.UsedOK = used, true
 				return o
 			},
-			delay: func(token string) time.Duration {
-				if token == "slow" {
-					return 9 * time.Second
-				}
-				return 0
-			},
+			delay: slow,
 		}
 		m := newMonitor(tokens("slow", "a", "b", "c"), api)
 		defer m.Stop()

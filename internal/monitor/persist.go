@@ -50,8 +50,11 @@ func (s *saver) run(write func()) {
 
 // persist returns when all that has changed so far is in the state file, or could not be written.
 func (m *Monitor) persist() {
+	if m.store == nil {
+		return
+	}
 	m.mu.Lock()
-	dirty := m.store != nil && (m.dirty || m.saving)
+	dirty := m.dirty || m.saving
 	m.mu.Unlock()
 	if dirty {
 		m.saver.flush(m.save)
@@ -62,10 +65,10 @@ func (m *Monitor) persist() {
 func (m *Monitor) save() {
 	m.mu.Lock()
 	now := m.clock()
-	content, store := m.contentLocked(now), m.store
+	content := m.contentLocked(now)
 	m.dirty, m.saving = false, true
 	m.mu.Unlock()
-	err := store.Save(content)
+	err := m.store.Save(content)
 	m.mu.Lock()
 	defer m.unlock()
 	m.saving = false

@@ -216,12 +216,7 @@ func TestHoldSurvivesKill(t *testing.T) {
 				o.Quota.Used, o.Quota.UsedOK = used, true
 				return o
 			},
-			delay: func(token string) time.Duration {
-				if token == "slow" {
-					return 9 * time.Second
-				}
-				return 0
-			},
+			delay: slow,
 		}
 		var store memoryStore
 		m := store.restart(tokens("fast", "slow"), api)
