@@ -106,7 +106,7 @@ func newWorld(t *testing.T, random *rand.Rand) *world {
 	w.api.answer, w.api.delay, w.api.arrived = w.answer, w.delay, w.arrived
 	w.api.offset = func() time.Duration { return w.offset }
 	w.cfg = &config.Config{
-		Timeout: 10 * time.Second, MaxConcurrency: 1 << random.IntN(10),
+		Timeout: 10 * time.Second, MaxConcurrency: []int{500, 500, 1 << random.IntN(9)}[random.IntN(3)],
 		Pacing: config.Pacing{
 			QuotaShare: 0.02 + 0.98*random.Float64(), AssumedDailyLimit: 1000, Reserve: random.Float64() * 0.2,
 			MinInterval: time.Duration(random.IntN(2)) * time.Minute,
@@ -394,6 +394,9 @@ func (w *world) checkVerdicts() {
 // while others flap, if the scrapes are not much slower than the bucket gains permits. A shorter interval, after a
 // change, gets its own time to take effect.
 func (w *world) checkStarvation() {
+	if w.cfg.MaxConcurrency < len(w.cfg.Tokens) { // tokens whose probes time out keep the others waiting
+		return
+	}
 	s := w.m.Snapshot()
 	held := make(map[string]bool)
 	for _, a := range s.Accounts {
