@@ -394,9 +394,7 @@ func (w *world) checkVerdicts() {
 // while others flap, if the scrapes are not much slower than the bucket gains permits. A shorter interval, after a
 // change, gets its own time to take effect.
 func (w *world) checkStarvation() {
-	if w.cfg.MaxConcurrency < len(w.cfg.Tokens) { // tokens whose probes time out keep the others waiting
-		return
-	}
+	rounds := 1 + len(w.cfg.Tokens)/cap(w.m.setup.slots.slow) // of scrapes until each has had a slot, if all time out
 	s := w.m.Snapshot()
 	held := make(map[string]bool)
 	for _, a := range s.Accounts {
@@ -411,8 +409,8 @@ func (w *world) checkStarvation() {
 		if !seen || !token.Probed || underWay || held[token.Account] || age <= token.Interval {
 			late = lateness{since: time.Now()}
 		}
-		late.scrapes++
-		if late.scrapes > 5 && time.Since(late.since) > 2*token.Interval {
+		late.scrapes, late.interval = late.scrapes+1, max(late.interval, token.Interval)
+		if late.scrapes > 4+2*rounds && time.Since(late.since) > 2*late.interval {
 			w.t.Errorf("%s was not probed for %s, at an interval of %s", token.Name, age, token.Interval)
 		}
 		w.late[token.Name] = late
@@ -421,8 +419,9 @@ func (w *world) checkStarvation() {
 
 // lateness is since when, and in how many scrapes, a token was left out although its interval was over.
 type lateness struct {
-	since   time.Time
-	scrapes int
+	since    time.Time
+	scrapes  int
+	interval time.Duration // the longest since
 }
 
 // checkUrgent checks that the changed secret of the i-th token is probed at once, unless the account has no request for

@@ -374,6 +374,34 @@ func TestTurnsInOutage(t *testing.T) {
 	})
 }
 
+// TestTurnsInSlots checks that the accounts take turns where probes that time out occupy all slots.
+func TestTurnsInSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const accounts = 10
+		var names []string
+		for i := range accounts {
+			names = append(names, fmt.Sprintf("account%d/token%d", i, i))
+		}
+		api := &fakeAPI{answer: always(probe.Valid, 0), delay: func(string) time.Duration { return time.Hour }}
+		cfg := unpaced(names...)
+		cfg.MaxConcurrency = 1
+		m := newMonitor(cfg, api)
+		defer m.Stop()
+		for range 3 {
+			api.forget()
+			for range accounts {
+				scrapeAll(m)
+				time.Sleep(time.Minute)
+			}
+			for _, name := range names {
+				if n := api.count(name); n != 1 {
+					t.Errorf("%s had %d slots of %d", name, n, accounts)
+				}
+			}
+		}
+	})
+}
+
 func TestWarnings(t *testing.T) {
 	for _, test := range []struct {
 		tokens int

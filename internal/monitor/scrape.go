@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -78,11 +79,7 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 	m.mu.Unlock()
 	m.readSecrets(own)
 	s.session = s.setup.connect()
-	var starting sync.WaitGroup // each account on its own: one whose first probe hangs does not delay the others
-	for a, wanted := range accounts {
-		starting.Go(func() { s.probeAccount(a, wanted) })
-	}
-	starting.Wait()
+	s.probe(accounts, 0)
 	saved := make(chan struct{})
 	go func() {
 		defer close(saved)
@@ -99,23 +96,32 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 	}
 }
 
-// probeAccount starts the probes of an account's wanted tokens that are due.
-func (s *scrape) probeAccount(a *account, wanted map[*token]bool) {
-	for scouts := 0; ; {
-		batch, blocker := s.m.plan(s, a, wanted)
-		if len(batch) > 0 {
-			s.m.persist() // a permit is on disk before its request is sent
+// probe starts the probes of the wanted tokens of some accounts that are due, in one order, because all share the slots.
+// An account whose use is not known goes on by itself once its first probe has ended; scouts counts those.
+func (s *scrape) probe(accounts map[*account]map[*token]bool, scouts int) {
+	var batch []permit
+	var blocked sync.WaitGroup
+	defer blocked.Wait()
+	for a, wanted := range accounts {
+		permits, blocker := s.m.plan(s, a, wanted)
+		batch = append(batch, permits...)
+		if blocker == nil || scouts == maxScouts {
+			continue
 		}
-		for _, p := range batch {
-			s.start(p)
-		}
-		if scouts++; blocker == nil || scouts > maxScouts {
-			return
-		}
-		select { // the account's use is not known until its first probe has ended
-		case <-blocker.done:
-		case <-s.ctx.Done(): // the next plan skips the tokens that are left
-		}
+		blocked.Go(func() {
+			select {
+			case <-blocker.done:
+			case <-s.ctx.Done(): // the next plan skips the tokens that are left
+			}
+			s.probe(map[*account]map[*token]bool{a: wanted}, scouts+1)
+		})
+	}
+	if len(batch) > 0 {
+		s.m.persist() // a permit is on disk before its request is sent
+	}
+	slices.SortStableFunc(batch, permit.compare)
+	for _, p := range batch {
+		s.start(p)
 	}
 }
 
@@ -125,6 +131,7 @@ type permit struct {
 	account *account
 	call    *call
 	secret  config.Secret
+	urgency urgency
 	at      time.Time // steady
 	slow    bool      // whether the token's last probe timed out
 	changed bool      // whether the secret differs from that of the last request
@@ -135,9 +142,21 @@ type permit struct {
 	silent  int64     // how many probes of the account had completed without a report
 }
 
+// compare orders the permits that wait for a slot: tokens whose last probe timed out come last; else urgent ones come
+// first, then those probed longest ago.
+func (p permit) compare(q permit) int {
+	if p.slow != q.slow {
+		if p.slow {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Or(cmp.Compare(p.urgency, q.urgency), p.before.begun.Compare(q.before.begun))
+}
+
 // plan decides which of the wanted tokens of an account are probed now, in the order of their urgency, and takes their
-// permits. Tokens whose last probe timed out come last. If the account's use is not known, plan permits one probe and
-// returns the call to wait for before the next plan.
+// permits. If the account's use is not known, plan permits one probe and returns the call to wait for before the next
+// plan.
 func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []permit, blocker *call) {
 	m.mu.Lock()
 	defer m.unlock()
@@ -148,7 +167,6 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 	}
 	reserved := 0 // permits that belong to tokens of other scrapes, which have waited longer
 	expected := -1
-	var slow []permit
 	for _, t := range a.inOrder(now) {
 		u := t.urgency(now)
 		if !wanted[t] {
@@ -200,18 +218,13 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
-		p := m.permitLocked(t, u, now)
+		batch = append(batch, m.permitLocked(t, u, now))
 		delete(wanted, t)
 		if expected >= 0 {
 			expected++
 		}
-		if p.slow {
-			slow = append(slow, p)
-		} else {
-			batch = append(batch, p)
-		}
 	}
-	return append(batch, slow...), blocker
+	return batch, blocker
 }
 
 // hasTime reports whether the scrape may start probes: it is not over, nor as good as over. A permit that is taken only to
@@ -239,7 +252,7 @@ func (m *Monitor) permitLocked(t *token, u urgency, now instant) permit {
 	pacer := &t.account.pacer
 	reason, _ := pacer.held(now)
 	p := permit{
-		token: t, account: t.account, call: t.call, secret: t.secret, at: now.steady,
+		token: t, account: t.account, call: t.call, secret: t.secret, urgency: u, at: now.steady,
 		slow: t.Probed && t.Last.Result == probe.Timeout, changed: t.secretChanged(), before: t.history,
 		hourly: reason == Reserve, last: pacer.last, silent: pacer.silent, saved: !m.stateFile.failing,
 	}
