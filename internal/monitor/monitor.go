@@ -111,7 +111,7 @@ func New(cfg *config.Config, o Options) *Monitor {
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	now := m.clock()
 	age := max(0, m.age(o.State, now))
-	m.restoreAccounts(o.State, cfg.Pacing, age)
+	m.restoreAccounts(o.State, cfg.Pacing, age, now)
 	m.Reload(cfg)
 	m.restoreTokens(o.State)
 	m.dirty = !m.sameBoot(o.State, now) // saved anew, its age shows at the next start, too

@@ -193,9 +193,14 @@ func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
 		saved = later(saved, a.APITime)
 	}
 	age := outcome.ServerTime.Sub(saved)
-	if told := r.age + now.steady.Sub(r.at); !saved.IsZero() && 0 <= age && age < told-time.Minute {
-		m.restoreAccounts(r.state, m.setup.pacing, age)
+	excess := r.age + now.steady.Sub(r.at) - age
+	if saved.IsZero() || age < 0 || excess < time.Minute {
+		return
 	}
+	for _, a := range m.accounts {
+		a.pacer.window.postpone(r.at, excess)
+	}
+	m.restoreAccounts(r.state, m.setup.pacing, age, now)
 }
 
 // restored is a state whose age only the wall clock told.
@@ -205,21 +210,20 @@ type restored struct {
 	at    time.Time
 }
 
-// steadyTimes returns a function from times in a state of that age to steady ones. A clock that was set back since, or
-// that was ahead when the state was saved, does not shorten a day.
-func (m *Monitor) steadyTimes(s state.State, age time.Duration) func(time.Time) time.Time {
-	now := m.clock()
+// steadyTimes returns a function from times in a state that has this age now to steady ones. A clock that was set back
+// since, or that was ahead when the state was saved, does not shorten a day.
+func steadyTimes(s state.State, age time.Duration, now time.Time) func(time.Time) time.Time {
 	return func(saved time.Time) time.Time {
 		if saved.IsZero() {
 			return saved
 		}
-		return earlier(now.steady, now.steady.Add(saved.Sub(s.Saved)-age))
+		return earlier(now, now.Add(saved.Sub(s.Saved)-age))
 	}
 }
 
-// restoreAccounts takes over what an earlier process saved, at that time before now, about accounts.
-func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, age time.Duration) {
-	now, steady := m.clock(), m.steadyTimes(s, age)
+// restoreAccounts takes over what an earlier process saved about accounts, at that time before now.
+func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, age time.Duration, now instant) {
+	steady := steadyTimes(s, age, now.steady)
 	for _, saved := range s.Accounts {
 		if saved.Name == "" {
 			continue
@@ -292,7 +296,7 @@ func (m *Monitor) restoreTokens(s state.State) {
 	if age < -time.Hour {
 		return
 	}
-	steady := m.steadyTimes(s, max(0, age))
+	steady := steadyTimes(s, max(0, age), now.steady)
 	for i := range s.Tokens {
 		t := m.byName[s.Tokens[i].Name]
 		if t != nil && s.Tokens[i].Source == t.sourceDigest {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -317,6 +318,7 @@ func TestRestartAfterStep(t *testing.T) {
 func TestBootWithWrongClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ahead time.Duration
+		var ticks atomic.Int64
 		api := &fakeAPI{answer: func(string) probe.Outcome {
 			o := answers(probe.Valid, 1000)
 			o.ServerTime = time.Now()
@@ -328,7 +330,10 @@ func TestBootWithWrongClock(t *testing.T) {
 			ahead = 13 * time.Hour
 			m := New(tokens(numbered(20)...), Options{
 				Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
-				boot: fmt.Sprint(boot), clock: func() instant { return instant{time.Now().Add(ahead), time.Now()} },
+				boot: fmt.Sprint(boot), clock: func() instant {
+					now := time.Now().Add(time.Duration(ticks.Add(1)))
+					return instant{now.Add(ahead), now}
+				},
 			})
 			for range 30 {
 				scrapeAll(m)
@@ -336,6 +341,9 @@ func TestBootWithWrongClock(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 			m.Stop()
+			if used, n := m.Snapshot().Accounts[0].BudgetUsed, int64(api.count("")); used != n {
+				t.Fatalf("boot %d: %d requests were counted of %d", boot, used, n)
+			}
 		}
 		if n := api.count(""); n > 250+boots {
 			t.Errorf("%d requests in a day with a budget of 250", n)

@@ -67,6 +67,15 @@ func (w *window) insert(b bin) {
 	w.total += b.count
 }
 
+// postpone makes the bins that began before t count for longer: they are younger than was thought.
+func (w *window) postpone(t time.Time, by time.Duration) {
+	for i, b := range w.bins {
+		if b.start.Before(t) {
+			w.bins[i].start = earlier(t, b.start.Add(by))
+		}
+	}
+}
+
 // after returns the index of the first bin that begins after t.
 func (w *window) after(t time.Time) int {
 	return sort.Search(len(w.bins), func(i int) bool { return w.bins[i].start.After(t) })
