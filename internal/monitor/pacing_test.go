@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -398,6 +399,33 @@ func TestTurnsInSlots(t *testing.T) {
 					t.Errorf("%s had %d slots of %d", name, n, accounts)
 				}
 			}
+		}
+	})
+}
+
+// TestLongWaitForSlot checks that requests count from when they were sent, for a day, and after a restart, too.
+func TestLongWaitForSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 0), delay: func(string) time.Duration { return time.Hour }}
+		cfg := tokens(numbered(100)...)
+		cfg.MaxConcurrency = 1
+		var store memoryStore
+		start := func() *Monitor {
+			return New(cfg, Options{
+				Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+			})
+		}
+		m := start()
+		go m.Scrape(t.Context(), time.Time{})
+		time.Sleep(15 * time.Minute)
+		m.Stop()
+		sent := int64(api.count(""))
+		m = start()
+		defer m.Stop()
+		time.Sleep(day - 3*time.Minute)
+		lately := sent - 12*6 // 12 minutes of requests have had their day
+		if used := m.Snapshot().Accounts[0].BudgetUsed; lately < 10 || used < lately {
+			t.Errorf("%d requests of the last 24 hours are counted, of %d", used, lately)
 		}
 	})
 }

@@ -62,7 +62,7 @@ func (m *Monitor) forgetGoneLocked(now instant) {
 	dropped := func(a *account) bool { return m.accounts[a.name] != a }
 	for key, former := range m.gone {
 		former.accounts = slices.DeleteFunc(slices.Clone(former.accounts), dropped)
-		if m.gone[key] = former; len(former.accounts) == 0 || now.steady.Sub(former.last) >= binSize+day {
+		if m.gone[key] = former; len(former.accounts) == 0 || !now.steady.Before(bin{start: former.last}.end()) {
 			delete(m.gone, key)
 		}
 	}

@@ -120,8 +120,8 @@ func (s *scrape) probe(accounts map[*account]map[*token]bool, scouts int) {
 		s.m.persist() // a permit is on disk before its request is sent
 	}
 	slices.SortStableFunc(batch, permit.compare)
-	for _, p := range batch {
-		s.start(p)
+	for i := range batch {
+		s.start(batch[i:])
 	}
 }
 
@@ -264,10 +264,12 @@ func (m *Monitor) permitLocked(t *token, u urgency, now instant) permit {
 	return p
 }
 
-// start waits for a slot and starts the probe.
-func (s *scrape) start(p permit) {
+// start waits for a slot and starts the first probe of a batch.
+func (s *scrape) start(batch []permit) {
 	slots := s.setup.slots
-	if !s.m.begin(s.ctx, slots, p) {
+	began := s.m.begin(s.ctx, slots, batch)
+	p := batch[0]
+	if !began {
 		s.m.mu.Lock()
 		defer s.m.mu.Unlock()
 		p.token.call = nil
@@ -287,15 +289,23 @@ func (s *scrape) start(p permit) {
 	})
 }
 
-// begin waits for a slot for the probe of p. It gives the permit back and returns false if ctx ends first, if an answer
-// has stopped the account's probes since, or if the permit could not be saved.
-func (m *Monitor) begin(ctx context.Context, slots slots, p permit) bool {
-	acquired := slots.acquire(ctx, p.slow)
+// begin waits for a slot for the first probe of a batch. It gives the permit back and returns false if ctx ends first, if
+// an answer has stopped the account's probes since, or if the permit could not be saved in time.
+func (m *Monitor) begin(ctx context.Context, slots slots, batch []permit) bool {
+	acquired := slots.acquire(ctx, batch[0].slow)
 	m.mu.Lock()
 	defer m.unlock()
 	now := m.clock()
-	reason, stopped, unsaved := SkipDeadline, !acquired, p.saved && m.stateFile.failing
-	if acquired {
+	if acquired && now.steady.Sub(batch[0].at) > permitTTL {
+		m.renewLocked(batch, now)
+		m.mu.Unlock()
+		m.persist()
+		m.mu.Lock()
+		now = m.clock()
+	}
+	p := batch[0]
+	reason, stopped, unsaved := SkipDeadline, !acquired || now.steady.Sub(p.at) > permitTTL, p.saved && m.stateFile.failing
+	if !stopped {
 		reason, stopped = p.account.pacer.stopped(now, p.hourly)
 		if unsaved {
 			reason, stopped = SkipBudget, true
@@ -320,6 +330,31 @@ func (m *Monitor) begin(ctx context.Context, slots slots, p permit) bool {
 	return false
 }
 
+// renewLocked makes the requests of permits that have waited for a slot count from now on.
+func (m *Monitor) renewLocked(batch []permit, now instant) {
+	for i := range batch {
+		p := &batch[i]
+		p.account.pacer.giveBack(p.at)
+		p.account.pacer.take(now.steady)
+		for _, a := range p.concerned()[1:] {
+			a.pacer.window.add(now.steady, 1)
+		}
+		p.at, p.token.begun = now.steady, now.steady
+	}
+	m.dirty = true
+}
+
+// concerned returns the accounts that count the request of p: since reloads, there may be several.
+func (p *permit) concerned() []*account {
+	concerned := []*account{p.account}
+	for _, a := range slices.Concat(p.account.movedTo, []*account{p.token.account}) {
+		if !slices.Contains(concerned, a) {
+			concerned = append(concerned, a)
+		}
+	}
+	return concerned
+}
+
 // confirm probes again after a first denial, within the same call.
 func (s *scrape) confirm(first permit) {
 	select {
@@ -332,22 +367,23 @@ func (s *scrape) confirm(first permit) {
 	now := m.clock()
 	u := first.token.urgency(now)
 	_, ok := first.token.account.pacer.allow(now, u, 0)
-	var second permit
+	var batch []permit
 	if ok = ok && u == confirmation && m.byName[first.token.Name] == first.token; ok { // not removed meanwhile
-		second = m.permitLocked(first.token, u, now)
+		second := m.permitLocked(first.token, u, now)
 		second.slow = false
+		batch = append(batch, second)
 	}
 	m.unlock()
 	if !ok {
 		return
 	}
 	m.persist()
-	if !m.begin(m.ctx, s.setup.slots, second) {
+	if !m.begin(m.ctx, s.setup.slots, batch) {
 		return
 	}
-	outcome, err := s.session.Probe(m.ctx, second.secret)
+	outcome, err := s.session.Probe(m.ctx, batch[0].secret)
 	s.setup.slots.release(false)
-	m.complete(second, outcome, err)
+	m.complete(batch[0], outcome, err)
 }
 
 // complete takes over how a probe ended. It returns when a new verdict is on disk, and reports whether the outcome is
@@ -375,12 +411,9 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 		}
 		t.sent(p.secret, p.changed)
 	}
-	concerned := append([]*account{p.account, a}, p.account.movedTo...) // since reloads
 	overlapping, stopped := p.account.pacer.silent-p.silent, false
-	for i, one := range concerned {
-		if !slices.Contains(concerned[:i], one) {
-			stopped = m.learnLocked(one, outcome, now, overlapping) || stopped
-		}
+	for _, one := range p.concerned() {
+		stopped = m.learnLocked(one, outcome, now, overlapping) || stopped
 	}
 	m.verifyAgeLocked(outcome, now)
 	if p.account.pacer.inFlight == 0 {

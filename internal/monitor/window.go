@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// window counts the requests of the last 24 hours in short bins. A bin counts until 24 hours after its end, so that
-// the count is never too small.
+// window counts the requests of the last 24 hours in short bins. A bin counts until 24 hours after its last request was
+// sent, so that the count is never too small.
 type window struct {
 	origin uint64 // of the bins that add makes
 	bins   []bin  // by start; none is empty
@@ -22,12 +22,19 @@ type bin struct {
 	count  int64
 }
 
-// binSize is the length of a bin: a request counts for up to this much longer than 24 hours.
-const binSize = 10 * time.Minute
+const (
+	// binSize is the length of a bin: a request counts for up to this much longer than 24 hours.
+	binSize = 10 * time.Minute
+	// permitTTL is the longest time from a permit, when a request is counted, to the request.
+	permitTTL = time.Minute
+)
+
+// end returns when the bin no longer counts.
+func (b bin) end() time.Time { return b.start.Add(binSize + permitTTL + day) }
 
 // advance forgets the bins that are over.
 func (w *window) advance(now time.Time) {
-	for len(w.bins) > 0 && !now.Before(w.bins[0].start.Add(binSize+day)) {
+	for len(w.bins) > 0 && !now.Before(w.bins[0].end()) {
 		w.total -= w.bins[0].count
 		w.bins = w.bins[1:]
 	}
@@ -91,7 +98,7 @@ func (w *window) fallsBelow(now time.Time, n int64) time.Time {
 	}
 	for _, b := range w.bins {
 		if total -= b.count; total < n {
-			return b.start.Add(binSize + day)
+			return b.end()
 		}
 	}
 	return now.Add(day)
