@@ -67,9 +67,9 @@ type Monitor struct {
 	users             map[uint64][]*account // of the tokens configured, by the API's user
 	certificateExpiry time.Time
 	stateFile         stateFile
-	unverified        *restored // the state of before the boot, until an answer has told the time; else nil
-	dirty             bool      // whether there is something to save
-	saving            bool      // whether a save is under way
+	unverified        *unverified // until an answer has told how long the system was off; else nil
+	dirty             bool        // whether there is something to save
+	saving            bool        // whether a save is under way
 	lines             []logLine
 }
 
@@ -110,14 +110,11 @@ func New(cfg *config.Config, o Options) *Monitor {
 	m.stateFile.Enabled = o.Store != nil
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	now := m.clock()
-	age := max(0, m.age(o.State, now))
-	m.restoreAccounts(o.State, cfg.Pacing, age, now)
+	m.restoreAccounts(o.State, cfg.Pacing, now)
+	m.restoreUnverified(o.State, now)
 	m.Reload(cfg)
 	m.restoreTokens(o.State)
 	m.dirty = !m.sameBoot(o.State, now) // saved anew, its age shows at the next start, too
-	if m.dirty {
-		m.unverified = &restored{o.State, age, now.steady}
-	}
 	return m
 }
 
@@ -143,9 +140,12 @@ func (m *Monitor) logLocked(level slog.Level, message string, args ...any) {
 // Stop cancels all probes under way; they say nothing about their tokens. Scrapes return at once from then on.
 func (m *Monitor) Stop() { m.stop() }
 
-// Close stops and saves the state.
+// Close stops and saves the state, with its age.
 func (m *Monitor) Close() {
 	m.stop()
+	m.mu.Lock()
+	m.dirty = true
+	m.mu.Unlock()
 	m.persist()
 }
 

@@ -33,7 +33,8 @@ type pacer struct {
 	silent   int64 // probes completed without a report so far
 	uncount  int64 // of those, the ones that the last report may lack
 
-	unverified bool // whether only the wall clock told how old the rest is, and no request has ended since
+	booted     bool        // whether the rest is from before a boot, and no request has ended since
+	unverified *unverified // how much older the rest may be; nil once an answer has told
 
 	heardOn int64 // the API's day on which a request last ended, as days since 1970
 
@@ -41,8 +42,9 @@ type pacer struct {
 	full   time.Time // when the bucket will be full; GCRA's theoretical arrival time less the bucket's size
 	last   time.Time // last permit
 
-	heldUntil  time.Time // zero before the first hold; kept after its end
-	heldReason HoldReason
+	heldUntil     time.Time // zero before the first hold; kept after its end
+	heldReason    HoldReason
+	restoredUntil time.Time // heldUntil, if it is as an earlier process left it
 }
 
 // report is what the API last reported about an account's quota.
@@ -173,7 +175,8 @@ func (p *pacer) reset(now instant) time.Time {
 // today. Probes that the report does not include are added. A report of a later day means that our clock was set back;
 // it counts, too.
 func (p *pacer) usedToday(now instant) (used int64, known bool) {
-	if p.report.used < 0 || p.report.day < p.apiDay(now) || now.steady.Sub(p.report.arrived) >= day {
+	over := p.report.day < p.apiDay(now) && p.unverified == nil // else the day is not known
+	if p.report.used < 0 || over || now.steady.Sub(p.report.arrived) >= day {
 		return 0, false
 	}
 	return p.report.used + p.inFlight + p.uncount, true
@@ -200,22 +203,24 @@ func (p *pacer) held(now instant) (HoldReason, time.Time) {
 // told it. Until then, an account's probes go one at a time.
 func (p *pacer) unheard(now instant) bool {
 	_, known := p.usedToday(now)
-	return p.unverified || !known && p.heardOn != p.apiDay(now)
+	return p.booted || !known && p.heardOn != p.apiDay(now)
 }
 
 // stopped reports whether a probe that was permitted must not be made at now, and why: an answer that came since has
-// stopped the account's probes. hourly tells that it was permitted as the one of its hour.
-func (p *pacer) stopped(now instant, hourly bool) (SkipReason, bool) {
-	p.inFlight-- // the probe itself
+// stopped the account's probes, or shown a smaller limit. inFlight is how many of the probes under way it is, and hourly
+// whether it was permitted as the one of its hour.
+func (p *pacer) stopped(now instant, inFlight int64, hourly bool) (SkipReason, bool) {
+	p.inFlight -= inFlight
 	reason, _ := p.held(now)
-	p.inFlight++
+	p.inFlight += inFlight
+	p.window.advance(now.steady)
 	switch {
 	case reason == DailyLimit || reason == SlowDown:
 		return SkipRateLimited, true
 	case reason == Reserve && !hourly:
 		return SkipReserve, true
 	}
-	return 0, false
+	return SkipBudget, p.window.total > p.budget()
 }
 
 // allow reports whether a probe may be made at now, and if not, why. reserved is the number of permits that are
@@ -248,6 +253,30 @@ func (p *pacer) allowFirst(now time.Time) bool {
 	return p.window.total < max(1, p.budget()/2)
 }
 
+// allowScout reports whether a probe may be made that allow refuses, to learn from the answer how long the system was off:
+// there is budget, and if the wall clock is right, no hold and a permit. One is made per hour, for all accounts: the
+// answer tells for all.
+func (p *pacer) allowScout(now instant, u urgency) bool {
+	since := p.unverified
+	if since == nil || p.inFlight > 0 || p.window.total >= p.budget() || now.wall.Sub(since.asked).Abs() < reserveInterval {
+		return false
+	}
+	right := *p
+	right.wasOff(*since, since.offAt(now))
+	_, ok := right.allow(now, u, 0)
+	return ok
+}
+
+// wasOff makes what began before the system was off older.
+func (p *pacer) wasOff(u unverified, off time.Duration) {
+	p.unverified = nil
+	p.window.wasOff(u, off)
+	p.full, p.last, p.report.arrived = p.full.Add(-off), u.older(p.last, off), u.older(p.report.arrived, off)
+	if p.restoredUntil.Equal(p.heldUntil) {
+		p.heldUntil = p.heldUntil.Add(-off)
+	}
+}
+
 func (p *pacer) allowRoutine(now time.Time, used int64, reserved int) bool {
 	const rounding = 1e-6 // a permit that is due to the nanosecond
 	return used < p.budget()-p.urgentBudget() && p.permits(now)+rounding >= float64(1+reserved)
@@ -267,7 +296,7 @@ func (p *pacer) take(now time.Time) {
 // complete ends a probe at now. reported tells whether its answer told the account's use.
 func (p *pacer) complete(now instant, reported bool) {
 	p.inFlight--
-	p.unverified = false
+	p.booted = false
 	p.heardOn = p.apiDay(now)
 	if !reported {
 		p.silent++
@@ -307,13 +336,18 @@ func (p *pacer) learn(now instant, outcome probe.Outcome, overlapping int64) {
 // absorb adds what is known of another pacer: some of its tokens have moved here, so that both may be of one quota, or
 // not. So it never makes the budget larger.
 func (p *pacer) absorb(other *pacer, now instant) {
-	if limit := other.report.limit; p.report.limit == 0 && limit <= p.assumed && p.share*float64(limit) >= 1 {
-		p.rescale(now.steady, func() { p.report.limit = limit })
-	}
+	p.absorbReport(other, now)
 	for _, b := range other.window.bins {
 		p.window.insert(b)
 	}
 	p.full, p.last = later(p.full, other.full), later(p.last, other.last)
+}
+
+// absorbReport adds what another pacer's account was told by the API, as far as it does not make the budget larger.
+func (p *pacer) absorbReport(other *pacer, now instant) {
+	if limit := other.report.limit; p.report.limit == 0 && limit <= p.assumed && p.share*float64(limit) >= 1 {
+		p.rescale(now.steady, func() { p.report.limit = limit })
+	}
 	if reason, until := other.held(now); reason == DailyLimit || reason == SlowDown {
 		if end := now.steady.Add(until.Sub(now.wall)); end.After(p.heldUntil) {
 			p.heldUntil, p.heldReason = end, reason
@@ -328,12 +362,12 @@ func (p *pacer) absorb(other *pacer, now instant) {
 	}
 }
 
-// hold stops all probes for as long as an answer demanded. It reports whether that is a new hold.
-func (p *pacer) hold(now instant, throttle probe.Throttle) bool {
+// hold stops all probes for as long as an answer demanded.
+func (p *pacer) hold(now instant, throttle probe.Throttle) {
 	reason, length := SlowDown, defaultHold
 	switch throttle.Kind {
 	case probe.NotThrottled:
-		return false
+		return
 	case probe.DailyLimit:
 		reason, length = DailyLimit, p.reset(now).Sub(now.wall)
 	case probe.SlowDown:
@@ -341,16 +375,10 @@ func (p *pacer) hold(now instant, throttle probe.Throttle) bool {
 	if throttle.RetryAfterOK {
 		length = throttle.RetryAfter
 	}
-	current, _ := p.held(now)
-	until := now.steady.Add(length)
-	if !until.After(now.steady) {
-		return false
-	}
-	fresh := current != DailyLimit && current != SlowDown
-	if fresh || until.After(p.heldUntil) {
+	if until := now.steady.Add(length); until.After(later(now.steady, p.heldUntil)) {
 		p.heldUntil, p.heldReason = until, reason
 	}
-	return fresh
+	p.restoredUntil = time.Time{}
 }
 
 // next returns when the n-th routine probe from now on (counted from 1), or an urgent one (0), can be made, as far as is

@@ -87,9 +87,7 @@ func TestPacerHold(t *testing.T) {
 		{"none", probe.Throttle{}, NotHeld, 0},
 	} {
 		p := newPacer(defaults, noon.Add(-day))
-		if fresh := p.hold(at(noon), test.throttle); fresh != (test.want > 0) {
-			t.Errorf("%s: a new hold: %v", test.name, fresh)
-		}
+		p.hold(at(noon), test.throttle)
 		if reason, until := p.held(at(noon)); reason != test.reason || reason != NotHeld && until.Sub(noon) != test.want {
 			t.Errorf("%s: held by %q for %s", test.name, reason, until.Sub(noon))
 		}
@@ -399,6 +397,29 @@ func TestTurnsInSlots(t *testing.T) {
 					t.Errorf("%s had %d slots of %d", name, n, accounts)
 				}
 			}
+		}
+	})
+}
+
+// TestTurnAfterTimeout checks that a token that timed out once has its turn again where the others occupy all slots.
+func TestTurnAfterTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 0), delay: func(token string) time.Duration {
+			if token == "slow" {
+				return time.Hour
+			}
+			return 3 * time.Second
+		}}
+		cfg := unpaced(append(numbered(100), "slow")...)
+		cfg.MaxConcurrency = 1
+		m := newMonitor(cfg, api)
+		defer m.Stop()
+		for range 200 {
+			scrapeAll(m)
+			time.Sleep(time.Minute)
+		}
+		if n := api.count("slow"); n < 3 {
+			t.Errorf("the token was probed %d times, the others about %d times", n, api.count("")/100)
 		}
 	})
 }

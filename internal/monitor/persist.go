@@ -100,6 +100,10 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		return now.wall.Add(steady.Sub(now.steady))
 	}
 	s := state.State{Saved: now.wall, Boot: m.boot, Steady: now.steady, Salt: m.salt}
+	if u := m.unverified; u != nil {
+		off := u.off + now.wall.Sub(now.steady) - u.offset
+		s.Unverified = &state.Unverified{At: wall(u.at), Off: off, APITime: u.apiTime, Asked: u.asked}
+	}
 	for _, t := range m.tokens {
 		saved := state.Token{
 			Name: t.Name, Account: t.Account, Source: t.sourceDigest, Secret: t.secretDigest(m.salt),
@@ -129,10 +133,13 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		p.window.advance(now.steady)
 		saved := state.Account{
 			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, ID: p.window.origin,
-			Tokens: p.tokens, Permits: p.permits(now.steady), Reported: wall(p.report.arrived), Last: wall(p.last), HoldReason: p.heldReason.String(), HoldUntil: wall(p.heldUntil),
-			DelayedUntil: a.delayedUntil,
+			Tokens: p.tokens, Permits: p.permits(now.steady), Reported: wall(p.report.arrived), Last: wall(p.last),
+			HoldReason: p.heldReason.String(), HoldUntil: wall(p.heldUntil), DelayedUntil: a.delayedUntil,
 		}
-		if p.report.timeKnown || p.report.skew != 0 {
+		switch u := m.unverified; {
+		case u != nil && !u.apiTime.IsZero():
+			saved.APITime = u.apiTime.Add(now.steady.Sub(u.at))
+		case p.report.timeKnown || p.report.skew != 0:
 			saved.APITime = p.apiTime(now)
 		}
 		if p.report.used >= 0 { // requests that the report lacks are used, too
@@ -166,63 +173,110 @@ func (t *token) secretDigest(salt []byte) string {
 	return t.cachedDigest
 }
 
-// age returns how long before now the state was saved; negative if it is of the future. If the system was booted since,
-// only the wall clock tells it, which may have been set.
-func (m *Monitor) age(s state.State, now instant) time.Duration {
-	if m.sameBoot(s, now) {
-		return now.steady.Sub(s.Steady)
-	}
-	return now.wall.Sub(s.Saved)
-}
-
 // sameBoot reports whether the steady clock has counted on since s was saved.
 func (m *Monitor) sameBoot(s state.State, now instant) bool {
 	return m.boot != "" && m.boot == s.Boot && !now.steady.Before(s.Steady) // else a machine was restored from a snapshot
 }
 
-// verifyAgeLocked corrects the age of the state if the first answer since a boot shows that it is younger than the wall
-// clock told at the start.
-func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
-	r := m.unverified
-	if r == nil || !outcome.Result.Answered() || outcome.ServerTime.IsZero() {
+// age returns how long before now, at least, the state was saved. The time for which the system was off is not in it:
+// only the wall clock tells that, which may be wrong.
+func (m *Monitor) age(s state.State, now instant) time.Duration {
+	if m.sameBoot(s, now) {
+		return now.steady.Sub(s.Steady)
+	}
+	return 0
+}
+
+// unverified is what a state from before a boot may lack in age.
+type unverified struct {
+	at      time.Time     // steady: what began before may be older
+	off     time.Duration // for how long the system was off before, by the wall clock at the start
+	offset  time.Duration // of the wall clock from the steady one, at the start
+	apiTime time.Time     // by the API's clock, at that time, if the system was not off; zero if unknown
+	asked   time.Time     // wall clock: when a probe was last made to learn it
+}
+
+const (
+	// longestOff bounds how long a system was off: after that, nothing counts any more.
+	longestOff = 30 * day
+	// longestStep bounds how wrong the wall clock may have been.
+	longestStep = 100 * 365 * day
+)
+
+// offAt returns for how long the system was off, by the wall clock at now, which may have been set since the start.
+func (u unverified) offAt(now instant) time.Duration {
+	return min(max(0, u.off+now.wall.Sub(now.steady)-u.offset), longestOff)
+}
+
+// restoreUnverified notes what the ages in a state may lack: nothing, if it was saved in this boot.
+func (m *Monitor) restoreUnverified(s state.State, now instant) {
+	u := unverified{at: now.steady, offset: now.wall.Sub(now.steady)}
+	if !m.sameBoot(s, now) {
+		u.off = now.wall.Sub(s.Saved)
+		for _, a := range s.Accounts {
+			u.apiTime = later(u.apiTime, a.APITime)
+		}
+	}
+	if before := s.Unverified; before != nil {
+		u.off += min(max(-longestStep, before.Off), longestStep)
+		u.at, u.apiTime, u.asked = steadyTimes(s, m.age(s, now), now.steady)(before.At), before.APITime, before.Asked
+	} else if m.sameBoot(s, now) || len(s.Accounts) == 0 {
 		return
 	}
-	m.unverified = nil
-	var saved time.Time // by the API's clock
-	for _, a := range r.state.Accounts {
-		saved = later(saved, a.APITime)
-	}
-	age := outcome.ServerTime.Sub(saved)
-	excess := r.age + now.steady.Sub(r.at) - age
-	if saved.IsZero() || age < 0 || excess < time.Minute {
-		return
-	}
+	m.unverified = &u
 	for _, a := range m.accounts {
-		a.pacer.window.postpone(r.at, excess)
+		a.pacer.unverified = &u
 	}
-	m.restoreAccounts(r.state, m.setup.pacing, age, now)
 }
 
-// restored is a state whose age only the wall clock told.
-type restored struct {
-	state state.State
-	age   time.Duration // at the steady time at
-	at    time.Time
+// verifyAgeLocked makes what is restored older by the time for which the system was off, once an answer has confirmed it.
+func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
+	u := m.unverified
+	if u == nil || u.apiTime.IsZero() || !outcome.Result.Answered() || outcome.ServerTime.IsZero() {
+		return
+	}
+	off := min(u.offAt(now), outcome.ServerTime.Sub(u.apiTime)-now.steady.Sub(u.at))
+	if off < -time.Minute {
+		return
+	}
+	off = max(0, off)
+	m.unverified, m.dirty = nil, true
+	for _, a := range m.accounts {
+		a.pacer.wasOff(*u, off)
+		if m.store == nil { // see restoreAccounts
+			a.pacer.drain(now.steady)
+		}
+	}
+	for _, t := range m.tokens {
+		t.begun = u.older(t.begun, off)
+		for i, at := range t.urgent {
+			t.urgent[i] = u.older(at, off)
+		}
+	}
 }
 
-// steadyTimes returns a function from times in a state that has this age now to steady ones. A clock that was set back
-// since, or that was ahead when the state was saved, does not shorten a day.
+// older returns a steady time less the time for which the system was off since.
+func (u unverified) older(t time.Time, off time.Duration) time.Time {
+	if t.IsZero() || !t.Before(u.at) {
+		return t
+	}
+	return t.Add(-off)
+}
+
+// steadyTimes returns a function from times in a state that has this age now to steady ones, which are all before now. A
+// clock that was set back since, or that was ahead when the state was saved, does not shorten a day.
 func steadyTimes(s state.State, age time.Duration, now time.Time) func(time.Time) time.Time {
 	return func(saved time.Time) time.Time {
 		if saved.IsZero() {
 			return saved
 		}
-		return earlier(now, now.Add(saved.Sub(s.Saved)-age))
+		return earlier(now.Add(-1), now.Add(saved.Sub(s.Saved)-age))
 	}
 }
 
-// restoreAccounts takes over what an earlier process saved about accounts, at that time before now.
-func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, age time.Duration, now instant) {
+// restoreAccounts takes over what an earlier process saved about accounts.
+func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, now instant) {
+	age := m.age(s, now)
 	steady := steadyTimes(s, age, now.steady)
 	for _, saved := range s.Accounts {
 		if saved.Name == "" {
@@ -230,7 +284,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, age tim
 		}
 		a := newAccount(saved.Name, settings, now.steady)
 		p := &a.pacer
-		p.unverified = !m.sameBoot(s, now)
+		p.booted = !m.sameBoot(s, now)
 		p.tokens = max(0, saved.Tokens) // for the pace at which permits are gained
 		if 0 < saved.Limit && saved.Limit <= maxLimit {
 			p.rescale(now.steady, func() { p.report.limit = saved.Limit })
@@ -259,16 +313,13 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, age tim
 		for _, reason := range []HoldReason{DailyLimit, SlowDown} {
 			if saved.HoldReason == reason.String() {
 				p.heldReason, p.heldUntil = reason, left(saved.HoldUntil, day)
+				p.restoredUntil = p.heldUntil
 			}
 		}
 		if saved.ID != 0 && m.store != nil { // else another process may go on with it
 			p.window.origin = saved.ID
 		}
-		if present := m.accounts[a.name]; present != nil {
-			present.pacer.absorb(p, now)
-		} else {
-			m.accounts[a.name] = a
-		}
+		m.accounts[a.name] = a
 	}
 	for key, gone := range s.Gone {
 		m.restoreGone(key, steady(gone.Last), gone.Accounts...)
@@ -292,11 +343,10 @@ func (m *Monitor) restoreGone(key string, last time.Time, accounts ...string) {
 // verdicts of a state from the future are not believed.
 func (m *Monitor) restoreTokens(s state.State) {
 	now := m.clock()
-	age := m.age(s, now)
-	if age < -time.Hour {
+	if !m.sameBoot(s, now) && now.wall.Sub(s.Saved) < -time.Hour {
 		return
 	}
-	steady := steadyTimes(s, max(0, age), now.steady)
+	steady := steadyTimes(s, m.age(s, now), now.steady)
 	for i := range s.Tokens {
 		t := m.byName[s.Tokens[i].Name]
 		if t != nil && s.Tokens[i].Source == t.sourceDigest {

@@ -313,42 +313,123 @@ func TestRestartAfterStep(t *testing.T) {
 	}
 }
 
-// TestBootWithWrongClock checks that a clock that is ahead when the system boots costs one request per boot: the first
-// answer shows how old the state is.
+// TestBootWithWrongClock checks that a clock that is ahead when the system boots gives no second budget, nor forgets a
+// limit that was reached: whatever happens before the first answer shows how old the state is.
 func TestBootWithWrongClock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var ahead time.Duration
-		var ticks atomic.Int64
-		api := &fakeAPI{answer: func(string) probe.Outcome {
-			o := answers(probe.Valid, 1000)
-			o.ServerTime = time.Now()
-			return o
-		}}
-		var store memoryStore
-		const boots = 48
-		for boot := range boots {
-			ahead = 13 * time.Hour
-			m := New(tokens(numbered(20)...), Options{
-				Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
-				boot: fmt.Sprint(boot), clock: func() instant {
-					now := time.Now().Add(time.Duration(ticks.Add(1)))
-					return instant{now.Add(ahead), now}
-				},
-			})
-			for range 30 {
-				scrapeAll(m)
-				ahead = 0
-				time.Sleep(time.Minute)
-			}
+	for name, start := range map[string]func(m *Monitor, api *fakeAPI) (goesOn bool){
+		"answers": func(*Monitor, *fakeAPI) bool { return true },
+		"stopped": func(m *Monitor, _ *fakeAPI) bool {
+			m.Close()
+			return false
+		},
+		"unreachable": func(m *Monitor, api *fakeAPI) bool {
+			api.answer = always(probe.Unreachable, 0)
+			scrapeAll(m)
 			m.Stop()
-			if used, n := m.Snapshot().Accounts[0].BudgetUsed, int64(api.count("")); used != n {
-				t.Fatalf("boot %d: %d requests were counted of %d", boot, used, n)
+			return false
+		},
+		"outage": func(m *Monitor, api *fakeAPI) bool {
+			api.answer = always(probe.ServerError, 0)
+			scrapeAll(m)
+			return true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ahead time.Duration
+				var ticks atomic.Int64
+				api := new(fakeAPI)
+				var store memoryStore
+				cfg := tokens(numbered(20)...)
+				for boot := range 48 {
+					boots := func() *Monitor {
+						return New(cfg, Options{
+							Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+							boot: fmt.Sprint(boot), clock: func() instant {
+								now := time.Now().Add(time.Duration(ticks.Add(1)))
+								return instant{now.Add(ahead), now}
+							},
+						})
+					}
+					ahead = 25 * time.Hour
+					m := boots()
+					goesOn := start(m, api)
+					ahead = 0
+					if !goesOn {
+						m = boots()
+					}
+					api.answer = func(string) probe.Outcome {
+						o := answers(probe.Valid, 1000)
+						o.ServerTime = time.Now()
+						return o
+					}
+					for range 30 {
+						scrapeAll(m)
+						time.Sleep(time.Minute)
+					}
+					m.Close()
+					if used, n := m.Snapshot().Accounts[0].BudgetUsed, int64(api.count("")); used != n {
+						t.Fatalf("boot %d: %d requests were counted of %d", boot, used, n)
+					}
+				}
+				if n := api.count(""); n < 100 || n > 250 {
+					t.Errorf("%d requests in a day with a budget of 250", n)
+				}
+			})
+		})
+	}
+}
+
+// TestBootAfterPause checks that what stopped the probes is over when the system was off for days, once the wall clock
+// shows that, and that an outage at the boot does not leave it unknown.
+func TestBootAfterPause(t *testing.T) {
+	for name, stop := range map[string]probe.Outcome{
+		"420": {Result: probe.RateLimited, Sent: true, Throttle: probe.Throttle{Kind: probe.DailyLimit}},
+		"limit reached": {Result: probe.Valid, Sent: true, Quota: probe.Quota{
+			Limit: 1000, LimitOK: true, Used: 1000, UsedOK: true,
+		}},
+	} {
+		for _, wrong := range []time.Duration{0, -400 * day} {
+			for _, outage := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					var store memoryStore
+					var off, step time.Duration
+					boot, answer := "first", stop
+					api := &fakeAPI{answer: func(string) probe.Outcome {
+						answer.ServerTime = time.Now()
+						return answer
+					}}
+					start := func() *Monitor {
+						return New(tokens(numbered(5)...), Options{
+							Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+							boot: boot, clock: func() instant { return instant{time.Now().Add(step), time.Now().Add(-off)} },
+						})
+					}
+					m := start()
+					scrapeAll(m)
+					m.Close()
+					time.Sleep(3 * day)
+					boot, off, step = "second", 3*day, wrong
+					m = start()
+					defer m.Stop()
+					if step != 0 {
+						scrapeAll(m)
+						step = 0
+					}
+					if outage {
+						answer = answers(probe.ServerError, 0)
+						scrapeAll(m)
+						time.Sleep(61 * time.Minute)
+					}
+					answer = answers(probe.Valid, 1000)
+					api.forget()
+					if scrapeAll(m); api.count("") != 5 {
+						t.Errorf("%s, clock %s wrong, outage %v: %d tokens probed, want 5", name, wrong, outage, api.count(""))
+					}
+				})
 			}
 		}
-		if n := api.count(""); n > 250+boots {
-			t.Errorf("%d requests in a day with a budget of 250", n)
-		}
-	})
+	}
 }
 
 // TestHangingSource checks that a file that hangs stops only its own token, and costs one goroutine.

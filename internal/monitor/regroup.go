@@ -71,7 +71,7 @@ func (m *Monitor) forgetGoneLocked(now instant) {
 // followSecretLocked makes the account of t count the requests of the accounts that made some with its secret, whatever
 // the configuration called it then.
 func (m *Monitor) followSecretLocked(t *token, now instant) {
-	if len(m.gone) == 0 || !t.hasSecret {
+	if len(m.gone) == 0 || !t.hasSecret || m.byName[t.Name] != t {
 		return
 	}
 	key := t.secret.Digest(m.salt)

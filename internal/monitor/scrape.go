@@ -20,8 +20,7 @@ const (
 	// maxScouts is how many probes of an account whose use is not known a scrape tries one by one while nothing can be
 	// sent: each costs a plan of the account.
 	maxScouts = 10
-	// slowShare is the part of the slots, as its reciprocal, that tokens whose last probe timed out may take, so that
-	// they do not keep the others waiting.
+	// slowShare is the part of the slots, as its reciprocal, that tokens whose last probe timed out may take.
 	slowShare = 2
 )
 
@@ -97,18 +96,25 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 }
 
 // probe starts the probes of the wanted tokens of some accounts that are due, in one order, because all share the slots.
-// An account whose use is not known goes on by itself once its first probe has ended; scouts counts those.
+// Tokens whose last probe timed out wait in a queue of their own, so that others do not wait behind them. An account whose
+// use is not known goes on by itself once its first probe has ended; scouts counts those.
 func (s *scrape) probe(accounts map[*account]map[*token]bool, scouts int) {
-	var batch []permit
-	var blocked sync.WaitGroup
-	defer blocked.Wait()
+	var fast, slow []permit
+	var others sync.WaitGroup
+	defer others.Wait()
 	for a, wanted := range accounts {
 		permits, blocker := s.m.plan(s, a, wanted)
-		batch = append(batch, permits...)
+		for _, p := range permits {
+			if p.slow {
+				slow = append(slow, p)
+			} else {
+				fast = append(fast, p)
+			}
+		}
 		if blocker == nil || scouts == maxScouts {
 			continue
 		}
-		blocked.Go(func() {
+		others.Go(func() {
 			select {
 			case <-blocker.done:
 			case <-s.ctx.Done(): // the next plan skips the tokens that are left
@@ -116,10 +122,18 @@ func (s *scrape) probe(accounts map[*account]map[*token]bool, scouts int) {
 			s.probe(map[*account]map[*token]bool{a: wanted}, scouts+1)
 		})
 	}
-	if len(batch) > 0 {
+	if len(fast)+len(slow) > 0 {
 		s.m.persist() // a permit is on disk before its request is sent
 	}
-	slices.SortStableFunc(batch, permit.compare)
+	others.Go(func() { s.startAll(slow) })
+	s.startAll(fast)
+}
+
+// startAll starts the probes of a batch: urgent ones first, then those of tokens probed longest ago.
+func (s *scrape) startAll(batch []permit) {
+	slices.SortStableFunc(batch, func(p, q permit) int {
+		return cmp.Or(cmp.Compare(p.urgency, q.urgency), p.before.begun.Compare(q.before.begun))
+	})
 	for i := range batch {
 		s.start(batch[i:])
 	}
@@ -137,21 +151,10 @@ type permit struct {
 	changed bool      // whether the secret differs from that of the last request
 	before  history   // to go back to if the request is not sent
 	hourly  bool      // whether it is the account's one of the hour, within the reserve
+	scout   bool      // see [pacer.allowScout]
 	last    time.Time // the account's last permit before
 	saved   bool      // whether it is to be saved first: saving the state works
 	silent  int64     // how many probes of the account had completed without a report
-}
-
-// compare orders the permits that wait for a slot: tokens whose last probe timed out come last; else urgent ones come
-// first, then those probed longest ago.
-func (p permit) compare(q permit) int {
-	if p.slow != q.slow {
-		if p.slow {
-			return 1
-		}
-		return -1
-	}
-	return cmp.Or(cmp.Compare(p.urgency, q.urgency), p.before.begun.Compare(q.before.begun))
 }
 
 // plan decides which of the wanted tokens of an account are probed now, in the order of their urgency, and takes their
@@ -202,7 +205,10 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			}
 			waits = expected
 		}
-		if reason, ok := a.pacer.allow(now, u, waits); !ok {
+		reason, ok := a.pacer.allow(now, u, waits)
+		scout := !ok && a.pacer.allowScout(now, u)
+		alone := a.pacer.inFlight > 0 && (ok && a.pacer.unheard(now) || !ok && a.pacer.unverified != nil)
+		if !ok && !scout && !alone {
 			if reason == SkipBudget {
 				t.skippedAt = now.steady
 			}
@@ -210,7 +216,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
-		if a.pacer.inFlight > 0 && a.pacer.unheard(now) {
+		if alone {
 			if blocker = a.underWay(); blocker != nil {
 				break
 			}
@@ -218,7 +224,11 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
-		batch = append(batch, m.permitLocked(t, u, now))
+		p := m.permitLocked(t, u, now)
+		if p.scout = scout; scout {
+			m.unverified.asked = now.wall
+		}
+		batch = append(batch, p)
 		delete(wanted, t)
 		if expected >= 0 {
 			expected++
@@ -253,7 +263,7 @@ func (m *Monitor) permitLocked(t *token, u urgency, now instant) permit {
 	reason, _ := pacer.held(now)
 	p := permit{
 		token: t, account: t.account, call: t.call, secret: t.secret, urgency: u, at: now.steady,
-		slow: t.Probed && t.Last.Result == probe.Timeout, changed: t.secretChanged(), before: t.history,
+		slow: u > newSecret && t.Probed && t.Last.Result == probe.Timeout, changed: t.secretChanged(), before: t.history,
 		hourly: reason == Reserve, last: pacer.last, silent: pacer.silent, saved: !m.stateFile.failing,
 	}
 	m.probes++
@@ -306,7 +316,7 @@ func (m *Monitor) begin(ctx context.Context, slots slots, batch []permit) bool {
 	p := batch[0]
 	reason, stopped, unsaved := SkipDeadline, !acquired || now.steady.Sub(p.at) > permitTTL, p.saved && m.stateFile.failing
 	if !stopped {
-		reason, stopped = p.account.pacer.stopped(now, p.hourly)
+		reason, stopped = p.stopped(now)
 		if unsaved {
 			reason, stopped = SkipBudget, true
 		}
@@ -328,6 +338,17 @@ func (m *Monitor) begin(ctx context.Context, slots slots, batch []permit) bool {
 		p.account.pacer.drain(now.steady)
 	}
 	return false
+}
+
+// stopped reports whether what came since the permit of p stops its probe, and why: an answer, or a move to another account.
+func (p *permit) stopped(now instant) (SkipReason, bool) {
+	if p.scout {
+		return 0, false
+	}
+	if reason, stopped := p.account.pacer.stopped(now, 1, p.hourly); stopped || p.token.account == p.account {
+		return reason, stopped
+	}
+	return p.token.account.pacer.stopped(now, 0, false)
 }
 
 // renewLocked makes the requests of permits that have waited for a slot count from now on.
@@ -410,12 +431,18 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 			m.gone.add(t.secretDigest(m.salt), p.before.begun, p.account)
 		}
 		t.sent(p.secret, p.changed)
-	}
-	overlapping, stopped := p.account.pacer.silent-p.silent, false
-	for _, one := range p.concerned() {
-		stopped = m.learnLocked(one, outcome, now, overlapping) || stopped
+		if m.byName[t.Name] != t {
+			m.gone.add(t.secretDigest(m.salt), t.begun, p.account)
+		}
 	}
 	m.verifyAgeLocked(outcome, now)
+	stopped := m.learnLocked(p.account, now, func(own *pacer) {
+		own.learn(now, outcome, own.silent-p.silent)
+		own.hold(now, outcome.Throttle)
+	})
+	for _, other := range p.concerned()[1:] {
+		stopped = m.learnLocked(other, now, func(own *pacer) { own.absorbReport(&p.account.pacer, now) }) || stopped
+	}
 	if p.account.pacer.inFlight == 0 {
 		p.account.movedTo = nil
 	}
@@ -443,19 +470,26 @@ func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm 
 	return changed == firstDenial
 }
 
-// learnLocked takes over what an outcome shows about the quota of an account. It reports whether that stops the
-// account's probes, or all but one per hour.
-func (m *Monitor) learnLocked(a *account, outcome probe.Outcome, now instant, overlapping int64) (stopped bool) {
-	before, _ := a.pacer.held(now)
-	a.pacer.learn(now, outcome, overlapping)
-	fresh := a.pacer.hold(now, outcome.Throttle)
-	after, until := a.pacer.held(now)
-	if fresh {
-		a.held = true
-		m.logLocked(slog.LevelWarn, "Pausing probes of account: rate limited by the API", "account", a.name,
-			"until", until, "http_status", outcome.HTTPStatus)
+// learnLocked makes a change to what is known about the quota of an account, and logs what stops its probes. It reports
+// whether something new does, or leaves one per hour.
+func (m *Monitor) learnLocked(a *account, now instant, learn func(*pacer)) (stopped bool) {
+	before, end := a.pacer.held(now)
+	learn(&a.pacer)
+	reason, until := a.pacer.held(now)
+	if reason == NotHeld || reason == before && until.Equal(end) {
+		return false
 	}
-	return after != NotHeld && (fresh || after != before)
+	if reason != before {
+		m.logLocked(slog.LevelWarn, holdMessages[reason], "account", a.name, "until", until)
+	}
+	a.held = a.held || reason != Reserve
+	return true
+}
+
+var holdMessages = [...]string{
+	SlowDown:   "Pausing probes of account: rate limited by the API",
+	DailyLimit: "Pausing probes of account: its daily limit is reached",
+	Reserve:    "Probing account only once per hour: the rest of its daily limit is reserved for other programs",
 }
 
 // giveBackLocked undoes a permit of which nothing was sent.
@@ -463,6 +497,9 @@ func (m *Monitor) giveBackLocked(p permit) {
 	p.account.pacer.giveBack(p.at)
 	if p.hourly {
 		p.account.pacer.last = p.last
+	}
+	if p.scout && m.unverified != nil {
+		m.unverified.asked = time.Time{}
 	}
 	spread := p.token.spread // set meanwhile
 	p.token.history = p.before

@@ -74,12 +74,11 @@ func (w *window) insert(b bin) {
 	w.total += b.count
 }
 
-// postpone makes the bins that began before t count for longer: they are younger than was thought.
-func (w *window) postpone(t time.Time, by time.Duration) {
-	for i, b := range w.bins {
-		if b.start.Before(t) {
-			w.bins[i].start = earlier(t, b.start.Add(by))
-		}
+// wasOff makes the bins older that began before the system was off.
+func (w *window) wasOff(u unverified, off time.Duration) {
+	w.bins = slices.Clone(w.bins)
+	for i := range w.bins {
+		w.bins[i].start = u.older(w.bins[i].start, off)
 	}
 }
 

@@ -13,6 +13,8 @@ type State struct {
 	Salt    []byte    `json:"salt"`            // of the digests
 	Tokens  []Token   `json:"tokens"`
 
+	Unverified *Unverified `json:"unverified,omitempty"` // nil if all times are known
+
 	Gone     map[string]Gone `json:"gone,omitempty"` // by digest of a source or secret, or by name; see internal/monitor
 	Accounts []Account       `json:"accounts"`
 }
@@ -47,6 +49,14 @@ type Probe struct {
 	Start      time.Time       `json:"start"`
 	Duration   time.Duration   `json:"duration"` // nanoseconds
 	Phases     []time.Duration `json:"phases,omitempty"`
+}
+
+// Unverified tells that what began before At may be older by up to Off: for so long the system was off, by the wall clock.
+type Unverified struct {
+	At      time.Time     `json:"at"`
+	Off     time.Duration `json:"off"`            // in nanoseconds
+	APITime time.Time     `json:"api_time"`       // by the API's clock, at At, if the system was not off; zero if unknown
+	Asked   time.Time     `json:"asked,omitzero"` // when a probe was last made to learn Off
 }
 
 // Account is what is kept of one account.
