@@ -252,7 +252,7 @@ func (w *world) delivered() {
 		w.m.mu.Lock()
 		reported := w.m.accounts[s.Name].pacer.report.day // a clock that has stepped may show a report of yesterday
 		w.m.mu.Unlock()
-		if !s.Quota.UsedOK || a.day != today || reported != today {
+		if !s.Quota.UsedOK || a.day != today || reported != today || w.m.unverified != nil {
 			continue
 		}
 		if s.Quota.Used >= s.Quota.Limit && a.full.IsZero() {
@@ -327,6 +327,9 @@ func (w *world) run(scrapes int) {
 				go w.m.Scrape(w.t.Context(), time.Now().Add(9500*time.Millisecond))
 				time.Sleep(time.Duration(w.random.IntN(3000)) * time.Millisecond)
 			}
+			if w.boot != "" && w.random.IntN(2) == 0 {
+				w.reboot()
+			}
 			w.restart()
 		case 9:
 			i := w.random.IntN(len(w.cfg.Tokens))
@@ -357,12 +360,29 @@ func (w *world) run(scrapes int) {
 	}
 }
 
+// reboot turns the system off for a while. Its clock is ahead when it comes back.
+func (w *world) reboot() {
+	off := time.Duration(w.random.Int64N(int64(2 * day)))
+	w.m.Stop()
+	time.Sleep(off)
+	w.asleep += off
+	w.boot = fmt.Sprint("boot", w.random.Uint64())
+	w.offset += time.Duration(w.random.Int64N(int64(2 * day)))
+	w.awake = time.Now()
+	for _, a := range w.accounts { // one request may ask whether it is still so
+		a.full, a.reserved = time.Time{}, time.Time{}
+	}
+}
+
 // restart kills the exporter and starts it again. What it reported must survive.
 func (w *world) restart() {
 	before := w.m.Snapshot().Tokens
 	w.m.Stop()
 	synctest.Wait()
 	w.start(w.store.saved)
+	if w.store.saved.Saved.After(w.m.clock().wall.Add(time.Hour)) {
+		return // a state of the future
+	}
 	for i, s := range w.m.Snapshot().Tokens {
 		b := before[i]
 		step := s.VerdictSince.Sub(b.VerdictSince) // a time that was in the future is now

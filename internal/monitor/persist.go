@@ -235,14 +235,11 @@ func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
 	if u == nil || u.apiTime.IsZero() || !outcome.Result.Answered() || outcome.ServerTime.IsZero() {
 		return
 	}
-	off := min(u.offAt(now), outcome.ServerTime.Sub(u.apiTime)-now.steady.Sub(u.at))
-	if off < -time.Minute {
-		return
-	}
-	off = max(0, off)
+	off := max(0, min(u.offAt(now), outcome.ServerTime.Sub(u.apiTime)-now.steady.Sub(u.at)))
 	m.unverified, m.dirty = nil, true
 	for _, a := range m.accounts {
 		a.pacer.wasOff(*u, off)
+		a.pacer.report.steadySkew, a.pacer.report.timeKnown = outcome.ServerTime.Sub(now.steady), true
 		if m.store == nil { // see restoreAccounts
 			a.pacer.drain(now.steady)
 		}
