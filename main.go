@@ -188,8 +188,8 @@ func (p *program) define(app *kingpin.Application) map[string]func(context.Conte
 func (p *program) serve(ctx context.Context) error {
 	location := config.Find(*p.configFile)
 	o := p.options(location.String(), func() (*config.Config, []string, error) { return load(location) })
-	o.State = func(ctx context.Context, logger *slog.Logger) exporter.State {
-		return exporter.OpenState(ctx, *p.stateFile, location.String(), os.Getenv, logger)
+	o.State = func(ctx context.Context, cfg *config.Config, logger *slog.Logger) exporter.State {
+		return exporter.OpenState(ctx, *p.stateFile, location.String(), os.Getenv, cfg, logger)
 	}
 	if *p.autoReload {
 		o.Fingerprint, o.ReloadInterval = location.Fingerprint, *p.autoReloadInterval

@@ -34,7 +34,8 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 		store = nil
 		o.Note = "Another process uses the state file, such as a running exporter. " +
 			"This is the state in it; nothing was probed."
-	case store == nil:
+	case store == nil || kept.Failing:
+		store = nil
 		requests := cmp.Or(len(o.Tokens), len(cfg.Tokens))
 		o.Note = fmt.Sprintf("Without a state file, each run makes %s or more: once a minute, that is %s per day. "+
 			"The API grants an account 1,000 per day.",
@@ -63,7 +64,11 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 		if kept.Locked {
 			snapshot = m.Snapshot(o.Tokens...)
 		} else {
-			snapshot = m.Scrape(ctx, time.Time{}, o.Tokens...)
+			var deadline time.Time
+			if store != nil { // an exporter may wait for the state file
+				deadline = time.Now().Add(checkTimeout(cfg))
+			}
+			snapshot = m.Scrape(ctx, deadline, o.Tokens...)
 		}
 		return status.NewReport(snapshot, o.Thresholds), nil
 	}

@@ -41,10 +41,10 @@ const (
 
 // Options is what to run.
 type Options struct {
-	Origin   string                                            // of the configuration, for the log
-	Load     func() (*config.Config, []string, error)          // loads the configuration, with warnings about it
-	State    func(context.Context, *slog.Logger) State         // opens the state file; nil: keep no state
-	OnListen func(context.Context, net.Addr, *monitor.Monitor) // runs once the exporter listens; nil: nothing
+	Origin   string                                                    // of the configuration, for the log
+	Load     func() (*config.Config, []string, error)                  // loads the configuration, with warnings about it
+	State    func(context.Context, *config.Config, *slog.Logger) State // opens the state file; nil: keep no state
+	OnListen func(context.Context, net.Addr, *monitor.Monitor)         // runs once the exporter listens; nil: nothing
 
 	// Fingerprint changes when Load would return something else. Every ReloadInterval it is compared; nil: never.
 	Fingerprint    func() (string, error)
@@ -91,7 +91,7 @@ func Run(ctx context.Context, o Options) error {
 	logger := promslog.New(o.Log)
 	var kept State
 	if o.State != nil {
-		kept = o.State(ctx, logger)
+		kept = o.State(ctx, cfg, logger)
 	}
 	defer kept.Close()
 	logger.Info("Starting appfigures_exporter", "version", version.Info(),
@@ -99,7 +99,9 @@ func Run(ctx context.Context, o Options) error {
 	for _, warning := range kept.Warnings {
 		logger.Warn(warning)
 	}
-	m := monitor.New(cfg, monitor.Options{Connect: Connect, Store: kept.Store(), State: kept.Content, Logger: logger})
+	m := monitor.New(cfg, monitor.Options{
+		Connect: Connect, Store: kept.Store(), Failing: kept.Failing, State: kept.Content, Logger: logger,
+	})
 	defer m.Close()
 	reloads := newReloader(o.Load, m, logger, warnings)
 

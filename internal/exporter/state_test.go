@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
@@ -33,7 +34,7 @@ func TestOpenState(t *testing.T) {
 			"the requests of the last 24 hours: opening state file /dev/null/state.json: not a directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := OpenState(t.Context(), test.path, "/config.yml", test.getenv, silent)
+			s := OpenState(t.Context(), test.path, "/config.yml", test.getenv, new(config.Config), silent)
 			defer s.Close()
 			if !strings.HasPrefix(s.Path, test.want) || (s.Path == "") != (test.want == "") ||
 				(s.Store() == nil) != (s.Path == "") {
@@ -50,7 +51,7 @@ func TestOpenState(t *testing.T) {
 // file that is given up in time is taken.
 func TestSharedState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	first := OpenState(t.Context(), path, "", noEnv, silent)
+	first := OpenState(t.Context(), path, "", noEnv, new(config.Config), silent)
 	if err := first.Store().Save(state.State{Salt: []byte("first")}); err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ type Store interface {
 type Options struct {
 	Connect Connect
 	Store   Store       // nil: the state lives in memory only
+	Failing bool        // whether Store failed to save State just now
 	State   state.State // what an earlier process saved; zero if nothing
 	Logger  *slog.Logger
 
@@ -85,6 +86,7 @@ type setup struct {
 type stateFile struct {
 	StateFile
 	failing bool
+	useless bool // whether it has failed from the start: the process is as one without a state file
 }
 
 // logLine is a line to log once the mutex is free: a logger can block.
@@ -107,7 +109,7 @@ func New(cfg *config.Config, o Options) *Monitor {
 		m.salt = make([]byte, 16)
 		_, _ = rand.Read(m.salt) // never fails
 	}
-	m.stateFile.Enabled = o.Store != nil
+	m.stateFile.Enabled, m.stateFile.failing, m.stateFile.useless = o.Store != nil, o.Failing, o.Failing
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	now := m.clock()
 	m.restoreAccounts(o.State, cfg.Pacing, now)

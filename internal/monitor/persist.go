@@ -77,7 +77,7 @@ func (m *Monitor) save() {
 		if m.stateFile.failing {
 			m.logLocked(slog.LevelInfo, "Saving the state works again")
 		}
-		m.stateFile.failing, m.stateFile.Saved = false, now.wall
+		m.stateFile.failing, m.stateFile.useless, m.stateFile.Saved = false, false, now.wall
 	default:
 		m.dirty = true
 		if !m.stateFile.failing {
@@ -240,7 +240,7 @@ func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
 	for _, a := range m.accounts {
 		a.pacer.wasOff(*u, off)
 		a.pacer.report.steadySkew, a.pacer.report.timeKnown = outcome.ServerTime.Sub(now.steady), true
-		if m.store == nil { // see restoreAccounts
+		if m.store == nil || m.stateFile.failing { // see restoreAccounts
 			a.pacer.drain(now.steady)
 		}
 	}
@@ -303,7 +303,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, now ins
 		}
 		missing := float64(p.capacity()) - min(saved.Permits, float64(p.capacity()))
 		p.full = now.steady.Add(time.Duration(min(missing*float64(p.interval()), float64(maxMissing))) - age)
-		if m.store == nil { // the next start finds the same content: it must not find a full bucket each time
+		if m.store == nil || m.stateFile.failing { // the next start may find the same content: it must not be a full bucket
 			p.drain(now.steady)
 		}
 		p.last, a.delayedUntil = steady(saved.Last), earlier(saved.DelayedUntil, now.wall.Add(day))

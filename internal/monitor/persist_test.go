@@ -85,6 +85,35 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
+// TestFullDiskAtStart checks that a disk that is full at the start costs no more than a request per token, and that the
+// state is saved once there is room.
+func TestFullDiskAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000)}
+		store := memoryStore{broken: true}
+		start := func() *Monitor {
+			return New(tokens(numbered(20)...), Options{
+				Connect: api.connect, Store: &store, Failing: store.broken, State: store.saved,
+				Logger: slog.New(slog.DiscardHandler),
+			})
+		}
+		m := start()
+		scrapeAll(m)
+		if n := api.count(""); n != 20 {
+			t.Errorf("%d requests for the first verdicts, want 20", n)
+		}
+		store.broken = false
+		time.Sleep(10 * time.Minute)
+		scrapeAll(m)
+		m.Stop()
+		m = start()
+		defer m.Stop()
+		if s := m.Snapshot().Accounts[0]; s.BudgetUsed < 20 {
+			t.Errorf("%d requests are counted after a restart, of %d", s.BudgetUsed, api.count(""))
+		}
+	})
+}
+
 // TestFlappingDisk checks that a disk which fails soon after each start brings no second budget.
 func TestFlappingDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

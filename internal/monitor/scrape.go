@@ -195,8 +195,8 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
-		if m.stateFile.failing && u > confirmation { // at the pace only: nothing keeps a restart from doing the same
-			u = routine
+		if m.stateFile.failing && u > confirmation && (u != firstProbe || !m.stateFile.useless) {
+			u = routine // at the pace only: nothing keeps a restart from doing the same
 		}
 		waits := reserved
 		if u == spread {

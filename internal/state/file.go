@@ -31,10 +31,13 @@ var (
 
 	errHangs   = fmt.Errorf("the disk did not answer in %s", ioTimeout)
 	errDamaged = errors.New("damaged, or not a state file")
+	errForeign = errors.New("not a state file; it was left alone")
 )
 
 // File is a state file that this process alone writes. Its methods are safe for concurrent use.
 type File struct {
+	Damaged string // where Open has moved a file whose beginning is damaged; empty if there was none
+
 	path string
 	lock *flock.Flock
 
@@ -47,22 +50,27 @@ type File struct {
 
 // Open takes the lock of the state file at path, which need not exist, and checks that the file can be written. The
 // lock lies beside the file, because every Save replaces the file. The error is [ErrLocked] if another process holds
-// the lock; the content never causes an error.
+// the lock. A file that is not a state file is an error, unless its lock shows that it was one: then it is moved aside.
 func Open(path string) (*File, error) {
-	lock, err := within(ioTimeout, func() (*flock.Flock, error) { return open(path) })
+	file, err := within(ioTimeout, func() (*File, error) { return open(path) })
 	if err != nil {
 		return nil, fmt.Errorf("opening state file %s: %w", path, explain(err))
 	}
-	return &File{path: path, lock: lock, write: replace}, nil
+	return file, nil
 }
 
-func open(path string) (*flock.Flock, error) {
+func open(path string) (*File, error) {
+	file := &File{path: path, write: replace}
 	// To replace a device or a link would break what others use it for.
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
-	if err := checkOurs(path); err != nil {
-		return nil, err
+	foreign := checkOurs(path)
+	if foreign != nil {
+		_, err := os.Lstat(path + ".lock")
+		if !errors.Is(foreign, errForeign) || err != nil {
+			return nil, foreign
+		}
 	}
 	lock := flock.New(path+".lock", flock.SetPermissions(perm),
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|regularOnly))
@@ -80,11 +88,16 @@ func open(path string) (*flock.Flock, error) {
 	if err == nil {
 		err = pending.Cleanup()
 	}
+	if err == nil && foreign != nil {
+		file.Damaged = path + ".damaged"
+		err = os.Rename(path, file.Damaged)
+	}
 	if err != nil {
 		_ = lock.Close()
 		return nil, err
 	}
-	return lock, nil
+	file.lock = lock
+	return file, nil
 }
 
 // checkOurs returns an error if there is a file at path that is not a state file, such as one named by mistake. A state
@@ -105,7 +118,7 @@ func checkOurs(path string) error {
 		case first && bytes.HasPrefix(data[:n], []byte(magic)):
 			return nil
 		case !zeros:
-			return errors.New("not a state file; it was left alone")
+			return errForeign
 		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 			return nil
 		case err != nil:

@@ -206,6 +206,13 @@ func TestReadUnusable(t *testing.T) {
 				if got, err := os.ReadFile(path); err != nil || string(got) != test.content {
 					t.Errorf("%v, or the file was changed", err)
 				}
+				mustWrite(t, path+".lock", "") // the file was a state file
+				file := mustOpen(t, path)
+				if got, err := os.ReadFile(path + ".damaged"); err != nil || string(got) != test.content || file.Damaged == "" {
+					t.Errorf("%v, or the damaged file was not kept", err)
+				}
+				mustSave(t, file, numbered(1))
+				mustRead(t, path)
 				return
 			}
 			mustSave(t, mustOpen(t, path), numbered(1))

@@ -37,22 +37,28 @@ func TestDefaultPath(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			env := map[string]string{"STATE_DIRECTORY": test.stateDir, "XDG_STATE_HOME": test.xdg, "HOME": test.homeDir}
-			got, err := defaultPath("/etc/config.yml", func(name string) string { return env[name] }, test.system)
+			got, warning, err := defaultPath("/etc/config.yml", func(name string) string { return env[name] }, test.system)
 			want := filepath.Join(test.want, name)
 			if err != nil {
 				got, want = err.Error(), test.want
 			}
-			if got != want {
-				t.Errorf("got  %s\nwant %s", got, want)
+			if got != want || warning != "" {
+				t.Errorf("got  %s\nwant %s\nwarning %q", got, want, warning)
 			}
 		})
+	}
+	file := filepath.Join(dir, "file")
+	mustWrite(t, file, "") // in place of a directory that this user cannot write
+	home := func(name string) string { return map[string]string{"HOME": dir + "/home"}[name] }
+	if _, warning, err := defaultPath("", home, file); err != nil || !strings.Contains(warning, "a second budget") {
+		t.Errorf("warning %q, error %v", warning, err)
 	}
 	for _, made := range []string{system, dir + "/xdg/" + ours} {
 		if entries, err := os.ReadDir(made); err != nil || len(entries) > 0 {
 			t.Errorf("%s: %v, %v", made, entries, err)
 		}
 	}
-	other, err := DefaultPath("/etc/other.yml", func(string) string { return dir })
+	other, _, err := DefaultPath("/etc/other.yml", func(string) string { return dir })
 	if err != nil || strings.HasSuffix(other, name) {
 		t.Errorf("another configuration has %s, %v", other, err)
 	}
