@@ -114,6 +114,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case terminated:
 		return exitOK
+	case err != nil && failure == check.Unknown && wantsNagios(args):
+		return check.Options{Format: check.Nagios, Stdout: terminal(stdout)}.Fail(explain(err))
 	case err != nil:
 		return p.fail(explain(err), failure)
 	case *p.configCheck && command != "demo":
@@ -127,6 +129,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return p.fail(err, failure)
 	}
 	return exitOK
+}
+
+// wantsNagios reports whether a command line that could not be parsed asks for that format.
+func wantsNagios(args []string) bool {
+	i := slices.Index(args, "--output")
+	return slices.Contains(args, "--output=nagios") || i >= 0 && i+1 < len(args) && args[i+1] == "nagios"
 }
 
 // explain adds to an error of the command line what would be right.
@@ -263,6 +271,11 @@ func (p *program) check(ctx context.Context) int {
 		Thresholds: status.Thresholds{Expiry: time.Duration(p.warnExpiry), Quota: float64(p.warnQuota)},
 		Stdout:     terminal(p.stdout), Stderr: terminal(p.stderr), Getenv: os.Getenv,
 	}
+	for _, name := range o.Tokens {
+		if config.Redact(name) != name {
+			return o.Fail(errors.New("--token takes the name of a token, never the token itself"))
+		}
+	}
 	if p.fromExporter {
 		fromExporter, err := check.FromExporter(*p.exporter)
 		if err != nil {
@@ -283,7 +296,7 @@ func (p *program) warn(warnings []string) {
 
 // fail prints an error for a person, and returns code.
 func (p *program) fail(err error, code int) int {
-	for line := range strings.Lines(err.Error()) {
+	for line := range strings.Lines(config.Redact(err.Error())) {
 		fmt.Fprintf(p.stderr, "appfigures_exporter: %s\n", strings.TrimSuffix(line, "\n"))
 	}
 	return code

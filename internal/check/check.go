@@ -61,7 +61,7 @@ type Options struct {
 	Tokens     []string // names to look at; none: all
 	Quiet      bool     // print only what is wrong
 	Thresholds status.Thresholds
-	Note       string // for a person who reads the table; printed to Stderr
+	Note       string // for a person: at the end of [Nagios]; with [Table], on Stderr
 	Stdout     Terminal
 	Stderr     Terminal
 	Getenv     func(string) string
@@ -98,7 +98,7 @@ func Run(ctx context.Context, o Options) int {
 	case JSON:
 		writeJSON(&text, report, o.Quiet)
 	case Nagios:
-		writeNagios(&text, report, o.Thresholds)
+		writeNagios(&text, report, o.Thresholds, o.Note)
 	case Prometheus:
 		if err := o.Exposition(&text); err != nil {
 			return o.Fail(fmt.Errorf("making the metrics: %w", err))

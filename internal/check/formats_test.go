@@ -16,8 +16,10 @@ func TestNagios(t *testing.T) {
 	golden(t, "nagios.txt", stdout)
 	o := options(at(valid("a"), valid("b")), Nagios)
 	want := "APPFIGURES OK - 2 tokens valid | denied=0;;0;0;2 unknown=0;;;0;2 warning=0;0;;0;2 valid=2;;;0;2 " +
-		"'acme quota used'=125;900;;0;1000\n"
-	o.Tokens = []string{"a", "b"}
+		"'acme quota used'=125;900;;0;1000\n" +
+		"ACCOUNT: acme: Probes used 0 of 250 requests in the last 24 hours; each token is probed every 6 min or sooner.\n" +
+		"Nothing was probed.\n"
+	o.Tokens, o.Note = []string{"a", "b"}, "Nothing was probed."
 	if _, got, _ := run(t, o); got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}

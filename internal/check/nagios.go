@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
@@ -23,8 +24,9 @@ var nagiosLimits = [status.NumStates]string{
 }
 
 // writeNagios writes the report in the form of the guidelines for monitoring plugins: the summary and the performance
-// data on the first line, then one line per token that needs attention. A '|' occurs only before performance data.
-func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thresholds) {
+// data on the first line, then one line per token that needs attention, one per account, and the note, if any. A '|'
+// occurs only before performance data.
+func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thresholds, note string) {
 	code := exitCodes[parseState(report.State)]
 	fmt.Fprintf(out, "APPFIGURES %s - %s |", nagiosWords[code], noPipe(printable(summary(report, maxNames))))
 	for state, names := range namesByState(report) {
@@ -45,6 +47,18 @@ func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thre
 			fmt.Fprintln(out, noPipe(printable(text)))
 		}
 	}
+	for _, a := range report.Accounts {
+		fmt.Fprintln(out, noPipe(printable("ACCOUNT: "+accountText(a))))
+	}
+	if note != "" {
+		fmt.Fprintln(out, noPipe(printable(note)))
+	}
+}
+
+// accountText tells about an account, but for the advice, which is the same for all.
+func accountText(a status.Account) string {
+	notes := slices.DeleteFunc(slices.Clone(a.Notes), func(note string) bool { return note == status.PaceAdvice })
+	return a.Name + ": " + strings.Join(notes, " ")
 }
 
 // noPipe replaces the character that begins performance data.

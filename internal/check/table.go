@@ -197,9 +197,8 @@ func (t *table) accounts(accounts []status.Account, quiet bool) {
 	fmt.Fprintf(t.out, "\n%s\n", t.styles.apply(faint, "ACCOUNTS"))
 	advise := false
 	for _, a := range accounts {
-		notes := slices.DeleteFunc(slices.Clone(a.Notes), func(note string) bool { return note == status.PaceAdvice })
-		advise = advise || len(notes) < len(a.Notes)
-		t.paragraph(a.Name + ": " + strings.Join(notes, " "))
+		advise = advise || slices.Contains(a.Notes, status.PaceAdvice)
+		t.paragraph(accountText(a))
 	}
 	if advise { // once, however many accounts have it
 		t.paragraph(status.PaceAdvice)

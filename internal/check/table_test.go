@@ -130,8 +130,8 @@ func TestHostileText(t *testing.T) {
 				}
 			}
 			lines := strings.Split(stdout, "\n")
-			if format == Nagios && (len(lines) != 3 || strings.Count(stdout, "|") != 1 || !strings.Contains(lines[0], "|")) {
-				t.Errorf("Nagios, foreign %t: want two lines and one '|', got\n%s", foreign, stdout)
+			if format == Nagios && (len(lines) != 4 || strings.Count(stdout, "|") != 1 || !strings.Contains(lines[0], "|")) {
+				t.Errorf("Nagios, foreign %t: want three lines and one '|', got\n%s", foreign, stdout)
 			}
 		}
 	}

@@ -55,12 +55,22 @@ func (v value) published() (string, bool) {
 // make one name look like another, or reverse the text around it.
 func checkPublished(text string) string {
 	switch {
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, isInvisible):
+	case !isPlainText(text):
 		return "contains a control or invisible character, or is not UTF-8; write plain text"
-	case looksLikeToken(text):
-		return "starts with pat_, as tokens do, but metrics publish it; write something else"
+	case tokenWithin.MatchString(text):
+		return "contains pat_, with which tokens start, but metrics publish it; write something else"
 	}
 	return ""
+}
+
+// tokenWithin matches a text that contains one of Appfigures' personal access tokens, or more than that.
+var tokenWithin = regexp.MustCompile(`(?i)(^|[^A-Za-z0-9])pat_[A-Za-z0-9_-]*`)
+
+// Redact returns text, such as an error that quotes the command line, with what may be a token left out.
+func Redact(text string) string { return tokenWithin.ReplaceAllString(text, "${1}"+redacted) }
+
+func isPlainText(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, isInvisible)
 }
 
 func isInvisible(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,6 +14,7 @@ func TestTokens(t *testing.T) {
 		{"all white space", "pat_x \t\r\n\v\f\n", "pat_x"},
 		{"every printable character", "x" + allPrintable() + "x", "x" + allPrintable() + "x"},
 		{"base64", "cGF0/c2Vjc+mV0==", "cGF0/c2Vjc+mV0=="},
+		{"a word with pat_ in it", "compat_token", "compat_token"},
 		{"base64 that starts like an assignment", "cGF0c2VjcmV0=", "cGF0c2VjcmV0="},
 		{"dots, dashes and tildes", "pat_a.b-c~d/e+f", "pat_a.b-c~d/e+f"},
 		{"a JSON web token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"},
@@ -20,7 +22,7 @@ func TestTokens(t *testing.T) {
 		{"dots within", "a...b..", "a...b.."},
 		{"Bearer as its beginning", "bearer_x", "bearer_x"},
 		{"a path", "/a/b", "/a/b"},
-		{"as long as can be", strings.Repeat("x", maxTokenBytes), strings.Repeat("x", maxTokenBytes)},
+		{"as long as can be", strings.Repeat("y", maxTokenBytes), strings.Repeat("y", maxTokenBytes)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := writeFile(t, t.TempDir(), "token", test.text)
@@ -47,12 +49,16 @@ func TestPasteErrors(t *testing.T) {
 		bearer     = `starts with "Bearer"; put only the token there`
 		quotes     = "has quotes around it; remove them"
 		variable   = "is a variable, which is not expanded here; put the token itself there, or name the variable under token_env"
-		assignment = "is an assignment, such as KEY=value; put only the value there"
+		assignment = "is an assignment, such as KEY=value; put only the value there, without quotes"
 		json       = "is JSON; put only the token there"
 		shortened  = "is shortened or masked; copy the whole token"
 		separator  = "ends in a comma or semicolon; remove it"
 		invisible  = "contains an invisible character; copy the token again, as plain text"
 		character  = "contains a character that no token has; copy the token again, as plain text"
+		holder     = "is a placeholder; replace it with the token"
+		named      = "is the name of a variable, or a placeholder; put the token itself there, or name the variable under token_env"
+		more       = "contains more than the token, which starts with pat_; put only that there"
+		end        = "ends in a character that no token ends in; copy the token again"
 		utf16      = "is UTF-16, or binary; save it as plain text (UTF-8)"
 	)
 	for _, test := range []struct{ name, text, want string }{
@@ -73,6 +79,7 @@ func TestPasteErrors(t *testing.T) {
 		{"an assignment", "APPFIGURES_API_KEY=pat_secret", assignment},
 		{"an assignment with spaces", "token = pat_secret", assignment},
 		{"an assignment of a quoted token", `APPFIGURES_API_KEY="pat_secret`, assignment},
+		{"a quoted assignment", `APPFIGURES_API_KEY="pat_secret"`, assignment},
 		{"an export", "export KEY=pat_secret", assignment},
 		{"a line of YAML", "token: pat_secret", assignment},
 		{"a variable", "${TOKEN}", variable},
@@ -82,7 +89,7 @@ func TestPasteErrors(t *testing.T) {
 		{"a variable of Windows", "%TOKEN%", variable},
 		{"a template", "{{ token }}", variable},
 		{"the example's", "pat_replace_this_by_your_token\n", "is the placeholder of the example; replace it with the token"},
-		{"a placeholder", "<your-token>", "is a placeholder in angle brackets; replace it with the token"},
+		{"a placeholder", "<your-token>", "is in angle brackets, as placeholders and HTML are; put only the token there"},
 		{"JSON", `{"token":"pat_secret"}`, json},
 		{"JSON of several lines", "{\n  \"token\": \"pat_secret\"\n}\n", json},
 		{"a JSON list", `["pat_secret"]`, json},
@@ -99,6 +106,23 @@ func TestPasteErrors(t *testing.T) {
 		{"no-break space", "pat_secret\u00a0", character},
 		{"zero-width space", "pat_secret\u200b", invisible},
 		{"byte order mark", "\ufeffpat_secret", "starts with a byte order mark; save it without one"},
+		{"a word", "changeme", holder},
+		{"YAML's null", "null", holder},
+		{"the beginning only", "pat_", holder},
+		{"an example", "pat_xxxxxxxx", holder},
+		{"a variable's name", "APPFIGURES_API_KEY", named},
+		{"a placeholder in capitals", "YOUR_TOKEN", holder},
+		{"a key without a space", "APPFIGURES_API_KEY:pat_secret", more},
+		{"brackets", "(pat_secret)", more},
+		{"bold", "**pat_secret**", more},
+		{"a comment", "#pat_secret", more},
+		{"a path", "/run/secrets/pat_secret", more},
+		{"twice", "pat_secretpat_secret", "contains two tokens; put one there"},
+		{"a full stop", "pat_secret.", end},
+		{"a colon", "pat_secret:", end},
+		{"a backslash", `pat_secret\`, end},
+		{"an escaped line feed", `pat_secret\n`, character},
+		{"base64", "cGF0X3NlY3JldA==", "is base64; decode it, and put the token itself there"},
 		{"UTF-16", "\xff\xfep\x00a\x00t\x00", utf16},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -115,14 +139,15 @@ func TestPasteErrors(t *testing.T) {
 	}
 }
 
-// FuzzToken checks that every token of RFC 6750 is accepted unless it ends in an ellipsis, and that what is accepted can
+// FuzzToken checks that every token of RFC 6750 is accepted unless it ends in an ellipsis or is one of lookalikes, and that what is accepted can
 // be sent in a header.
 func FuzzToken(f *testing.F) {
 	f.Add("cGF0/c2Vjc+mV0==")
 	f.Add("pat_secret\r\nX-Evil: 1")
 	f.Fuzz(func(t *testing.T, text string) {
 		secret, err := parseToken(text)
-		if bearerToken.MatchString(text) && !strings.HasSuffix(text, ellipsis) && (err != nil || secret.Reveal() != text) {
+		lookalike := slices.ContainsFunc(lookalikes, func(l pasteError) bool { return l.pattern.MatchString(text) })
+		if bearerToken.MatchString(text) && !strings.HasSuffix(text, ellipsis) && !lookalike && (err != nil || secret.Reveal() != text) {
 			t.Errorf("%q: got %q and error %v", text, secret.Reveal(), err)
 		}
 		if strings.ContainsFunc(secret.Reveal(), func(r rune) bool { return r < '!' || r > '~' }) || (err == nil) == (secret.Reveal() == "") {

@@ -125,7 +125,11 @@ func (s Source) name() string {
 func isSurelyPath(path, written string) bool {
 	separator := string(filepath.Separator)
 	switch {
-	case !strings.Contains(written, separator), looksLikeToken(filepath.Base(path)), checkPublished(path) != "":
+	case looksLikeToken(filepath.Base(path)), !isPlainText(path):
+		return false
+	case plainPath.MatchString(written):
+		return true
+	case !strings.Contains(written, separator):
 		return false
 	case isInDirectory(path):
 		return true
@@ -146,7 +150,11 @@ func isInDirectory(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+// plainPath matches paths of small letters only, and names of text files: a token has digits or capitals, and no suffix.
+var plainPath = regexp.MustCompile(`^([a-z._/-]+|[\w./-]+\.(txt|token|key|secret))$`)
+
+// variableName matches names of capitals, as variables have them, or of small letters only.
+var variableName = regexp.MustCompile(`^([A-Z_][A-Z0-9_]*|[a-z_]+)$`)
 
 // isSurelyVariable reports whether name is not a token under the wrong key: it is written as variables are.
 func isSurelyVariable(name string) bool {

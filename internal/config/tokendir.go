@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -71,7 +72,7 @@ func (b *builder) readTokenDir(v value, account string) {
 		if problem := checkPublished(name); problem != "" {
 			v.errorf("the name of a file %s", problem)
 		} else if taken {
-			v.errorf("a file has the name of the token of line %d; give each its own", first.line)
+			v.errorf("the file %q has the name of the token of line %d; give each its own", name, first.line)
 		}
 		b.names[name] = v.position
 		source := FileSource(filepath.Join(dir, name))
@@ -113,12 +114,9 @@ func tokenFiles(dir string) (names, skipped []string, err error) {
 	return names, skipped, nil
 }
 
-// isLeftover reports whether a file is a backup, an editor's temporary file, or a note.
-func isLeftover(name string) bool {
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".bak", ".old", ".orig", ".rej", ".swo", ".swp", ".tmp":
-		return true
-	}
-	return strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") ||
-		strings.HasPrefix(strings.ToUpper(name), "README")
-}
+// leftover matches the names of backups, of temporary files of editors, package managers and desktops, and of notes.
+var leftover = regexp.MustCompile(`(?i)\.(bak|backup|old|orig|rej|save|sw[op]|te?mp|part|lock|gpg|asc|` +
+	`dpkg-\w+|rpm(new|save|orig)|ucf-\w+)$|~$|,v$| \(copy\)|^copy of |^~\$|^#|^README|^4913$|^(thumbs\.db|desktop\.ini)$`)
+
+// isLeftover reports whether a file is surely not a token.
+func isLeftover(name string) bool { return leftover.MatchString(name) }

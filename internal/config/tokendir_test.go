@@ -51,7 +51,7 @@ func TestTokenDirRefusesNames(t *testing.T) {
 	path := writeFile(t, dir, "config.yml", "timeout: 5s\ntoken_dir: tokens\n")
 	_, err := loadFile(path)
 	line := path + ":2: token_dir: the name of a file contains a control or invisible character, or is not UTF-8; write plain text\n"
-	pat := path + ":2: token_dir: the name of a file starts with pat_, as tokens do, but metrics publish it; write something else"
+	pat := path + ":2: token_dir: the name of a file contains pat_, with which tokens start, but metrics publish it; write something else"
 	if want := strings.Repeat(line, 3) + pat; fmt.Sprint(err) != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}
@@ -61,14 +61,14 @@ func TestTokenDirForms(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{
 		"one/a", "one/a~", "one/b.bak", "one/.c.swp", "one/#d#", "one/README.md", "one/f.ORIG", "one/g.rej", "one/h.tmp",
-		"one/i.old", "one/j.swp", "two/e",
+		"one/i.old", "one/j.swp", "one/k.dpkg-old", "one/l (copy)", "one/m.rpmsave", "one/n,v", "one/~$o", "two/e",
 	} {
 		writeFile(t, dir, name, "pat_"+filepath.Base(name))
 		if err := os.Chmod(filepath.Join(dir, name), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const skipped = `token_dir: skipped files that are not tokens: "#d#", "README.md", "a~", "b.bak", "f.ORIG", "g.rej", "h.tmp", "i.old", "j.swp"; move them elsewhere`
+	const skipped = `token_dir: skipped files that are not tokens: "#d#", "README.md", "a~", "b.bak", "f.ORIG", "g.rej", "h.tmp", "i.old", "j.swp", "k.dpkg-old" and 4 more; move them elsewhere`
 	for _, test := range []struct{ yaml, want, warning string }{
 		{"token_dir: one\n", "a/default", skipped},
 		{"token_dir: {path: one, account: acme}\n", "a/acme", "token_dir.path: "},

@@ -92,6 +92,8 @@ func (t *tokenBuilder) readFile(v value) {
 	case looksLikeToken(text):
 		v.errorf("starts with pat_, as tokens do; write the path of the file that contains the token " +
 			"(./pat_... for a file of that name)")
+	case strings.HasPrefix(text, "~"), strings.HasPrefix(text, "$"), strings.HasPrefix(text, "file:"):
+		v.errorf("starts with ~, $ or file:, which are not expanded; write the path in full")
 	default:
 		t.Source = fileSource(inDir(t.dir, text), text)
 	}

@@ -46,7 +46,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	}
 	if !kept.Locked { // otherwise the note explains it
 		warnings = slices.Concat(warnings, kept.Warnings)
-		if o.Format != check.Table && len(kept.Warnings) > 0 && o.Note != "" {
+		if (o.Format == check.JSON || o.Format == check.Prometheus) && len(kept.Warnings) > 0 && o.Note != "" {
 			warnings = append(warnings, o.Note)
 		}
 	}

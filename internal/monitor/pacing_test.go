@@ -458,14 +458,15 @@ func TestWarnings(t *testing.T) {
 		want   string
 	}{
 		{9, 0.25, ""},
-		{12, 0.25, `account "default": each of its tokens (12) is probed only every 1h21m0s, at a pace of 214 per day for ` +
-			`all (quota_share 0.25 of 1000 requests); raise pacing.quota_share to 0.33 for an hour, watch fewer tokens, or name the ` +
-			`accounts that they really belong to`},
-		{50, 0.25, `account "default": each of its tokens (50) is probed only every 6h49m0s, at a pace of 176 per day for ` +
-			`all (quota_share 0.25 of 1000 requests); watch fewer tokens, or name the accounts that they really belong to`},
-		{1, 0.0001, `account "default": each of its tokens (1) is probed only every 24h0m0s, at a pace of 1 per day for ` +
-			`all (quota_share 0.0001 of 1000 requests); raise pacing.quota_share to 0.03 for an hour, watch fewer tokens, ` +
-			`or name the accounts that they really belong to`},
+		{12, 0.25, `account "default": each of its tokens (12) is probed only every 1h21m0s, because pacing.quota_share 0.25 ` +
+			`of 1000 requests leaves 214 routine probes per day for all; to probe each once per hour, raise pacing.quota_share ` +
+			`to 0.33, watch fewer of them, or give those of other Appfigures accounts an account of their own`},
+		{50, 0.25, `account "default": each of its tokens (50) is probed only every 6h49m0s, because pacing.quota_share 0.25 ` +
+			`of 1000 requests leaves 176 routine probes per day for all; watch fewer of them, or give those of other ` +
+			`Appfigures accounts an account of their own`},
+		{1, 0.0001, `account "default": each of its tokens (1) is probed only every 24h0m0s, because pacing.quota_share 0.0001 ` +
+			`of 1000 requests leaves 1 routine probes per day for all; to probe each once per hour, raise pacing.quota_share ` +
+			`to 0.03, watch fewer of them, or give those of other Appfigures accounts an account of their own`},
 	} {
 		cfg := tokens(numbered(test.tokens)...)
 		cfg.Pacing.QuotaShare = test.share

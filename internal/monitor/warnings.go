@@ -27,14 +27,14 @@ func Warnings(cfg *config.Config) []string {
 		if wait <= maxWait {
 			continue
 		}
-		remedy := "watch fewer tokens, or name the accounts that they really belong to"
+		remedy := "watch fewer of them, or give those of other Appfigures accounts an account of their own"
 		// Nine tenths of the share are routine probes.
 		if share := float64(n) * float64(day/maxWait) / 0.9 / float64(p.limit()); share <= 1 {
-			remedy = fmt.Sprintf("raise pacing.quota_share to %.2f for an hour, ", share+0.005) + remedy
+			remedy = fmt.Sprintf("to probe each once per hour, raise pacing.quota_share to %.2f, ", share+0.005) + remedy
 		}
-		warnings = append(warnings, fmt.Sprintf("account %q: each of its tokens (%d) is probed only every %s, at a pace of "+
-			"%d per day for all (quota_share %v of %d requests); %s",
-			account, n, wait.Round(time.Minute), p.refill(), p.share, p.limit(), remedy))
+		warnings = append(warnings, fmt.Sprintf("account %q: each of its tokens (%d) is probed only every %s, because "+
+			"pacing.quota_share %v of %d requests leaves %d routine probes per day for all; %s",
+			account, n, wait.Round(time.Minute), p.share, p.limit(), p.refill(), remedy))
 	}
 	return warnings
 }

@@ -88,7 +88,7 @@ func Usage(quota probe.Quota) string {
 }
 
 // PaceAdvice is how to have an account's tokens probed more often.
-const PaceAdvice = "To probe more often, raise pacing.quota_share, lower pacing.min_interval if it is set, " +
+const PaceAdvice = "To probe more often, raise pacing.quota_share (1 at most), lower pacing.min_interval if it is set, " +
 	"or watch fewer tokens of the account."
 
 // Pace returns how often tokens are probed: "every 29 min or sooner".
