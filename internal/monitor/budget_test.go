@@ -21,8 +21,8 @@ import (
 
 // TestBudgetProperty drives random weeks: scrape intervals from 1 s to 1 h, hasty scrapers, 1 to 400 tokens in 1 to 5
 // accounts, limits that change, vanish or were never reported, denials without quota headers, outages of each kind,
-// other programs that use up the quota, flapping tokens, restarts that keep the state, clock steps, suspended machines,
-// reloads, renamed accounts and changed secrets. It checks that
+// other programs that use up the quota, flapping tokens, restarts and boots that keep the state, clock steps, suspended
+// machines, reloads, renamed accounts and changed secrets. It checks that
 //
 //   - in no 24 hours an account gets more requests than its budget,
 //   - no request follows a report that showed the limit reached, on the same day,
@@ -38,7 +38,7 @@ func TestBudgetProperty(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, rand.New(&lockedSource{source: rand.NewPCG(seed, 0)}))
-				w.run(3000)
+				w.run(2000)
 				w.checkBudget()
 			})
 		})
@@ -364,6 +364,7 @@ func (w *world) run(scrapes int) {
 func (w *world) reboot() {
 	off := time.Duration(w.random.Int64N(int64(2 * day)))
 	w.m.Stop()
+	synctest.Wait()
 	time.Sleep(off)
 	w.asleep += off
 	w.boot = fmt.Sprint("boot", w.random.Uint64())

@@ -440,6 +440,7 @@ func TestLongWaitForSlot(t *testing.T) {
 		go m.Scrape(t.Context(), time.Time{})
 		time.Sleep(15 * time.Minute)
 		m.Stop()
+		synctest.Wait()
 		sent := int64(api.count(""))
 		m = start()
 		defer m.Stop()

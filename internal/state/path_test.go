@@ -48,7 +48,9 @@ func TestDefaultPath(t *testing.T) {
 		})
 	}
 	file := filepath.Join(dir, "file")
-	mustWrite(t, file, "") // in place of a directory that this user cannot write
+	if err := os.WriteFile(file, nil, 0o600); err != nil { // in place of a directory that this user cannot write
+		t.Fatal(err)
+	}
 	home := func(name string) string { return map[string]string{"HOME": dir + "/home"}[name] }
 	if _, warning, err := defaultPath("", home, file); err != nil || !strings.Contains(warning, "a second budget") {
 		t.Errorf("warning %q, error %v", warning, err)
