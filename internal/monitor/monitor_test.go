@@ -377,6 +377,29 @@ func TestHold(t *testing.T) {
 	})
 }
 
+// TestHoldsAreLogged checks that the log tells what stops an account's probes, whatever answer shows it.
+func TestHoldsAreLogged(t *testing.T) {
+	for used, want := range map[int64]string{
+		940: "", 960: "Probing account only once per hour", 1000: "Pausing probes of account: its daily limit is reached",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var logs bytes.Buffer
+			o := answers(probe.Valid, 1000)
+			o.Quota.Used, o.Quota.UsedOK = used, true
+			api := &fakeAPI{answer: func(string) probe.Outcome { return o }}
+			m := New(tokens("a"), Options{Connect: api.connect, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+			defer m.Stop()
+			for range 5 {
+				scrapeAll(m)
+				time.Sleep(time.Hour)
+			}
+			if n := strings.Count(logs.String(), want); want == "" && logs.Len() > 0 || want != "" && n != 1 {
+				t.Errorf("%d used: logged %d times:\n%s", used, n, logs.String())
+			}
+		})
+	}
+}
+
 // TestStop checks that probes cut off by the end of the exporter say nothing about their tokens.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -292,3 +292,68 @@ func TestMoveToSmallAccount(t *testing.T) {
 		}
 	})
 }
+
+// TestMoveDuringProbes checks that probes under way or waiting when their token moves to an account that is held neither
+// free that account nor are sent.
+func TestMoveDuringProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: func(token string) probe.Outcome {
+			o := answers(probe.Valid, 10_000)
+			o.Quota.UsedOK, o.Quota.Used = true, 7
+			if token == "0" {
+				o = answers(probe.Valid, 1000)
+				o.Quota.UsedOK, o.Quota.Used = true, 1000
+			}
+			return o
+		}}
+		group := func(account string) *config.Config {
+			cfg := grouped("B", account, account, "A")
+			cfg.MaxConcurrency = 1
+			return cfg
+		}
+		m := newMonitor(group("A"), api)
+		defer m.Stop()
+		scrapeAll(m, "token0")
+		api.delay = func(string) time.Duration { return 5 * time.Second }
+		go scrapeAll(m, "token1", "token2")
+		time.Sleep(time.Second)
+		m.Reload(group("B"))
+		time.Sleep(time.Minute)
+		if b := m.Snapshot().Accounts[1]; b.Held != DailyLimit || b.Limit != 1000 {
+			t.Errorf("held by %q, limit %d", b.Held, b.Limit)
+		}
+		if n := api.count(""); n != 2 {
+			t.Errorf("%d requests, want those before the move", n)
+		}
+	})
+}
+
+// TestRemovedDuringFirstProbe checks that the request of a token that leaves the configuration meanwhile counts where its
+// secret comes back.
+func TestRemovedDuringFirstProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 1000), delay: func(string) time.Duration { return 5 * time.Second }}
+		dir := t.TempDir()
+		cfg := func(name string) *config.Config {
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, []byte("secret"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			changed := tokens()
+			changed.Tokens = []config.Token{{Name: name, Account: name, Source: config.FileSource(path)}}
+			return changed
+		}
+		m := newMonitor(cfg("first"), api)
+		defer m.Stop()
+		for i := range 5 {
+			go scrapeAll(m)
+			time.Sleep(time.Second)
+			m.Reload(cfg(fmt.Sprint("next", i)))
+			time.Sleep(time.Minute)
+		}
+		scrapeAll(m)
+		if used := m.Snapshot().Accounts[0].BudgetUsed; used != int64(api.count("")) {
+			t.Errorf("%d requests are counted of %d", used, api.count(""))
+		}
+	})
+}
