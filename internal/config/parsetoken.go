@@ -52,7 +52,7 @@ var lookalikes = []pasteError{
 	{regexp.MustCompile(`(?i)^pat_.*pat_`), "contains two tokens; put one there"},
 	{regexp.MustCompile(`(?i)[^A-Za-z0-9]pat_`), "contains more than the token, which starts with pat_; put only that there"},
 	{regexp.MustCompile(`(?i)^pat_.*[^A-Za-z0-9._~+/=:-].`), "contains a character that no token has; copy the token again, as plain text"},
-	{regexp.MustCompile(`(?i)^pat_.*[^A-Za-z0-9=_-]$`), "ends in a character that no token ends in; copy the token again"},
+	{regexp.MustCompile(`(?i)^pat_.*[^A-Za-z0-9=_~+/-]$`), "ends in a character that no token ends in; copy the token again"},
 	{regexp.MustCompile(`^cGF0X`), "is base64; decode it, and put the token itself there"},
 }
 

@@ -116,7 +116,7 @@ func tokenFiles(dir string) (names, skipped []string, err error) {
 
 // leftover matches the names of backups, of temporary files of editors, package managers and desktops, and of notes.
 var leftover = regexp.MustCompile(`(?i)\.(bak|backup|old|orig|rej|save|sw[op]|te?mp|part|lock|gpg|asc|` +
-	`dpkg-\w+|rpm(new|save|orig)|ucf-\w+)$|~$|,v$| \(copy\)|^copy of |^~\$|^#|^README|^4913$|^(thumbs\.db|desktop\.ini)$`)
+	`dpkg-\w+|rpm(new|save|orig)|ucf-\w+)$|~$|,v$| \(copy\)|^copy of |^~\$|^#|^README(\.\w+)?$|^4913$|^(thumbs\.db|desktop\.ini)$`)
 
 // isLeftover reports whether a file is surely not a token.
 func isLeftover(name string) bool { return leftover.MatchString(name) }

@@ -171,6 +171,7 @@ func (m *Monitor) Reload(cfg *config.Config) {
 		longest:     3*cfg.Timeout + time.Minute,
 	}
 	for _, a := range m.accounts {
+		a.pacer.unverify(m.unverified)
 		a.tokens, a.sameUserAs = nil, nil
 	}
 	before := m.tokens

@@ -254,17 +254,32 @@ func (p *pacer) allowFirst(now time.Time) bool {
 }
 
 // allowScout reports whether a probe may be made that allow refuses, to learn from the answer how long the system was off:
-// there is budget, and if the wall clock is right, no hold and a permit. One is made per hour, for all accounts: the
-// answer tells for all.
+// if the wall clock is right, there is no hold, budget and a permit. One is made per hour, for all accounts: the answer
+// tells for all; per day, if it would be over the budget with a wrong wall clock.
 func (p *pacer) allowScout(now instant, u urgency) bool {
 	since := p.unverified
-	if since == nil || p.inFlight > 0 || p.window.total >= p.budget() || now.wall.Sub(since.asked).Abs() < reserveInterval {
+	if since == nil || p.inFlight > 0 {
+		return false
+	}
+	gap := reserveInterval
+	if p.window.total >= p.budget() {
+		gap = day
+	}
+	if now.wall.Sub(since.asked).Abs() < gap {
 		return false
 	}
 	right := *p
 	right.wasOff(*since, since.offAt(now))
 	_, ok := right.allow(now, u, 0)
 	return ok
+}
+
+// unverify notes what the ages of what began before may lack; u is nil if nothing.
+func (p *pacer) unverify(u *unverified) {
+	p.unverified = u
+	if u != nil {
+		p.window.sealed = u.at
+	}
 }
 
 // wasOff makes what began before the system was off older.
@@ -350,7 +365,10 @@ func (p *pacer) absorbReport(other *pacer, now instant) {
 	}
 	if reason, until := other.held(now); reason == DailyLimit || reason == SlowDown {
 		if end := now.steady.Add(until.Sub(now.wall)); end.After(p.heldUntil) {
-			p.heldUntil, p.heldReason = end, reason
+			p.heldUntil, p.heldReason, p.restoredUntil = end, reason, time.Time{}
+			if end.Equal(other.restoredUntil) {
+				p.restoredUntil = end
+			}
 		}
 	}
 	used := other.report.used + other.uncount + other.inFlight

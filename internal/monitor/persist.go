@@ -179,10 +179,13 @@ func (m *Monitor) sameBoot(s state.State, now instant) bool {
 }
 
 // age returns how long before now, at least, the state was saved. The time for which the system was off is not in it:
-// only the wall clock tells that, which may be wrong.
+// only the wall clock tells that, which may be wrong. Where boots are not known, the wall clock must do.
 func (m *Monitor) age(s state.State, now instant) time.Duration {
-	if m.sameBoot(s, now) {
+	switch {
+	case m.sameBoot(s, now):
 		return now.steady.Sub(s.Steady)
+	case m.boot == "":
+		return max(0, now.wall.Sub(s.Saved))
 	}
 	return 0
 }
@@ -208,7 +211,8 @@ func (u unverified) offAt(now instant) time.Duration {
 	return min(max(0, u.off+now.wall.Sub(now.steady)-u.offset), longestOff)
 }
 
-// restoreUnverified notes what the ages in a state may lack: nothing, if it was saved in this boot.
+// restoreUnverified notes what the ages in a state may lack: nothing, if it was saved in this boot, or the wall clock is
+// all there is.
 func (m *Monitor) restoreUnverified(s state.State, now instant) {
 	u := unverified{at: now.steady, offset: now.wall.Sub(now.steady)}
 	if !m.sameBoot(s, now) {
@@ -217,25 +221,30 @@ func (m *Monitor) restoreUnverified(s state.State, now instant) {
 			u.apiTime = later(u.apiTime, a.APITime)
 		}
 	}
-	if before := s.Unverified; before != nil {
+	switch before := s.Unverified; {
+	case m.boot == "" || len(s.Accounts) == 0 || before == nil && m.sameBoot(s, now):
+		return
+	case before != nil:
 		u.off += min(max(-longestStep, before.Off), longestStep)
 		u.at, u.apiTime, u.asked = steadyTimes(s, m.age(s, now), now.steady)(before.At), before.APITime, before.Asked
-	} else if m.sameBoot(s, now) || len(s.Accounts) == 0 {
-		return
 	}
 	m.unverified = &u
-	for _, a := range m.accounts {
-		a.pacer.unverified = &u
-	}
 }
 
 // verifyAgeLocked makes what is restored older by the time for which the system was off, once an answer has confirmed it.
 func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
 	u := m.unverified
-	if u == nil || u.apiTime.IsZero() || !outcome.Result.Answered() || outcome.ServerTime.IsZero() {
+	if u == nil || !outcome.Result.Answered() || outcome.ServerTime.IsZero() {
 		return
 	}
-	off := max(0, min(u.offAt(now), outcome.ServerTime.Sub(u.apiTime)-now.steady.Sub(u.at)))
+	if u.apiTime.IsZero() { // there was no answer before
+		u.apiTime = outcome.ServerTime.Add(-now.steady.Sub(u.at))
+	}
+	off := min(outcome.ServerTime.Sub(u.apiTime)-now.steady.Sub(u.at), longestOff)
+	if off > u.offAt(now)+time.Hour {
+		return // the wall clock may not be set yet
+	}
+	off = max(0, min(off, u.offAt(now)))
 	m.unverified, m.dirty = nil, true
 	for _, a := range m.accounts {
 		a.pacer.wasOff(*u, off)
@@ -250,6 +259,14 @@ func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
 			t.urgent[i] = u.older(at, off)
 		}
 	}
+}
+
+// earliest is [token.earliest], by the wall clock while it is not known how long the system was off.
+func (u *unverified) earliest(t *token, now instant, minInterval time.Duration) time.Time {
+	if u == nil || t.begun.IsZero() {
+		return t.earliest(minInterval)
+	}
+	return u.older(t.begun, u.offAt(now)).Add(minInterval)
 }
 
 // older returns a steady time less the time for which the system was off since.

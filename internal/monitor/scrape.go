@@ -105,7 +105,7 @@ func (s *scrape) probe(accounts map[*account]map[*token]bool, scouts int) {
 	for a, wanted := range accounts {
 		permits, blocker := s.m.plan(s, a, wanted)
 		for _, p := range permits {
-			if p.slow {
+			if p.slow && cap(s.setup.slots.all) > 1 {
 				slow = append(slow, p)
 			} else {
 				fast = append(fast, p)
@@ -152,6 +152,7 @@ type permit struct {
 	before  history   // to go back to if the request is not sent
 	hourly  bool      // whether it is the account's one of the hour, within the reserve
 	scout   bool      // see [pacer.allowScout]
+	renewed bool      // see renewLocked
 	last    time.Time // the account's last permit before
 	saved   bool      // whether it is to be saved first: saving the state works
 	silent  int64     // how many probes of the account had completed without a report
@@ -190,7 +191,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			m.recordLocked(t, probe.Outcome{Result: probe.NoToken, Start: now.wall, Message: t.secretErr.Error()}, now)
 			delete(wanted, t)
 			continue
-		case u == routine && now.steady.Before(t.earliest(s.setup.minInterval)):
+		case u == routine && now.steady.Before(m.unverified.earliest(t, now, s.setup.minInterval)):
 			t.Skipped[SkipMinInterval]++
 			delete(wanted, t)
 			continue
@@ -358,9 +359,12 @@ func (m *Monitor) renewLocked(batch []permit, now instant) {
 		p.account.pacer.giveBack(p.at)
 		p.account.pacer.take(now.steady)
 		for _, a := range p.concerned()[1:] {
+			if p.renewed {
+				a.pacer.window.add(p.at, -1)
+			}
 			a.pacer.window.add(now.steady, 1)
 		}
-		p.at, p.token.begun = now.steady, now.steady
+		p.at, p.token.begun, p.renewed = now.steady, now.steady, true
 	}
 	m.dirty = true
 }

@@ -12,6 +12,7 @@ type window struct {
 	origin uint64 // of the bins that add makes
 	bins   []bin  // by start; none is empty
 	total  int64
+	sealed time.Time // requests from then on are in bins that begin no earlier: the others may become older
 }
 
 // bin counts the requests that were made from start on, for binSize. Its origin is the account that made them: a bin
@@ -42,7 +43,7 @@ func (w *window) advance(now time.Time) {
 
 // add adds n requests, or takes back -n, that were made at the time at.
 func (w *window) add(at time.Time, n int64) {
-	i, end := w.after(at.Add(-binSize)), w.after(at) // the bins that include at
+	i, end := w.after(later(at.Add(-binSize), w.sealed.Add(-1))), w.after(at) // the bins that include at
 	for i < end && w.bins[i].origin != w.origin {
 		i++
 	}
