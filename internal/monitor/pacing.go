@@ -42,9 +42,9 @@ type pacer struct {
 	full   time.Time // when the bucket will be full; GCRA's theoretical arrival time less the bucket's size
 	last   time.Time // last permit
 
-	heldUntil     time.Time // zero before the first hold; kept after its end
-	heldReason    HoldReason
-	restoredUntil time.Time // heldUntil, if it is as an earlier process left it
+	heldUntil  time.Time // zero before the first hold; kept after its end
+	heldReason HoldReason
+	heldAt     time.Time // when an answer last demanded the hold
 }
 
 // report is what the API last reported about an account's quota.
@@ -287,7 +287,7 @@ func (p *pacer) wasOff(u unverified, off time.Duration) {
 	p.unverified = nil
 	p.window.wasOff(u, off)
 	p.full, p.last, p.report.arrived = p.full.Add(-off), u.older(p.last, off), u.older(p.report.arrived, off)
-	if p.restoredUntil.Equal(p.heldUntil) {
+	if p.heldAt.Before(u.at) {
 		p.heldUntil = p.heldUntil.Add(-off)
 	}
 }
@@ -365,10 +365,7 @@ func (p *pacer) absorbReport(other *pacer, now instant) {
 	}
 	if reason, until := other.held(now); reason == DailyLimit || reason == SlowDown {
 		if end := now.steady.Add(until.Sub(now.wall)); end.After(p.heldUntil) {
-			p.heldUntil, p.heldReason, p.restoredUntil = end, reason, time.Time{}
-			if end.Equal(other.restoredUntil) {
-				p.restoredUntil = end
-			}
+			p.heldUntil, p.heldReason, p.heldAt = end, reason, later(other.heldAt, other.report.arrived)
 		}
 	}
 	used := other.report.used + other.uncount + other.inFlight
@@ -396,7 +393,7 @@ func (p *pacer) hold(now instant, throttle probe.Throttle) {
 	if until := now.steady.Add(length); until.After(later(now.steady, p.heldUntil)) {
 		p.heldUntil, p.heldReason = until, reason
 	}
-	p.restoredUntil = time.Time{}
+	p.heldAt = now.steady
 }
 
 // next returns when the n-th routine probe from now on (counted from 1), or an urgent one (0), can be made, as far as is

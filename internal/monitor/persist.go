@@ -134,10 +134,11 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		saved := state.Account{
 			Name: a.name, Limit: p.report.limit, Used: p.report.used, Day: p.report.day, ID: p.window.origin,
 			Tokens: p.tokens, Permits: p.permits(now.steady), Reported: wall(p.report.arrived), Last: wall(p.last),
-			HoldReason: p.heldReason.String(), HoldUntil: wall(p.heldUntil), DelayedUntil: a.delayedUntil,
+			HoldReason: p.heldReason.String(), HoldUntil: wall(p.heldUntil), HeldAt: wall(p.heldAt),
+			DelayedUntil: a.delayedUntil,
 		}
 		switch u := m.unverified; {
-		case u != nil && !u.apiTime.IsZero():
+		case !p.report.timeKnown && u != nil && !u.apiTime.IsZero():
 			saved.APITime = u.apiTime.Add(now.steady.Sub(u.at))
 		case p.report.timeKnown || p.report.skew != 0:
 			saved.APITime = p.apiTime(now)
@@ -327,7 +328,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, now ins
 		for _, reason := range []HoldReason{DailyLimit, SlowDown} {
 			if saved.HoldReason == reason.String() {
 				p.heldReason, p.heldUntil = reason, left(saved.HoldUntil, day)
-				p.restoredUntil = p.heldUntil
+				p.heldAt = steady(saved.HeldAt)
 			}
 		}
 		if saved.ID != 0 && m.store != nil { // else another process may go on with it

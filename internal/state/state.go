@@ -74,6 +74,7 @@ type Account struct {
 	Last       time.Time `json:"last,omitzero"`     // last permit
 	HoldReason string    `json:"hold_reason,omitempty"`
 	HoldUntil  time.Time `json:"hold_until,omitzero"`
+	HeldAt     time.Time `json:"held_at,omitzero"` // when the API demanded that
 
 	DelayedUntil time.Time `json:"delayed_until,omitzero"` // until when routine probes wait, or waited, for longer than their pace
 }
