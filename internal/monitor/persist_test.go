@@ -410,55 +410,120 @@ func TestBootWithWrongClock(t *testing.T) {
 }
 
 // TestBootAfterPause checks that what stopped the probes is over when the system was off for days, once the wall clock
-// shows that, and that an outage at the boot does not leave it unknown.
+// shows that, and that neither an outage at the boot, nor the answers of another account before the clock is set, nor a
+// changed configuration leave it unknown.
 func TestBootAfterPause(t *testing.T) {
+	under := func(account string) *config.Config {
+		cfg := tokens("free/0", account+"/1", account+"/2", account+"/3")
+		for i := range cfg.Tokens {
+			cfg.Tokens[i].Source = config.InlineSource(config.NewSecret(fmt.Sprint(i)))
+		}
+		return cfg
+	}
+	slowly := under("held")
+	slowly.Pacing.MinInterval = 6 * time.Hour
+	split := under("held")
+	split.Tokens[1].Account = "other"
 	for name, stop := range map[string]probe.Outcome{
 		"420": {Result: probe.RateLimited, Sent: true, Throttle: probe.Throttle{Kind: probe.DailyLimit}},
 		"limit reached": {Result: probe.Valid, Sent: true, Quota: probe.Quota{
 			Limit: 1000, LimitOK: true, Used: 1000, UsedOK: true,
 		}},
 	} {
-		for _, wrong := range []time.Duration{0, -400 * day} {
-			for _, outage := range []bool{false, true} {
-				synctest.Test(t, func(t *testing.T) {
-					var store memoryStore
-					var off, step time.Duration
-					boot, answer := "first", stop
-					api := &fakeAPI{answer: func(string) probe.Outcome {
-						answer.ServerTime = time.Now()
-						return answer
-					}}
-					start := func() *Monitor {
-						return New(tokens(numbered(5)...), Options{
-							Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
-							boot: boot, clock: func() instant { return instant{time.Now().Add(step), time.Now().Add(-off)} },
-						})
-					}
-					m := start()
-					scrapeAll(m)
-					m.Close()
-					time.Sleep(3 * day)
-					boot, off, step = "second", 3*day, wrong
-					m = start()
-					defer m.Stop()
-					if step != 0 {
+		for change, cfg := range map[string]*config.Config{
+			"none": under("held"), "renamed": under("renamed"), "split": split, "min_interval": slowly,
+		} {
+			for _, wrong := range []time.Duration{0, -400 * day} {
+				for _, outage := range []bool{false, true} {
+					synctest.Test(t, func(t *testing.T) {
+						var store memoryStore
+						var off, step time.Duration
+						boot, answer := "first", stop
+						api := &fakeAPI{answer: func(token string) probe.Outcome {
+							o := answer
+							if token == "0" {
+								o = answers(probe.Valid, 1000)
+							}
+							o.ServerTime = time.Now()
+							return o
+						}}
+						start := func(cfg *config.Config) *Monitor {
+							return New(cfg, Options{
+								Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+								boot: boot, clock: func() instant { return instant{time.Now().Add(step), time.Now().Add(-off)} },
+							})
+						}
+						m := start(under("held"))
 						scrapeAll(m)
-						step = 0
-					}
-					if outage {
-						answer = answers(probe.ServerError, 0)
+						m.Close()
+						time.Sleep(3 * day)
+						boot, off, step = "second", 3*day, wrong
+						m = start(cfg)
+						defer m.Stop()
+						if step != 0 {
+							scrapeAll(m)
+							step = 0
+						}
+						if outage {
+							answer = answers(probe.ServerError, 0)
+							scrapeAll(m)
+							time.Sleep(61 * time.Minute)
+						}
+						answer = answers(probe.Valid, 1000)
+						api.forget()
 						scrapeAll(m)
-						time.Sleep(61 * time.Minute)
-					}
-					answer = answers(probe.Valid, 1000)
-					api.forget()
-					if scrapeAll(m); api.count("") != 5 {
-						t.Errorf("%s, clock %s wrong, outage %v: %d tokens probed, want 5", name, wrong, outage, api.count(""))
-					}
-				})
+						time.Sleep(2 * time.Minute)
+						scrapeAll(m)
+						probed := 0
+						for i := 1; i <= 3; i++ {
+							probed += min(1, api.count(fmt.Sprint(i)))
+						}
+						if probed != 3 && !(outage && change == "min_interval") {
+							t.Errorf("%s, change %s, clock %s wrong, outage %v: %d tokens probed, want 3",
+								name, change, wrong, outage, probed)
+						}
+					})
+				}
 			}
 		}
 	}
+}
+
+// TestRequestsAfterBoot checks that requests count from when they were made, although they were made in the same minute as
+// some before the system was off.
+func TestRequestsAfterBoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store memoryStore
+		var off time.Duration
+		boot, result := "first", probe.Valid
+		api := &fakeAPI{answer: func(string) probe.Outcome {
+			o := answers(result, 0)
+			o.ServerTime = time.Now()
+			return o
+		}}
+		start := func(names ...string) *Monitor {
+			return New(tokens(names...), Options{
+				Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+				boot: boot, clock: func() instant { return instant{time.Now(), time.Now().Add(-off)} },
+			})
+		}
+		m := start(numbered(20)...)
+		scrapeAll(m)
+		m.Close()
+		time.Sleep(3 * day)
+		boot, off, result = "second", 3*day, probe.ServerError
+		m = start(numbered(40)...)
+		defer m.Stop()
+		api.forget()
+		scrapeAll(m)
+		time.Sleep(time.Minute)
+		result = probe.Valid
+		scrapeAll(m)
+		time.Sleep(time.Minute)
+		if used, n := m.Snapshot().Accounts[0].BudgetUsed, int64(api.count("")); used != n || n < 20 {
+			t.Errorf("%d requests are counted of %d since the boot", used, n)
+		}
+	})
 }
 
 // TestHangingSource checks that a file that hangs stops only its own token, and costs one goroutine.
