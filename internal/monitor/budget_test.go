@@ -32,7 +32,7 @@ import (
 //   - and no token starves: unless the account is held, each is probed within its interval, or twice that
 //     while other tokens of the account flap.
 func TestBudgetProperty(t *testing.T) {
-	for range 10 {
+	for range 5 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
