@@ -64,7 +64,7 @@ func checkPublished(text string) string {
 }
 
 // tokenWithin matches a text that contains one of Appfigures' personal access tokens, or more than that.
-var tokenWithin = regexp.MustCompile(`(?i)(^|[^A-Za-z0-9_.-])pat_[^\s"',;]*`)
+var tokenWithin = regexp.MustCompile(`(?i)(^|[^A-Za-z0-9_.-])pat_[A-Za-z0-9][^\s"',;:]*`)
 
 // Redact returns text, such as an error that quotes the command line, with what may be a token left out.
 func Redact(text string) string { return tokenWithin.ReplaceAllString(text, "${1}"+redacted) }

@@ -218,3 +218,17 @@ func checkReadErrors(t *testing.T, config *Config) {
 		}
 	}
 }
+
+// TestRedact checks that tokens are left out of errors, and that what explains them is not.
+func TestRedact(t *testing.T) {
+	for text, want := range map[string]string{
+		"unexpected pat_abc.def; use one":                                    "unexpected <secret>; use one",
+		`no token is named "pat_abc"`:                                        `no token is named "<secret>"`,
+		"open /run/pat_abc: no such file":                                    "open /run/<secret>: no such file",
+		"starts with pat_, as tokens do (./pat_... for a file); compat_mode": "starts with pat_, as tokens do (./pat_... for a file); compat_mode",
+	} {
+		if got := Redact(text); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
