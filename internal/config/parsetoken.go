@@ -45,7 +45,7 @@ var pasteErrors = []pasteError{
 
 // lookalikes are mistakes of pasting that RFC 6750 allows as a bearer token. Appfigures' own start with pat_.
 var lookalikes = []pasteError{
-	{regexp.MustCompile(`(?i)^(pat|pat_(x{2,}|0{2,})?|null|nil|none|undefined|true|false|to-?do|x{3,}|change[_-]?(me|it)|your[_-].*|[a-z-]+_here)$`),
+	{regexp.MustCompile(`(?i)^(pat|pat_(x{2,})?|null|nil|none|undefined|true|false|to-?do|x{3,}|change[_-]?(me|it)|your[_-].*|[a-z-]+_here)$`),
 		"is a placeholder; replace it with the token"},
 	{regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`),
 		"is the name of a variable, or a placeholder; put the token itself there, or name the variable under token_env"},
