@@ -5,7 +5,7 @@ ENGINE     ?= docker
 # A number of inputs: at the end of a time, Go 1.26 can fail with "context deadline exceeded".
 FUZZTIME   ?= 20000x
 ROUNDS     ?= 7
-SOAK       ?= 1m
+SOAK       ?= 90s
 MODULES = . e2e e2e/chart e2e/kubernetes
 
 TOOL = $(GO) tool -modfile=tools/go.mod
@@ -85,7 +85,7 @@ docker-test: ## the image and compose.yaml on a Docker engine that it starts, as
 	cd e2e && $(GO) test -count=1 -v -run '^TestDocker$$' ./packaging
 
 .PHONY: soak
-soak: ## everything at once for SOAK, by default a minute
+soak: ## everything at once for SOAK, by default 90 seconds
 	cd e2e && $(GO) test -count=1 -v -timeout 0 ./soak -soak $(SOAK)
 
 .PHONY: bench

@@ -137,7 +137,7 @@ func (c *tally) checkFlat(t *testing.T, lasting time.Duration, measures []measur
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	quarter := len(c.readings) / 4
-	if len(measures) > 0 && quarter < 3 {
+	if len(measures) > 0 && quarter < 5 {
 		t.Fatalf("only %d readings", len(c.readings))
 	}
 	second, last := c.readings[quarter:2*quarter], c.readings[3*quarter:]

@@ -55,7 +55,7 @@ func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thre
 	}
 }
 
-// accountText tells about an account, but for the advice, which is the same for all.
+// accountText describes an account, without the advice that is the same for all.
 func accountText(a status.Account) string {
 	notes := slices.DeleteFunc(slices.Clone(a.Notes), func(note string) bool { return note == status.PaceAdvice })
 	return a.Name + ": " + strings.Join(notes, " ")

@@ -63,10 +63,10 @@ func checkPublished(text string) string {
 	return ""
 }
 
-// tokenWithin matches a text that contains one of Appfigures' personal access tokens, or more than that.
+// tokenWithin matches a personal access token of Appfigures at the beginning of a text or of a word in it.
 var tokenWithin = regexp.MustCompile(`(?i)(^|[^A-Za-z0-9_.-])pat_[A-Za-z0-9][^\s"',;:]*`)
 
-// Redact returns text, such as an error that quotes the command line, with what may be a token left out.
+// Redact replaces what may be a token in a text, such as an error that quotes the command line.
 func Redact(text string) string { return tokenWithin.ReplaceAllString(text, "${1}"+redacted) }
 
 func isPlainText(text string) bool {

@@ -150,10 +150,10 @@ func isInDirectory(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// plainPath matches paths of small letters only, and names of text files: a token has digits or capitals, and no suffix.
+// plainPath matches paths that are surely not tokens: of lower-case letters only, or with the suffix of a text file.
 var plainPath = regexp.MustCompile(`^([a-z._/-]+|[\w./-]+\.(txt|token|key|secret))$`)
 
-// variableName matches names of capitals, as variables have them, or of small letters only.
+// variableName matches names that are surely not tokens: in upper case, as is usual, or of lower-case letters only.
 var variableName = regexp.MustCompile(`^([A-Z_][A-Z0-9_]*|[a-z_]+)$`)
 
 // isSurelyVariable reports whether name is not a token under the wrong key: it is written as variables are.

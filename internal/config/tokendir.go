@@ -105,7 +105,7 @@ func tokenFiles(dir string) (names, skipped []string, err error) {
 		}
 		switch {
 		case strings.HasPrefix(name, "."), mode&^fs.ModeSymlink&fs.ModeType != 0:
-		case isLeftover(name):
+		case leftover.MatchString(name):
 			skipped = append(skipped, name)
 		default:
 			names = append(names, name)
@@ -117,6 +117,3 @@ func tokenFiles(dir string) (names, skipped []string, err error) {
 // leftover matches the names of backups, of temporary files of editors, package managers and desktops, and of notes.
 var leftover = regexp.MustCompile(`(?i)\.(bak|backup|old|orig|rej|save|sw[op]|te?mp|part|lock|gpg|asc|` +
 	`dpkg-\w+|rpm(new|save|orig)|ucf-\w+)$|~$|,v$| \(copy\)|^copy of |^~\$|^#|^README(\.\w+)?$|^4913$|^(thumbs\.db|desktop\.ini)$`)
-
-// isLeftover reports whether a file is surely not a token.
-func isLeftover(name string) bool { return leftover.MatchString(name) }

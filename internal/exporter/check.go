@@ -65,7 +65,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 			snapshot = m.Snapshot(o.Tokens...)
 		} else {
 			var deadline time.Time
-			if store != nil { // an exporter may wait for the state file
+			if store != nil { // an exporter that starts may wait for the file
 				deadline = time.Now().Add(checkTimeout(cfg))
 			}
 			snapshot = m.Scrape(ctx, deadline, o.Tokens...)

@@ -31,7 +31,7 @@ const checkLockTimeout = time.Second
 
 func serveLockTimeout(cfg *config.Config) time.Duration { return checkTimeout(cfg) + 5*time.Second }
 
-// checkTimeout returns how long a check probes at most, and so has the state file: for two probes that time out.
+// checkTimeout returns for how long a check that has the state file probes at most: for two probes that time out.
 func checkTimeout(cfg *config.Config) time.Duration { return max(20*time.Second, 2*cfg.Timeout) }
 
 // OpenState opens the state file at path; if path is empty, that of the configuration with this identity. It never

@@ -85,8 +85,8 @@ type setup struct {
 
 type stateFile struct {
 	StateFile
-	failing bool
-	useless bool // whether it has failed from the start: the process is as one without a state file
+	failing    bool
+	neverSaved bool // whether it has failed since the start: the process is like one without a state file
 }
 
 // logLine is a line to log once the mutex is free: a logger can block.
@@ -109,7 +109,7 @@ func New(cfg *config.Config, o Options) *Monitor {
 		m.salt = make([]byte, 16)
 		_, _ = rand.Read(m.salt) // never fails
 	}
-	m.stateFile.Enabled, m.stateFile.failing, m.stateFile.useless = o.Store != nil, o.Failing, o.Failing
+	m.stateFile.Enabled, m.stateFile.failing, m.stateFile.neverSaved = o.Store != nil, o.Failing, o.Failing
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	now := m.clock()
 	m.restoreAccounts(o.State, cfg.Pacing, now)

@@ -34,7 +34,7 @@ type pacer struct {
 	uncount  int64 // of those, the ones that the last report may lack
 
 	booted     bool        // whether the rest is from before a boot, and no request has ended since
-	unverified *unverified // how much older the rest may be; nil once an answer has told
+	unverified *unverified // by how much the rest may be older; nil if that is known
 
 	heardOn int64 // the API's day on which a request last ended, as days since 1970
 
@@ -175,8 +175,8 @@ func (p *pacer) reset(now instant) time.Time {
 // today. Probes that the report does not include are added. A report of a later day means that our clock was set back;
 // it counts, too.
 func (p *pacer) usedToday(now instant) (used int64, known bool) {
-	over := p.report.day < p.apiDay(now) && p.unverified == nil // else the day is not known
-	if p.report.used < 0 || over || now.steady.Sub(p.report.arrived) >= day {
+	dayOver := p.report.day < p.apiDay(now) && p.unverified == nil // else the API's day is not known
+	if p.report.used < 0 || dayOver || now.steady.Sub(p.report.arrived) >= day {
 		return 0, false
 	}
 	return p.report.used + p.inFlight + p.uncount, true
@@ -253,9 +253,9 @@ func (p *pacer) allowFirst(now time.Time) bool {
 	return p.window.total < max(1, p.budget()/2)
 }
 
-// allowScout reports whether a probe may be made that allow refuses, to learn from the answer how long the system was off:
-// if the wall clock is right, there is no hold, budget and a permit. One is made per hour, for all accounts: the answer
-// tells for all; per day, if it would be over the budget with a wrong wall clock.
+// allowScout reports whether a probe that allow refuses may be made to learn for how long the system was off: if the wall
+// clock is right, allow would not refuse it. One such probe is made per hour for all accounts, because its answer tells
+// for all; one per day if a wrong wall clock would make it exceed the budget.
 func (p *pacer) allowScout(now instant, u urgency) bool {
 	since := p.unverified
 	if since == nil || p.inFlight > 0 {
@@ -274,7 +274,7 @@ func (p *pacer) allowScout(now instant, u urgency) bool {
 	return ok
 }
 
-// unverify notes what the ages of what began before may lack; u is nil if nothing.
+// unverify notes that what was restored may be older; not if u is nil.
 func (p *pacer) unverify(u *unverified) {
 	p.unverified = u
 	if u != nil {
@@ -282,7 +282,7 @@ func (p *pacer) unverify(u *unverified) {
 	}
 }
 
-// wasOff makes what began before the system was off older.
+// wasOff makes what happened before the system was off older by that time.
 func (p *pacer) wasOff(u unverified, off time.Duration) {
 	p.unverified = nil
 	p.window.wasOff(u, off)

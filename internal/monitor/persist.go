@@ -77,7 +77,7 @@ func (m *Monitor) save() {
 		if m.stateFile.failing {
 			m.logLocked(slog.LevelInfo, "Saving the state works again")
 		}
-		m.stateFile.failing, m.stateFile.useless, m.stateFile.Saved = false, false, now.wall
+		m.stateFile.failing, m.stateFile.neverSaved, m.stateFile.Saved = false, false, now.wall
 	default:
 		m.dirty = true
 		if !m.stateFile.failing {
@@ -191,93 +191,6 @@ func (m *Monitor) age(s state.State, now instant) time.Duration {
 	return 0
 }
 
-// unverified is what a state from before a boot may lack in age.
-type unverified struct {
-	at      time.Time     // steady: what began before may be older
-	off     time.Duration // for how long the system was off before, by the wall clock at the start
-	offset  time.Duration // of the wall clock from the steady one, at the start
-	apiTime time.Time     // by the API's clock, at that time, if the system was not off; zero if unknown
-	asked   time.Time     // wall clock: when a probe was last made to learn it
-}
-
-const (
-	// longestOff bounds how long a system was off: after that, nothing counts any more.
-	longestOff = 30 * day
-	// longestStep bounds how wrong the wall clock may have been.
-	longestStep = 100 * 365 * day
-)
-
-// offAt returns for how long the system was off, by the wall clock at now, which may have been set since the start.
-func (u unverified) offAt(now instant) time.Duration {
-	return min(max(0, u.off+now.wall.Sub(now.steady)-u.offset), longestOff)
-}
-
-// restoreUnverified notes what the ages in a state may lack: nothing, if it was saved in this boot, or the wall clock is
-// all there is.
-func (m *Monitor) restoreUnverified(s state.State, now instant) {
-	u := unverified{at: now.steady, offset: now.wall.Sub(now.steady)}
-	if !m.sameBoot(s, now) {
-		u.off = now.wall.Sub(s.Saved)
-		for _, a := range s.Accounts {
-			u.apiTime = later(u.apiTime, a.APITime)
-		}
-	}
-	switch before := s.Unverified; {
-	case m.boot == "" || len(s.Accounts) == 0 || before == nil && m.sameBoot(s, now):
-		return
-	case before != nil:
-		u.off += min(max(-longestStep, before.Off), longestStep)
-		u.at, u.apiTime, u.asked = steadyTimes(s, m.age(s, now), now.steady)(before.At), before.APITime, before.Asked
-	}
-	m.unverified = &u
-}
-
-// verifyAgeLocked makes what is restored older by the time for which the system was off, once an answer has confirmed it.
-func (m *Monitor) verifyAgeLocked(outcome probe.Outcome, now instant) {
-	u := m.unverified
-	if u == nil || !outcome.Result.Answered() || outcome.ServerTime.IsZero() {
-		return
-	}
-	if u.apiTime.IsZero() { // there was no answer before
-		u.apiTime = outcome.ServerTime.Add(-now.steady.Sub(u.at))
-	}
-	off := min(outcome.ServerTime.Sub(u.apiTime)-now.steady.Sub(u.at), longestOff)
-	if off > u.offAt(now)+time.Hour {
-		return // the wall clock may not be set yet
-	}
-	off = max(0, min(off, u.offAt(now)))
-	m.unverified, m.dirty = nil, true
-	for _, a := range m.accounts {
-		a.pacer.wasOff(*u, off)
-		a.pacer.report.steadySkew, a.pacer.report.timeKnown = outcome.ServerTime.Sub(now.steady), true
-		if m.store == nil || m.stateFile.failing { // see restoreAccounts
-			a.pacer.drain(now.steady)
-		}
-	}
-	for _, t := range m.tokens {
-		t.begun = u.older(t.begun, off)
-		for i, at := range t.urgent {
-			t.urgent[i] = u.older(at, off)
-		}
-	}
-}
-
-// earliest is [token.earliest], by the wall clock while it is not known how long the system was off.
-func (u *unverified) earliest(t *token, now instant, minInterval time.Duration) time.Time {
-	if u == nil || t.begun.IsZero() {
-		return t.earliest(minInterval)
-	}
-	return u.older(t.begun, u.offAt(now)).Add(minInterval)
-}
-
-// older returns a steady time less the time for which the system was off since.
-func (u unverified) older(t time.Time, off time.Duration) time.Time {
-	if t.IsZero() || !t.Before(u.at) {
-		return t
-	}
-	return t.Add(-off)
-}
-
 // steadyTimes returns a function from times in a state that has this age now to steady ones, which are all before now. A
 // clock that was set back since, or that was ahead when the state was saved, does not shorten a day.
 func steadyTimes(s state.State, age time.Duration, now time.Time) func(time.Time) time.Time {
@@ -288,6 +201,9 @@ func steadyTimes(s state.State, age time.Duration, now time.Time) func(time.Time
 		return earlier(now.Add(-1), now.Add(saved.Sub(s.Saved)-age))
 	}
 }
+
+// savesNothing reports whether what happens now is not saved.
+func (m *Monitor) savesNothing() bool { return m.store == nil || m.stateFile.failing }
 
 // restoreAccounts takes over what an earlier process saved about accounts.
 func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, now instant) {
@@ -321,7 +237,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, now ins
 		}
 		missing := float64(p.capacity()) - min(saved.Permits, float64(p.capacity()))
 		p.full = now.steady.Add(time.Duration(min(missing*float64(p.interval()), float64(maxMissing))) - age)
-		if m.store == nil || m.stateFile.failing { // the next start may find the same content: it must not be a full bucket
+		if m.savesNothing() { // the next start finds the same content: it must not find a full bucket each time
 			p.drain(now.steady)
 		}
 		p.last, a.delayedUntil = steady(saved.Last), earlier(saved.DelayedUntil, now.wall.Add(day))

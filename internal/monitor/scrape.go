@@ -196,7 +196,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			delete(wanted, t)
 			continue
 		}
-		if m.stateFile.failing && u > confirmation && (u != firstProbe || !m.stateFile.useless) {
+		if m.stateFile.failing && u > confirmation && (u != firstProbe || !m.stateFile.neverSaved) {
 			u = routine // at the pace only: nothing keeps a restart from doing the same
 		}
 		waits := reserved
@@ -341,7 +341,8 @@ func (m *Monitor) begin(ctx context.Context, slots slots, batch []permit) bool {
 	return false
 }
 
-// stopped reports whether what came since the permit of p stops its probe, and why: an answer, or a move to another account.
+// stopped reports whether the probe of p must not be made any more, and why: answers that came since the permit stop the
+// probes of its account, or of the account that its token has moved to.
 func (p *permit) stopped(now instant) (SkipReason, bool) {
 	if p.scout {
 		return 0, false
@@ -352,7 +353,7 @@ func (p *permit) stopped(now instant) (SkipReason, bool) {
 	return p.token.account.pacer.stopped(now, 0, false)
 }
 
-// renewLocked makes the requests of permits that have waited for a slot count from now on.
+// renewLocked makes permits that have waited for a slot count from now on: their requests are made later than planned.
 func (m *Monitor) renewLocked(batch []permit, now instant) {
 	for i := range batch {
 		p := &batch[i]

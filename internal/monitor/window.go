@@ -75,7 +75,7 @@ func (w *window) insert(b bin) {
 	w.total += b.count
 }
 
-// wasOff makes the bins older that began before the system was off.
+// wasOff makes the bins from before the system was off older by that time.
 func (w *window) wasOff(u unverified, off time.Duration) {
 	w.bins = slices.Clone(w.bins)
 	for i := range w.bins {

@@ -51,7 +51,8 @@ type Probe struct {
 	Phases     []time.Duration `json:"phases,omitempty"`
 }
 
-// Unverified tells that what began before At may be older by up to Off: for so long the system was off, by the wall clock.
+// Unverified tells that what happened before At may be older by Off: for so long the system was off by the wall clock,
+// which may be wrong.
 type Unverified struct {
 	At      time.Time     `json:"at"`
 	Off     time.Duration `json:"off"`            // in nanoseconds
