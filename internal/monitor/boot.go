@@ -15,7 +15,6 @@ type unverified struct {
 	off     time.Duration // for how long the system was off, by the wall clock at the start of the process
 	offset  time.Duration // of the wall clock from the steady one, at the start of the process
 	apiTime time.Time     // what the API's clock showed at that time if the system was not off; zero if unknown
-	asked   time.Time     // wall clock: when a probe was last made only to learn for how long the system was off
 }
 
 const (
@@ -32,6 +31,7 @@ func (u unverified) offAt(now instant) time.Duration {
 
 // restoreUnverified notes that the content of a state may be older, unless it was saved in this boot.
 func (m *Monitor) restoreUnverified(s state.State, now instant) {
+	m.asked = s.Asked
 	u := unverified{at: now.steady, offset: now.wall.Sub(now.steady)}
 	if !m.sameBoot(s, now) {
 		u.off = now.wall.Sub(s.Saved)
@@ -44,7 +44,7 @@ func (m *Monitor) restoreUnverified(s state.State, now instant) {
 		return
 	case before != nil:
 		u.off += min(max(-longestStep, before.Off), longestStep)
-		u.at, u.apiTime, u.asked = steadyTimes(s, m.age(s, now), now.steady)(before.At), before.APITime, before.Asked
+		u.at, u.apiTime = steadyTimes(s, m.age(s, now), now.steady)(before.At), before.APITime
 	}
 	m.unverified = &u
 }

@@ -69,6 +69,7 @@ type Monitor struct {
 	certificateExpiry time.Time
 	stateFile         stateFile
 	unverified        *unverified // until an answer has told how long the system was off; else nil
+	asked             time.Time   // wall clock: when a probe was last made only to learn that
 	dirty             bool        // whether there is something to save
 	saving            bool        // whether a save is under way
 	lines             []logLine

@@ -99,10 +99,10 @@ func (m *Monitor) contentLocked(now instant) state.State {
 		}
 		return now.wall.Add(steady.Sub(now.steady))
 	}
-	s := state.State{Saved: now.wall, Boot: m.boot, Steady: now.steady, Salt: m.salt}
+	s := state.State{Saved: now.wall, Boot: m.boot, Steady: now.steady, Salt: m.salt, Asked: m.asked}
 	if u := m.unverified; u != nil {
 		off := u.off + now.wall.Sub(now.steady) - u.offset
-		s.Unverified = &state.Unverified{At: wall(u.at), Off: off, APITime: u.apiTime, Asked: u.asked}
+		s.Unverified = &state.Unverified{At: wall(u.at), Off: off, APITime: u.apiTime}
 	}
 	for _, t := range m.tokens {
 		saved := state.Token{

@@ -489,6 +489,36 @@ func TestBootAfterPause(t *testing.T) {
 	}
 }
 
+// TestBootsAfterLimitReached checks that a clock that is ahead at each boot does not cost a request per boot once the limit
+// is reached.
+func TestBootsAfterLimitReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store memoryStore
+		var ahead time.Duration
+		api := &fakeAPI{answer: func(string) probe.Outcome {
+			o := answers(probe.Valid, 1000)
+			o.Quota.Used, o.Quota.UsedOK, o.ServerTime = 1000, true, time.Now()
+			return o
+		}}
+		time.Sleep(time.Hour)
+		for boot := range 10 {
+			ahead = 25 * time.Hour
+			m := New(tokens(numbered(5)...), Options{
+				Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+				boot: fmt.Sprint(boot), clock: func() instant { return instant{time.Now().Add(ahead), time.Now()} },
+			})
+			scrapeAll(m)
+			ahead = 0
+			scrapeAll(m)
+			m.Close()
+			time.Sleep(5 * time.Minute)
+		}
+		if n := api.count(""); n > 2 {
+			t.Errorf("%d requests, want the first and one that asks", n)
+		}
+	})
+}
+
 // TestRequestsAfterBoot checks that requests count from when they were made, although they were made in the same minute as
 // some before the system was off.
 func TestRequestsAfterBoot(t *testing.T) {

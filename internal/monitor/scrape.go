@@ -207,7 +207,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			waits = expected
 		}
 		reason, ok := a.pacer.allow(now, u, waits)
-		scout := !ok && a.pacer.allowScout(now, u)
+		scout := !ok && a.pacer.allowScout(now, u, m.asked)
 		alone := a.pacer.inFlight > 0 && (ok && a.pacer.unheard(now) || !ok && a.pacer.unverified != nil)
 		if !ok && !scout && !alone {
 			if reason == SkipBudget {
@@ -227,7 +227,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 		}
 		p := m.permitLocked(t, u, now)
 		if p.scout = scout; scout {
-			m.unverified.asked = now.wall
+			m.asked = now.wall
 		}
 		batch = append(batch, p)
 		delete(wanted, t)
@@ -503,8 +503,8 @@ func (m *Monitor) giveBackLocked(p permit) {
 	if p.hourly {
 		p.account.pacer.last = p.last
 	}
-	if p.scout && m.unverified != nil {
-		m.unverified.asked = time.Time{}
+	if p.scout {
+		m.asked = time.Time{}
 	}
 	spread := p.token.spread // set meanwhile
 	p.token.history = p.before

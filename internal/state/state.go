@@ -14,6 +14,7 @@ type State struct {
 	Tokens  []Token   `json:"tokens"`
 
 	Unverified *Unverified `json:"unverified,omitempty"` // nil if all times are known
+	Asked      time.Time   `json:"asked,omitzero"`       // when a probe was last made only to learn them
 
 	Gone     map[string]Gone `json:"gone,omitempty"` // by digest of a source or secret, or by name; see internal/monitor
 	Accounts []Account       `json:"accounts"`
@@ -55,9 +56,8 @@ type Probe struct {
 // which may be wrong.
 type Unverified struct {
 	At      time.Time     `json:"at"`
-	Off     time.Duration `json:"off"`            // in nanoseconds
-	APITime time.Time     `json:"api_time"`       // by the API's clock, at At, if the system was not off; zero if unknown
-	Asked   time.Time     `json:"asked,omitzero"` // when a probe was last made to learn Off
+	Off     time.Duration `json:"off"`      // in nanoseconds
+	APITime time.Time     `json:"api_time"` // by the API's clock, at At, if the system was not off; zero if unknown
 }
 
 // Account is what is kept of one account.
