@@ -37,6 +37,7 @@ var pasteErrors = []pasteError{
 	{regexp.MustCompile(`(?s)^(\{.*\}|\[.*\])$`), "is JSON; put only the token there"},
 	{regexp.MustCompile(`(?s)^<.*>$`), "is in angle brackets, as placeholders and HTML are; put only the token there"},
 	{regexp.MustCompile(`://`), "is a URL; put only the token there"},
+	{regexp.MustCompile(`^(ENC\[|\$ANSIBLE_VAULT;|vault:)`), "is encrypted, or a reference to another store, which is not resolved here; put the token itself there"},
 	{regexp.MustCompile(`\.\.\.$|…|•|\*\*\*`), "is shortened or masked; copy the whole token"},
 	{regexp.MustCompile(`[,;]$`), "ends in a comma or semicolon; remove it"},
 	{regexp.MustCompile(`[\s\v]`), "contains white space; put one token there and nothing else"},
@@ -45,7 +46,8 @@ var pasteErrors = []pasteError{
 
 // lookalikes are mistakes of pasting that RFC 6750 allows as a bearer token. Appfigures' own start with pat_.
 var lookalikes = []pasteError{
-	{regexp.MustCompile(`(?i)^(pat|pat_(x{2,})?|null|nil|none|undefined|true|false|to-?do|x{3,}|change[_-]?(me|it)|your[_-].*|[a-z-]+_here)$`),
+	{regexp.MustCompile(`(?i)^(pat|pat_([x-]{2,}|(your|change|replace|insert|example).*)?|null|nil|none|undefined|` +
+		`true|false|to-?do|x{3,}|(change|replace)[_-]?(me|it)|placeholder|example|your[_-].*|[a-z_-]+_here)$`),
 		"is a placeholder; replace it with the token"},
 	{regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`),
 		"is the name of a variable, or a placeholder; put the token itself there, or name the variable under token_env"},
@@ -53,6 +55,7 @@ var lookalikes = []pasteError{
 	{regexp.MustCompile(`(?i)[^A-Za-z0-9]pat_`), "contains more than the token, which starts with pat_; put only that there"},
 	{regexp.MustCompile(`(?i)^pat_.*[^A-Za-z0-9._~+/=:-].`), "contains a character that no token has; copy the token again, as plain text"},
 	{regexp.MustCompile(`(?i)^pat_.*[^A-Za-z0-9=_~+/-]$`), "ends in a character that no token ends in; copy the token again"},
+	{regexp.MustCompile(`^\.{0,2}/(run|etc|var|home|mnt|root|secrets)/`), "is a path; name the file under token_file"},
 	{regexp.MustCompile(`^cGF0X`), "is base64; decode it, and put the token itself there"},
 }
 
