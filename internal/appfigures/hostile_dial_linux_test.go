@@ -51,7 +51,7 @@ func TestDialEndsWithItsProbe(t *testing.T) {
 	swallow(t, net.JoinHostPort(other.String(), port))
 	cfg := s.config(t)
 	cfg.APIURL = parseURL(t, "http://moving.test.:"+port+"/v2/")
-	cfg.Timeout, cfg.MaxConcurrency = 500*time.Millisecond, 1
+	cfg.Timeout, cfg.MaxConcurrency = grace, 1
 	session := newSession(t, cfg)
 	for _, test := range []struct {
 		moved  bool

@@ -157,7 +157,7 @@ func TestUnasked(t *testing.T) {
 			awaitClose(conn)
 		})
 		session := newSession(t, configOf(t, "http", listener))
-		outcome := probeWithin(t, session, victimToken, probe.Timeout)
+		outcome := probeFor(t, session, victimToken, longTimeout)
 		if r := outcome.Result; r != probe.Rejected && r != probe.Unreachable {
 			t.Errorf("result %s (%s)", r, outcome.Message)
 		}

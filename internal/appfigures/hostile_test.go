@@ -66,6 +66,17 @@ type hostileCase struct {
 	status int // HTTP status that the probe reports
 }
 
+// timeout returns the time of a probe that is to end like this.
+func (c hostileCase) timeout() time.Duration {
+	switch {
+	case c.want != probe.Timeout:
+		return longTimeout
+	case c.status != 0: // an answer must begin in time
+		return grace
+	}
+	return shortTimeout
+}
+
 // hostileServer is a server on the loopback interface.
 type hostileServer struct {
 	hostileCase
@@ -184,7 +195,7 @@ func attack(t *testing.T, s *hostileServer) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		outcome = probeWithin(t, session, victimToken, s.want)
+		outcome = probeFor(t, session, victimToken, s.timeout())
 	}()
 	select {
 	case <-s.reached:
@@ -212,14 +223,16 @@ func checkOutcome(t *testing.T, outcome probe.Outcome, want probe.Result, status
 	checkMessage(t, outcome.Message)
 }
 
-// probeWithin makes one probe. One that is to time out has little time for it, but must end soon after.
+// probeWithin makes one probe. One that is to time out has little time for it.
 func probeWithin(t *testing.T, session *appfigures.Session, token string, want probe.Result) probe.Outcome {
-	ctx, within := t.Context(), longTimeout
-	if want == probe.Timeout {
-		limited, cancel := context.WithTimeout(ctx, shortTimeout)
-		defer cancel()
-		ctx, within = limited, shortTimeout+grace
-	}
+	return probeFor(t, session, token, hostileCase{want: want}.timeout())
+}
+
+// probeFor makes one probe, which must end soon after the timeout.
+func probeFor(t *testing.T, session *appfigures.Session, token string, timeout time.Duration) probe.Outcome {
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	within := timeout + grace
 	start := time.Now()
 	outcome, err := session.Probe(ctx, config.NewSecret(token))
 	if err != nil {

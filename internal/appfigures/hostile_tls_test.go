@@ -191,7 +191,7 @@ func TestStalledHandshake(t *testing.T) {
 							awaitClose(stalling)
 						})
 						session := newSession(t, configOf(t, "https", listener))
-						outcome := probeWithin(t, session, victimToken, probe.Timeout)
+						outcome := probeFor(t, session, victimToken, grace)
 						checkOutcome(t, outcome, probe.Timeout, 0)
 						took := outcome.Phases[probe.TLS]
 						if !strings.Contains(outcome.Message, "in the TLS handshake") || took == 0 {
@@ -218,7 +218,7 @@ func TestHandshakeEndsWithItsProbe(t *testing.T) {
 		awaitClose(server)
 	})
 	cfg := configOf(t, "https", listener)
-	cfg.Timeout, cfg.MaxConcurrency = 500*time.Millisecond, 1
+	cfg.Timeout, cfg.MaxConcurrency = grace, 1
 	session := newSession(t, cfg)
 	for _, want := range []probe.Result{probe.Timeout, probe.Valid} {
 		if outcome := probeWithin(t, session, victimToken, probe.Valid); outcome.Result != want {

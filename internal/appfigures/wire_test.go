@@ -74,8 +74,8 @@ func TestServerBehavior(t *testing.T) {
 		"resets before a byte":  {"", reset, probe.Unreachable, 0, "reset"},
 		"resets after headers":  {cut401, reset, probe.Unreachable, 401, "reset"},
 		"closes in headers":     {"HTTP/1.1 401 Unauthorized\r\nContent-", closes, probe.Unexpected, 0, "malformed"},
-		"hangs":                 {"", hangs, probe.Timeout, 0, "gave up after 200ms, waiting for the answer"},
-		"hangs after headers":   {cut401, hangs, probe.Timeout, 401, "gave up after 200ms, reading the answer"},
+		"hangs":                 {"", hangs, probe.Timeout, 0, "gave up after 2s, waiting for the answer"},
+		"hangs after headers":   {cut401, hangs, probe.Timeout, 401, "gave up after 2s, reading the answer"},
 		"headers that never end": {
 			ok200, func(c net.Conn) { writeForever(c, "X-More: more\r\n") }, probe.Unexpected, 0, "exceeded",
 		},
@@ -95,7 +95,7 @@ func TestServerBehavior(t *testing.T) {
 			t.Parallel()
 			timeout := longTimeout
 			if test.want == probe.Timeout {
-				timeout = shortTimeout
+				timeout = grace
 			}
 			outcome := probeRaw(t, timeout, func(conn net.Conn) { write(conn, test.answer); test.then(conn) })
 			checkOutcome(t, outcome, test.want, test.status)

@@ -219,10 +219,14 @@ func read(path string) (State, error) {
 		return State{}, err
 	}
 	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return State{}, errors.New("not a regular file")
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
+	if info.Size() > maxBytes {
+		return State{}, errDamaged
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxBytes))
 	if err != nil {
 		return State{}, err
 	}
@@ -252,7 +256,7 @@ func encode(s State) ([]byte, error) {
 
 func decode(data []byte) (State, error) {
 	start := len(fmt.Sprintf(head, sha256.Sum256(nil)))
-	if len(data) > maxBytes || len(data) < start || !bytes.HasSuffix(data, []byte(tail)) {
+	if len(data) < start || !bytes.HasSuffix(data, []byte(tail)) {
 		return State{}, errDamaged
 	}
 	state := data[start : len(data)-len(tail)]
