@@ -255,17 +255,10 @@ func (p *pacer) allowFirst(now time.Time) bool {
 
 // allowScout reports whether a probe that allow refuses may be made to learn for how long the system was off: if the wall
 // clock is right, allow would not refuse it. One such probe is made per hour for all accounts, because its answer tells
-// for all; one per day if a wrong wall clock would make it exceed the budget. asked is when the last one was made.
+// for all, and none if a wrong wall clock would make it exceed the budget. asked is when the last one was made.
 func (p *pacer) allowScout(now instant, u urgency, asked time.Time) bool {
 	since := p.unverified
-	if since == nil || p.inFlight > 0 {
-		return false
-	}
-	gap := reserveInterval
-	if p.window.total >= p.budget() {
-		gap = day
-	}
-	if now.wall.Sub(asked).Abs() < gap {
+	if since == nil || p.inFlight > 0 || p.window.total >= p.budget() || now.wall.Sub(asked).Abs() < reserveInterval {
 		return false
 	}
 	right := *p

@@ -489,34 +489,50 @@ func TestBootAfterPause(t *testing.T) {
 	}
 }
 
-// TestBootsAfterLimitReached checks that a clock that is ahead at each boot does not cost a request per boot once the limit
-// is reached.
-func TestBootsAfterLimitReached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var store memoryStore
-		var ahead time.Duration
-		api := &fakeAPI{answer: func(string) probe.Outcome {
-			o := answers(probe.Valid, 1000)
-			o.Quota.Used, o.Quota.UsedOK, o.ServerTime = 1000, true, time.Now()
-			return o
-		}}
-		time.Sleep(time.Hour)
-		for boot := range 10 {
-			ahead = 25 * time.Hour
-			m := New(tokens(numbered(5)...), Options{
-				Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
-				boot: fmt.Sprint(boot), clock: func() instant { return instant{time.Now().Add(ahead), time.Now()} },
+// TestManyBootsWithWrongClock checks that a clock that is ahead at each boot, or more so with each, does not cost a request per
+// boot once the limit is reached, or the budget used up.
+func TestManyBootsWithWrongClock(t *testing.T) {
+	for name, test := range map[string]struct {
+		used  int64 // that the API reports, of 1000
+		share float64
+		gain  time.Duration // of the clock with each boot
+		want  int           // requests: at most
+	}{
+		"limit reached":  {1000, 0.25, 0, 2}, // the first, and one that asks
+		"budget used up": {0, 0.004, 25 * time.Hour, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var store memoryStore
+				var ahead time.Duration
+				api := &fakeAPI{answer: func(string) probe.Outcome {
+					o := answers(probe.Rejected, 1000)
+					o.Quota.Used, o.Quota.UsedOK, o.ServerTime = test.used, true, time.Now()
+					return o
+				}}
+				cfg := tokens(numbered(5)...)
+				cfg.Pacing.QuotaShare = test.share
+				time.Sleep(time.Hour)
+				for boot := range 10 {
+					ahead = 25*time.Hour + time.Duration(boot)*test.gain
+					m := New(cfg, Options{
+						Connect: api.connect, Logger: slog.New(slog.DiscardHandler), Store: &store, State: store.saved,
+						boot: fmt.Sprint(boot), clock: func() instant { return instant{time.Now().Add(ahead), time.Now()} },
+					})
+					scrapeAll(m)
+					if test.gain == 0 {
+						ahead = 0
+					}
+					scrapeAll(m)
+					m.Close()
+					time.Sleep(5 * time.Minute)
+				}
+				if n := api.count(""); n == 0 || n > test.want {
+					t.Errorf("%d requests, want at most %d", n, test.want)
+				}
 			})
-			scrapeAll(m)
-			ahead = 0
-			scrapeAll(m)
-			m.Close()
-			time.Sleep(5 * time.Minute)
-		}
-		if n := api.count(""); n > 2 {
-			t.Errorf("%d requests, want the first and one that asks", n)
-		}
-	})
+		})
+	}
 }
 
 // TestRequestsAfterBoot checks that requests count from when they were made, although they were made in the same minute as
