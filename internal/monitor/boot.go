@@ -20,8 +20,6 @@ type unverified struct {
 const (
 	// longestOff bounds how long a system was off: after that, nothing counts any more.
 	longestOff = 30 * day
-	// longestStep bounds how wrong the wall clock may have been.
-	longestStep = 100 * 365 * day
 )
 
 // offAt returns for how long the system was off, by the wall clock at now, which may have been set since the start.
@@ -29,7 +27,8 @@ func (u unverified) offAt(now instant) time.Duration {
 	return min(max(0, u.off+now.wall.Sub(now.steady)-u.offset), longestOff)
 }
 
-// restoreUnverified notes that the content of a state may be older, unless it was saved in this boot.
+// restoreUnverified notes that the content of a state may be older, unless a process of this boot saved
+// it that knew its age.
 func (m *Monitor) restoreUnverified(s state.State, now instant) {
 	m.asked = s.Asked
 	u := unverified{at: now.steady, offset: now.wall.Sub(now.steady)}
@@ -43,7 +42,7 @@ func (m *Monitor) restoreUnverified(s state.State, now instant) {
 	case m.boot == "" || len(s.Accounts) == 0 || before == nil && m.sameBoot(s, now):
 		return
 	case before != nil:
-		u.off += min(max(-longestStep, before.Off), longestStep)
+		u.off += min(max(-maxSkew, before.Off), maxSkew)
 		u.at, u.apiTime = steadyTimes(s, m.age(s, now), now.steady)(before.At), before.APITime
 	}
 	m.unverified = &u

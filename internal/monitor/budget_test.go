@@ -477,7 +477,7 @@ func (w *world) checkUrgent(i int) {
 	reason, _ := p.held(now)
 	p.inFlight -= rivals
 	ready := reason == NotHeld && p.window.total+rivals < p.budget() && t.probed && t.call == nil && known &&
-		!t.urgentAt(now).After(now.steady)
+		!t.urgentAt(now, newSecret).After(now.steady)
 	w.m.mu.Unlock()
 	if !ready || w.outage != probe.Valid || w.cfg.MaxConcurrency < len(w.cfg.Tokens) {
 		return

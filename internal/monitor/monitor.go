@@ -80,7 +80,6 @@ type setup struct {
 	connect     func() Session
 	slots       slots
 	minInterval time.Duration
-	pacing      config.Pacing
 	longest     time.Duration // for which a call can take, with its confirmation
 }
 
@@ -160,15 +159,14 @@ func (m *Monitor) Reload(cfg *config.Config) {
 	defer m.unlock()
 	now := m.clock()
 	m.regroupLocked(cfg, now)
-	limit := m.setup.slots
-	if cap(limit.all) != cfg.MaxConcurrency { // else the probes under way go on counting
-		limit = newSlots(cfg.MaxConcurrency)
+	slots := m.setup.slots
+	if cap(slots.all) != cfg.MaxConcurrency { // else the probes under way go on counting
+		slots = newSlots(cfg.MaxConcurrency)
 	}
 	m.setup = setup{
 		connect:     func() Session { return m.connect(cfg) },
-		slots:       limit,
+		slots:       slots,
 		minInterval: cfg.Pacing.MinInterval,
-		pacing:      cfg.Pacing,
 		longest:     3*cfg.Timeout + time.Minute,
 	}
 	for _, a := range m.accounts {

@@ -36,7 +36,7 @@ type pacer struct {
 	booted     bool        // whether the rest is from before a boot, and no request has ended since
 	unverified *unverified // by how much the rest may be older; nil if that is known
 
-	heardOn int64 // the API's day on which a request last ended, as days since 1970
+	endedOn int64 // the API's day on which a request last ended, as days since 1970
 
 	window window    // requests of the last 24 hours
 	full   time.Time // when the bucket will be full; GCRA's theoretical arrival time less the bucket's size
@@ -199,11 +199,11 @@ func (p *pacer) held(now instant) (HoldReason, time.Time) {
 	return NotHeld, time.Time{}
 }
 
-// unheard reports whether the account's use today, or the time, is not known, and no request has ended that could have
+// usePending reports whether the account's use today, or the time, is not known, and no request has ended that could have
 // told it. Until then, an account's probes go one at a time.
-func (p *pacer) unheard(now instant) bool {
+func (p *pacer) usePending(now instant) bool {
 	_, known := p.usedToday(now)
-	return p.booted || !known && p.heardOn != p.apiDay(now)
+	return p.booted || !known && p.endedOn != p.apiDay(now)
 }
 
 // stopped reports whether a probe that was permitted must not be made at now, and why: an answer that came since has
@@ -253,10 +253,10 @@ func (p *pacer) allowFirst(now time.Time) bool {
 	return p.window.total < max(1, p.budget()/2)
 }
 
-// allowScout reports whether a probe that allow refuses may be made to learn for how long the system was off: if the wall
+// allowAsking reports whether a probe that allow refuses may be made to learn for how long the system was off: if the wall
 // clock is right, allow would not refuse it. One such probe is made per hour for all accounts, because its answer tells
 // for all, and none if a wrong wall clock would make it exceed the budget. asked is when the last one was made.
-func (p *pacer) allowScout(now instant, u urgency, asked time.Time) bool {
+func (p *pacer) allowAsking(now instant, u urgency, asked time.Time) bool {
 	since := p.unverified
 	if since == nil || p.inFlight > 0 || p.window.total >= p.budget() || now.wall.Sub(asked).Abs() < reserveInterval {
 		return false
@@ -305,7 +305,7 @@ func (p *pacer) take(now time.Time) {
 func (p *pacer) complete(now instant, reported bool) {
 	p.inFlight--
 	p.booted = false
-	p.heardOn = p.apiDay(now)
+	p.endedOn = p.apiDay(now)
 	if !reported {
 		p.silent++
 		p.uncount++
@@ -403,14 +403,14 @@ func (p *pacer) next(now instant, n int) time.Time {
 	case DailyLimit, SlowDown:
 		due = later(due, until)
 	case Reserve:
-		hourly := now.wall.Add(p.last.Add(time.Duration(n) * reserveInterval).Sub(now.steady))
+		hourly := now.wall.Add(p.last.Add(time.Duration(max(1, n)) * reserveInterval).Sub(now.steady))
 		due = later(due, earlier(hourly, until))
 	case NotHeld:
 	}
 	return due
 }
 
-// idle reports whether the pacer knows nothing that a new one would not.
+// idle reports whether to forget the pacer permits no more requests.
 func (p *pacer) idle(now instant) bool {
 	p.window.advance(now.steady)
 	reason, _ := p.held(now)

@@ -3,7 +3,9 @@ package monitor
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,8 +231,56 @@ func TestTurnsOneByOne(t *testing.T) {
 	})
 }
 
-// TestScouts checks that probes of which nothing was sent do not end the time in which an account's probes go one by one.
-func TestScouts(t *testing.T) {
+// TestUrgentTurns checks that neither two wrong secrets in a row, nor an outage at the start, keep what follows waiting:
+// the right secret, and the confirmation of a denial.
+func TestUrgentTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outage := true
+		api := &fakeAPI{answer: func(secret string) probe.Outcome {
+			switch {
+			case outage:
+				return answers(probe.ServerError, 1000)
+			case strings.HasPrefix(secret, "wrong"):
+				return answers(probe.Rejected, 1000)
+			}
+			return answers(probe.Valid, 1000)
+		}}
+		file := filepath.Join(t.TempDir(), "token")
+		writeFile(t, file, "wrong0")
+		cfg := tokens(numbered(50)...)
+		cfg.Tokens[0].Source = config.FileSource(file)
+		m := newMonitor(cfg, api)
+		defer m.Stop()
+		for range 10 {
+			scrapeAll(m)
+			time.Sleep(time.Minute)
+		}
+		if n := api.count("wrong0"); n > urgentBurst {
+			t.Errorf("%d requests in an outage, want at most %d", n, urgentBurst)
+		}
+		outage = false
+		for scrapes := 0; m.Snapshot().Tokens[0].Verdict != probe.VerdictDenied; scrapes++ {
+			time.Sleep(time.Minute)
+			scrapeAll(m)
+			time.Sleep(2 * time.Second)
+			if m.Snapshot().Tokens[0].Unconfirmed || scrapes > 24*60 {
+				t.Fatal("the denial is not confirmed at once")
+			}
+		}
+		time.Sleep(day)
+		for _, secret := range []string{"wrong1", "wrong2", "right"} {
+			writeFile(t, file, secret)
+			scrapeAll(m)
+			time.Sleep(time.Minute)
+		}
+		if s := m.Snapshot().Tokens[0]; s.Verdict != probe.VerdictValid {
+			t.Errorf("%s (%s) after the right secret, want valid", s.Verdict, s.Reason)
+		}
+	})
+}
+
+// TestAttempts checks that probes of which nothing was sent do not end the time in which an account's probes go one by one.
+func TestAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: always(probe.Unreachable, 0), delay: func(string) time.Duration { return time.Second }}
 		m := newMonitor(unpaced(numbered(100)...), api)
@@ -476,6 +526,16 @@ func TestWarnings(t *testing.T) {
 			continue
 		}
 		t.Errorf("%d tokens: %q, want %q", test.tokens, got, test.want)
+	}
+	for n := 10; n < 36; n++ { // what a warning advises is enough
+		cfg := tokens(numbered(n)...)
+		_, advice, _ := strings.Cut(Warnings(cfg)[0], "quota_share to ")
+		if _, err := fmt.Sscanf(advice, "%f,", &cfg.Pacing.QuotaShare); err != nil {
+			t.Fatalf("%d tokens: %q: %v", n, advice, err)
+		}
+		if left := Warnings(cfg); len(left) > 0 {
+			t.Errorf("%d tokens: still %q", n, left)
+		}
 	}
 }
 

@@ -218,7 +218,7 @@ func (m *Monitor) restoreAccounts(s state.State, settings config.Pacing, now ins
 		p.booted = !m.sameBoot(s, now)
 		p.tokens = max(0, saved.Tokens) // for the pace at which permits are gained
 		if 0 < saved.Limit && saved.Limit <= maxLimit {
-			p.rescale(now.steady, func() { p.report.limit = saved.Limit })
+			p.report.limit = saved.Limit
 		}
 		if 0 <= saved.Used && saved.Used <= maxLimit {
 			p.report.used, p.report.day, p.report.arrived = saved.Used, saved.Day, steady(saved.Reported)
@@ -316,7 +316,7 @@ func (t *token) restore(s *state.Token, steady func(time.Time) time.Time, now ti
 		t.probed, t.digest = true, s.Secret
 	}
 	t.begun, t.spread = steady(s.Begun), s.Spread
-	for _, at := range s.Urgent[max(0, len(s.Urgent)-urgentBurst):] {
+	for _, at := range s.Urgent[max(0, len(s.Urgent)-decidingBurst):] {
 		t.urgent = append(t.urgent, steady(at))
 	}
 	slices.SortFunc(t.urgent, time.Time.Compare)

@@ -17,9 +17,9 @@ const (
 	confirmAfter = time.Second
 	// minTime is the time to its deadline that a scrape needs to start probes.
 	minTime = 50 * time.Millisecond
-	// maxScouts is how many probes of an account whose use is not known a scrape tries one by one while nothing can be
+	// maxAttempts is how many probes of an account whose use is not known a scrape tries one by one while nothing can be
 	// sent: each costs a plan of the account.
-	maxScouts = 10
+	maxAttempts = 10
 	// slowShare is the part of the slots, as its reciprocal, that tokens whose last probe timed out may take.
 	slowShare = 2
 )
@@ -97,8 +97,8 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 
 // probe starts the probes of the wanted tokens of some accounts that are due, in one order, because all share the slots.
 // Tokens whose last probe timed out wait in a queue of their own, so that others do not wait behind them. An account whose
-// use is not known goes on by itself once its first probe has ended; scouts counts those.
-func (s *scrape) probe(accounts map[*account]map[*token]bool, scouts int) {
+// use is not known goes on by itself once its first probe has ended; attempts counts those.
+func (s *scrape) probe(accounts map[*account]map[*token]bool, attempts int) {
 	var fast, slow []permit
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -111,7 +111,7 @@ func (s *scrape) probe(accounts map[*account]map[*token]bool, scouts int) {
 				fast = append(fast, p)
 			}
 		}
-		if blocker == nil || scouts == maxScouts {
+		if blocker == nil || attempts == maxAttempts {
 			continue
 		}
 		others.Go(func() {
@@ -119,7 +119,7 @@ func (s *scrape) probe(accounts map[*account]map[*token]bool, scouts int) {
 			case <-blocker.done:
 			case <-s.ctx.Done(): // the next plan skips the tokens that are left
 			}
-			s.probe(map[*account]map[*token]bool{a: wanted}, scouts+1)
+			s.probe(map[*account]map[*token]bool{a: wanted}, attempts+1)
 		})
 	}
 	if len(fast)+len(slow) > 0 {
@@ -151,7 +151,7 @@ type permit struct {
 	changed bool      // whether the secret differs from that of the last request
 	before  history   // to go back to if the request is not sent
 	hourly  bool      // whether it is the account's one of the hour, within the reserve
-	scout   bool      // see [pacer.allowScout]
+	asks    bool      // see [pacer.allowAsking]
 	renewed bool      // see renewLocked
 	last    time.Time // the account's last permit before
 	saved   bool      // whether it is to be saved first: saving the state works
@@ -207,9 +207,9 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			waits = expected
 		}
 		reason, ok := a.pacer.allow(now, u, waits)
-		scout := !ok && a.pacer.allowScout(now, u, m.asked)
-		alone := a.pacer.inFlight > 0 && (ok && a.pacer.unheard(now) || !ok && a.pacer.unverified != nil)
-		if !ok && !scout && !alone {
+		asks := !ok && a.pacer.allowAsking(now, u, m.asked)
+		alone := a.pacer.inFlight > 0 && (ok && a.pacer.usePending(now) || !ok && a.pacer.unverified != nil)
+		if !ok && !asks && !alone {
 			if reason == SkipBudget {
 				t.skippedAt = now.steady
 			}
@@ -226,7 +226,7 @@ func (m *Monitor) plan(s *scrape, a *account, wanted map[*token]bool) (batch []p
 			continue
 		}
 		p := m.permitLocked(t, u, now)
-		if p.scout = scout; scout {
+		if p.asks = asks; asks {
 			m.asked = now.wall
 		}
 		batch = append(batch, p)
@@ -269,7 +269,7 @@ func (m *Monitor) permitLocked(t *token, u urgency, now instant) permit {
 	}
 	m.probes++
 	t.order = m.probes
-	t.permit(now.steady, u)
+	t.notePermit(now.steady, u)
 	pacer.take(now.steady)
 	m.dirty = true
 	return p
@@ -344,7 +344,7 @@ func (m *Monitor) begin(ctx context.Context, slots slots, batch []permit) bool {
 // stopped reports whether the probe of p must not be made any more, and why: answers that came since the permit stop the
 // probes of its account, or of the account that its token has moved to.
 func (p *permit) stopped(now instant) (SkipReason, bool) {
-	if p.scout {
+	if p.asks && p.account.pacer.unverified != nil {
 		return 0, false
 	}
 	if reason, stopped := p.account.pacer.stopped(now, 1, p.hourly); stopped || p.token.account == p.account {
@@ -395,9 +395,7 @@ func (s *scrape) confirm(first permit) {
 	_, ok := first.token.account.pacer.allow(now, u, 0)
 	var batch []permit
 	if ok = ok && u == confirmation && m.byName[first.token.Name] == first.token; ok { // not removed meanwhile
-		second := m.permitLocked(first.token, u, now)
-		second.slow = false
-		batch = append(batch, second)
+		batch = append(batch, m.permitLocked(first.token, u, now))
 	}
 	m.unlock()
 	if !ok {
@@ -415,8 +413,13 @@ func (s *scrape) confirm(first permit) {
 // complete takes over how a probe ended. It returns when a new verdict is on disk, and reports whether the outcome is
 // a denial that needs confirmation.
 func (m *Monitor) complete(p permit, outcome probe.Outcome, err error) (confirm bool) {
+	now := m.clock() // before the wait for the lock: it tells which of two answers is the later one
 	m.mu.Lock()
-	now := m.clock()
+	if outcome.Sent && now.steady.Sub(p.at) > permitTTL { // connecting took long
+		permits := []permit{p}
+		m.renewLocked(permits, now)
+		p = permits[0]
+	}
 	if err == nil && !outcome.Sent {
 		tried := p.token.begun
 		m.giveBackLocked(p)
@@ -503,12 +506,15 @@ func (m *Monitor) giveBackLocked(p permit) {
 	if p.hourly {
 		p.account.pacer.last = p.last
 	}
-	if p.scout {
+	if p.asks {
 		m.asked = time.Time{}
 	}
 	spread := p.token.spread // set meanwhile
 	p.token.history = p.before
 	p.token.spread = p.token.spread || spread
+	if p.account.pacer.inFlight == 0 {
+		p.account.movedTo = nil
+	}
 	m.dirty = true
 }
 

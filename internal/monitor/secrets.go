@@ -81,9 +81,10 @@ func (t *token) finishReadingLocked(r *reading, salt []byte) {
 		t.hasSecret, t.secretErr = false, errReadTimeout
 		return
 	}
-	if t.reading == r {
-		t.reading = nil
+	if t.reading != r { // another scrape has taken it over
+		return
 	}
+	t.reading = nil
 	if t.hasSecret, t.secretErr = r.err == nil, r.err; !t.hasSecret {
 		return
 	}

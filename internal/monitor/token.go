@@ -28,7 +28,6 @@ type token struct {
 	history
 	order   uint64       // of the last probe, among all probes of the monitor
 	pending probe.Result // the denial that awaits confirmation, if Unconfirmed
-	user    uint64       // the API's user, as in [probe.Outcome]
 }
 
 // history is what pacing knows about the requests of a token. Its times are steady.
@@ -51,10 +50,13 @@ type call struct {
 }
 
 const (
-	// urgentBurst is how many urgent probes of one token may follow each other, and urgentInterval the least time in
-	// which it earns another: a token that flaps uses no more than its fair part.
+	// urgentBurst is how many urgent probes of one token are made in the time in which it earns them; urgentInterval
+	// is the least time in which it earns one: a token that flaps uses no more than its fair part.
 	urgentBurst    = 3
 	urgentInterval = 20 * time.Minute
+	// decidingBurst is urgentBurst for changed secrets and confirmations: two wrong secrets, each with its
+	// confirmation, and the right one.
+	decidingBurst = 5
 	// reservationTTL is how long a skipped token keeps its turn. It exceeds any sensible scrape interval; a token
 	// that is silent for longer is no longer scraped.
 	reservationTTL = 2 * time.Hour
@@ -73,22 +75,26 @@ func (t *token) urgency(now instant) urgency {
 	case t.spread:
 		u = spread
 	}
-	if u != routine && t.urgentAt(now).After(now.steady) {
+	if u != routine && t.urgentAt(now, u).After(now.steady) {
 		return routine
 	}
 	return u
 }
 
 // urgentAt returns when t may next make an urgent probe. An urgent probe is earned in the time of a routine one.
-func (t *token) urgentAt(now instant) time.Time {
-	earning := max(urgentInterval, t.account.pace(now))
-	for len(t.urgent) > 0 && !now.steady.Before(t.urgent[0].Add(earning*urgentBurst)) {
+func (t *token) urgentAt(now instant, u urgency) time.Time {
+	earning := urgentBurst * max(urgentInterval, t.account.pace(now))
+	for len(t.urgent) > 0 && !now.steady.Before(t.urgent[0].Add(earning)) {
 		t.urgent = t.urgent[1:]
 	}
-	if len(t.urgent) < urgentBurst {
+	burst := urgentBurst
+	if u <= newSecret {
+		burst = decidingBurst
+	}
+	if len(t.urgent) < burst {
 		return now.steady
 	}
-	return t.urgent[0].Add(earning * urgentBurst)
+	return t.urgent[len(t.urgent)-burst].Add(earning)
 }
 
 // secretChanged reports whether the secret differs from that of the last probe.
@@ -104,8 +110,8 @@ func (t *token) earliest(minInterval time.Duration) time.Time {
 	return t.begun.Add(minInterval)
 }
 
-// permit notes that a request for t was permitted at now.
-func (t *token) permit(now time.Time, u urgency) {
+// notePermit notes that a request for t was permitted at now.
+func (t *token) notePermit(now time.Time, u urgency) {
 	if u != routine {
 		t.urgent = append(slices.Clip(t.urgent), now) // the slice before may be given back
 	}
@@ -140,7 +146,7 @@ func (t *token) forget() {
 	t.TokenState = TokenState{
 		Token: t.Token, Results: t.Results, Skipped: t.Skipped, Created: t.Created,
 	}
-	t.pending, t.user = 0, 0
+	t.pending = 0
 }
 
 // change is what an outcome changed about a token.

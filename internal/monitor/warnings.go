@@ -28,8 +28,8 @@ func Warnings(cfg *config.Config) []string {
 			continue
 		}
 		remedy := "watch fewer of them, or give those of other Appfigures accounts an account of their own"
-		// Nine tenths of the share are routine probes.
-		if share := float64(n) * float64(day/maxWait) / 0.9 / float64(p.limit()); share <= 1 {
+		// What the bucket gains, see pacer.refill: all but a twentieth and two urgent probes per token.
+		if share := float64(n) * (float64(day/maxWait) + 2) / 0.95 / float64(p.limit()); share <= 1 {
 			remedy = fmt.Sprintf("to probe each once per hour, raise pacing.quota_share to %.2f, ", share+0.005) + remedy
 		}
 		warnings = append(warnings, fmt.Sprintf("account %q: each of its tokens (%d) is probed only every %s, because "+
