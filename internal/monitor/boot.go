@@ -17,18 +17,16 @@ type unverified struct {
 	apiTime time.Time     // what the API's clock showed at that time if the system was not off; zero if unknown
 }
 
-const (
-	// longestOff bounds how long a system was off: after that, nothing counts any more.
-	longestOff = 30 * day
-)
+// longestOff bounds how long a system was off: after that, nothing counts any more.
+const longestOff = 30 * day
 
 // offAt returns for how long the system was off, by the wall clock at now, which may have been set since the start.
 func (u unverified) offAt(now instant) time.Duration {
 	return min(max(0, u.off+now.wall.Sub(now.steady)-u.offset), longestOff)
 }
 
-// restoreUnverified notes that the content of a state may be older, unless a process of this boot saved
-// it that knew its age.
+// restoreUnverified notes that the content of a state may be older, unless it was saved by a process of this boot that
+// knew its age.
 func (m *Monitor) restoreUnverified(s state.State, now instant) {
 	m.asked = s.Asked
 	u := unverified{at: now.steady, offset: now.wall.Sub(now.steady)}

@@ -410,7 +410,7 @@ func (p *pacer) next(now instant, n int) time.Time {
 	return due
 }
 
-// idle reports whether to forget the pacer permits no more requests.
+// idle reports whether forgetting the pacer would permit no more requests.
 func (p *pacer) idle(now instant) bool {
 	p.window.advance(now.steady)
 	reason, _ := p.held(now)

@@ -279,6 +279,65 @@ func TestUrgentTurns(t *testing.T) {
 	})
 }
 
+// TestSlowConnection checks that a request counts for 24 hours although it may have been sent long after its permit.
+func TestSlowConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Valid, 0), timeout: 10 * time.Minute, delay: func(string) time.Duration { return 9 * time.Minute }}
+		m := newMonitor(tokens("a"), api)
+		defer m.Stop()
+		m.Scrape(t.Context(), time.Time{})
+		time.Sleep(day + 5*time.Minute)
+		if used := m.Snapshot().Accounts[0].BudgetUsed; used != 1 {
+			t.Errorf("%d requests are counted a day after the answer, want 1", used)
+		}
+	})
+}
+
+// TestAnsweredQuestion checks that a probe that is to ask for how long the system was off is stopped by a hold once
+// that is known.
+func TestAnsweredQuestion(t *testing.T) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	a := &account{pacer: newPacer(defaults, now)}
+	a.pacer.take(now)
+	a.pacer.hold(at(now), probe.Throttle{Kind: probe.DailyLimit})
+	p := &permit{token: &token{account: a}, account: a, asks: true}
+	a.pacer.unverify(&unverified{at: now})
+	if _, stopped := p.stopped(at(now)); stopped {
+		t.Error("the question is stopped")
+	}
+	a.pacer.unverify(nil)
+	if reason, stopped := p.stopped(at(now)); !stopped || reason != SkipRateLimited {
+		t.Errorf("stopped %t (%v) after the answer, want it to be", stopped, reason)
+	}
+}
+
+// TestOvertakenRead checks that a scrape that waited for other sources does not bring back the secret that it has read.
+func TestOvertakenRead(t *testing.T) {
+	r := &reading{done: make(chan struct{})}
+	r.read(config.InlineSource(config.NewSecret("old")))
+	tok := &token{hasSecret: true, secret: config.NewSecret("new")}
+	tok.finishReadingLocked(r, nil)
+	if !tok.secret.Equal(config.NewSecret("new")) {
+		t.Error("the old secret is back")
+	}
+}
+
+// TestNextInReserve checks that no probe, urgent ones included, is announced before the reserve's hour is over.
+func TestNextInReserve(t *testing.T) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	p := newPacer(defaults, now)
+	p.take(now)
+	p.complete(at(now), true)
+	o := answers(probe.Valid, 1000)
+	o.Quota.Used, o.Quota.UsedOK = 960, true
+	p.learn(at(now), o, 0)
+	for n := range 2 {
+		if next := p.next(at(now), n); next.Before(now.Add(reserveInterval)) {
+			t.Errorf("probe %d is announced for %s", n, next)
+		}
+	}
+}
+
 // TestAttempts checks that probes of which nothing was sent do not end the time in which an account's probes go one by one.
 func TestAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -393,14 +393,12 @@ func (s *scrape) confirm(first permit) {
 	now := m.clock()
 	u := first.token.urgency(now)
 	_, ok := first.token.account.pacer.allow(now, u, 0)
-	var batch []permit
-	if ok = ok && u == confirmation && m.byName[first.token.Name] == first.token; ok { // not removed meanwhile
-		batch = append(batch, m.permitLocked(first.token, u, now))
-	}
-	m.unlock()
-	if !ok {
+	if !ok || u != confirmation || m.byName[first.token.Name] != first.token { // removed meanwhile
+		m.unlock()
 		return
 	}
+	batch := []permit{m.permitLocked(first.token, u, now)}
+	m.unlock()
 	m.persist()
 	if !m.begin(m.ctx, s.setup.slots, batch) {
 		return
