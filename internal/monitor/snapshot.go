@@ -16,10 +16,17 @@ type Snapshot struct {
 	Tokens   []TokenState   // in the order of the configuration
 	Accounts []AccountState // sorted by name; those of Tokens
 
+	Unanswered Unanswered
 	// CertificateExpiry is the earliest expiry in the chain of the last TLS handshake; zero before the first.
 	CertificateExpiry time.Time
+	StateFile         StateFile
+}
 
-	StateFile StateFile
+// Unanswered counts the consecutive probes, of whichever token, that the API itself did not answer. A token that could
+// not be read does not count: it was not probed.
+type Unanswered struct {
+	Probes int
+	Since  time.Time // start of the first of them; zero if there is none
 }
 
 // StateFile is how the state file does.
@@ -39,22 +46,34 @@ type TokenState struct {
 	VerdictTime  time.Time    // when an answer last confirmed the verdict; zero before the first
 	VerdictSince time.Time    // since when the verdict and its reason have been so; zero before the first
 	SinceStart   bool         // whether that is since the first probe, so that it may have been so for longer
+	Unconfirmed  bool         // whether the last deciding answer was a denial that no second one has confirmed yet
 
-	Probed      bool          // whether Last holds a result
-	Last        probe.Outcome // the last probe's; NoToken if the token could not be read, which is no probe
-	ResultSince time.Time     // since when every probe has had this result; zero before the first
-	// Unconfirmed reports that the last answer was a denial that a second one has not confirmed yet.
-	Unconfirmed bool
+	Probed  bool          // whether Last holds a result
+	Last    probe.Outcome // the last probe's; NoToken if the token could not be read, which is no probe
+	History []PastResult  // the last results, oldest first, at most HistoryLength; must not be modified
 
-	Results [probe.NumResults]uint64 // requests made by this process, by result
-	Skipped [NumSkipReasons]uint64   // scrapes that did not probe the token, by reason
-	Created time.Time                // when this process began to count
+	Results    [probe.NumResults]uint64 // probes made by this process, by result; those of NoToken stay 0
+	Created    time.Time                // when this process began to count
+	Configured time.Time                // when the token was first configured
 
-	// Interval is how long the token waits at most for its next routine probe at the present pace, if scraped.
-	Interval time.Duration
-	// NextProbe is when a scrape would next probe it, as far as is known; not after the snapshot's time if at once.
-	NextProbe time.Time
+	Interval   time.Duration // between two turns, at the present pace
+	VerdictDue time.Time     // by when an answer should have confirmed the verdict
+	NextProbe  time.Time     // when a scrape would next probe it; not after the snapshot's time if at once
 }
+
+// HistoryLength is how many results of a token are kept.
+const HistoryLength = 40
+
+// PastResult is one result in a token's history. Consecutive results for which no request left are one.
+type PastResult struct {
+	Time   time.Time // of the probe; of the first of several
+	Result probe.Result
+	Unsent bool // whether no request left
+}
+
+// SecretChanged reports whether the token has another secret than the one that was last probed, and was not probed
+// with it yet.
+func (t *TokenState) SecretChanged() bool { return !t.Probed && len(t.History) > 0 }
 
 // AccountState is what is known about one account.
 type AccountState struct {
@@ -66,14 +85,12 @@ type AccountState struct {
 
 	Limit        int64 // requests per UTC day that pacing assumes: reported, or assumed_daily_limit
 	LimitAssumed bool
-	Budget       int64 // requests that probes may use in any 24 hours
-	BudgetUsed   int64 // requests that probes have used in the last 24 hours
+	Budget       int64         // requests per UTC day that probes may use
+	BudgetUsed   int64         // requests that probes have used today (UTC)
+	Interval     time.Duration // between two turns of one token, at the present pace
 
-	Held      HoldReason // why no probe is made at present; NotHeld if probes are made
+	Held      HoldReason // why probes are held at present; NotHeld if they are not
 	HeldUntil time.Time  // zero unless held
-
-	// SameUserAs names other accounts whose tokens turned out to belong to the same user of the API, sorted; at most ten.
-	SameUserAs []string
 
 	// Durations counts the durations of the probes that the API answered: a classic and a native histogram.
 	Durations *dto.Histogram
@@ -82,43 +99,21 @@ type AccountState struct {
 // HoldReason is why an account is not probed for a while.
 type HoldReason uint8
 
+// The reasons of a hold.
 const (
-	NotHeld    HoldReason = iota
-	DailyLimit            // the API answered 420, or reported that the limit is reached
-	SlowDown              // the API answered 429
-	Reserve               // what is left of the limit is reserved for other programs: one probe per hour
+	NotHeld        HoldReason = iota
+	QuotaExhausted            // the API answered 420, or reported that the limit is reached
+	RateLimited               // the API answered 429
+	Reserve                   // what is left of the limit is reserved for other programs: one probe per hour
+	Budget                    // the probes of today have used their budget
 )
 
-var holdNames = [...]string{NotHeld: "", DailyLimit: "daily_limit", SlowDown: "slow_down", Reserve: "reserve"}
+var holdNames = [...]string{
+	NotHeld: "", QuotaExhausted: "quota_exhausted", RateLimited: "rate_limited", Reserve: "reserve", Budget: "budget",
+}
 
 // HoldReasons lists every reason of a hold.
-func HoldReasons() []HoldReason { return []HoldReason{DailyLimit, SlowDown, Reserve} }
+func HoldReasons() []HoldReason { return []HoldReason{QuotaExhausted, RateLimited, Reserve, Budget} }
 
 // String returns the value of the label "reason" of appfigures_account_held.
 func (r HoldReason) String() string { return holdNames[r] }
-
-// SkipReason is why a scrape did not probe a token.
-type SkipReason uint8
-
-const (
-	SkipMinInterval SkipReason = iota // min_interval has not passed since its last probe
-	SkipBudget                        // the account's budget or pace has no request for it now
-	SkipReserve                       // what is left of the account's limit is reserved for other programs
-	SkipRateLimited                   // the API asked the account to pause, or reported that its limit is reached
-	SkipDeadline                      // the scrape ended before the probe could start
-)
-
-var skipNames = [...]string{
-	SkipMinInterval: "min_interval", SkipBudget: "budget", SkipReserve: "reserve", SkipRateLimited: "rate_limited", SkipDeadline: "deadline",
-}
-
-// NumSkipReasons is the number of skip reasons.
-const NumSkipReasons = len(skipNames)
-
-// SkipReasons lists every skip reason.
-func SkipReasons() []SkipReason {
-	return []SkipReason{SkipMinInterval, SkipBudget, SkipReserve, SkipRateLimited, SkipDeadline}
-}
-
-// String returns the value of the label "reason" of appfigures_probes_skipped_total.
-func (r SkipReason) String() string { return skipNames[r] }

@@ -11,6 +11,7 @@ const (
 	Rejected
 	Locked
 	Forbidden
+	QuotaExhausted
 	RateLimited
 	ServerError
 	Unexpected
@@ -35,7 +36,7 @@ var results = [...]struct {
 	Rejected: {
 		"rejected", VerdictDenied, true,
 		"The API rejected the token: it was revoked, has expired, or never existed.",
-		"Create a new token in the Appfigures account and replace this one with it.",
+		"Create a new token at appfigures.com/developers/keys and replace this one with it.",
 	},
 	Locked: {
 		"locked", VerdictDenied, true,
@@ -47,10 +48,15 @@ var results = [...]struct {
 		"The API knows the token but denies it access.",
 		"Read the API's message, then check the permissions of the token and its user.",
 	},
+	QuotaExhausted: {
+		"quota_exhausted", VerdictUnknown, true,
+		"The account has used up its requests of today (UTC); this says nothing about the token.",
+		"Find the program that makes too many requests; the API refuses all of them until 00:00 UTC.",
+	},
 	RateLimited: {
 		"rate_limited", VerdictUnknown, true,
-		"The API asked for fewer requests; this says nothing about the token.",
-		"Wait until the API accepts requests again; if this recurs, find the program that makes too many.",
+		"The API asked for a pause; this says nothing about the token.",
+		"Wait until the API accepts requests again; if this recurs, find the program that makes too many at once.",
 	},
 	ServerError: {
 		"server_error", VerdictUnknown, false,
