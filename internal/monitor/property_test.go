@@ -195,6 +195,9 @@ func (w *world) restart() {
 	case 0: // the state is lost
 		content = State{}
 		w.allow()
+		for _, a := range w.accounts {
+			a.reported = 0
+		}
 	case 1, 2: // some checks come between, as cron makes them
 		for range w.random.IntN(5) {
 			w.start(w.store.load(w.t))
