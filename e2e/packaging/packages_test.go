@@ -269,8 +269,7 @@ func (r packageRoot) command(args ...string) *exec.Cmd {
 	return command
 }
 
-// testProgram checks the version, that the configuration is valid, that the manual page has all flags, and that bash
-// and zsh complete commands.
+// testProgram checks the version, that the configuration is valid, and that the manual page has all flags.
 func (r packageRoot) testProgram(version string) {
 	r.t.Helper()
 	if got := harness.Output(r.t, r.command("--version")); !strings.Contains(got, "version "+version+" ") {
@@ -285,22 +284,6 @@ func (r packageRoot) testProgram(version string) {
 	for _, flag := range regexp.MustCompile(`(?m)^ .*--(?:\[no-\])?([a-z.-]+)`).FindAllStringSubmatch(help, -1) {
 		if !strings.Contains(page, "--"+flag[1]) {
 			r.t.Errorf("the manual page does not have --%s", flag[1])
-		}
-	}
-	bash := `source "$0" && COMP_WORDS=(appfigures_exporter health) COMP_CWORD=1 &&
-		"$(complete -p appfigures_exporter | sed 's/.* -F \([^ ]*\) .*/\1/')" && echo "${COMPREPLY[@]}"`
-	// The functions stand in for what zsh has only while someone types.
-	zsh := `compadd() { print -l ${(M)matches:#$words[CURRENT]*} }; _files() {}
-		words=(appfigures_exporter health) CURRENT=2
-		source "$0" && _appfigures_exporter`
-	zshFunctions, _ := filepath.Glob(r.path("usr/share/zsh/*/_appfigures_exporter"))
-	for _, shell := range [][]string{
-		{"bash", "-c", bash, r.path("usr/share/bash-completion/completions/appfigures_exporter")},
-		append([]string{"zsh", "-f", "-c", zsh}, zshFunctions...), // apt-get install zsh
-	} {
-		path := []string{"PATH=" + r.path("usr/bin") + ":" + os.Getenv("PATH")}
-		if got := harness.Run(r.t, ".", path, shell[0], shell[1:]...); got != "healthcheck" {
-			r.t.Errorf("%s completes health to %q", shell[0], got)
 		}
 	}
 }
