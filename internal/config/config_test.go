@@ -12,6 +12,14 @@ import (
 	"time"
 )
 
+// TestMain takes away what the environment of the test may set for the network.
+func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		_ = os.Unsetenv(name)
+	}
+	os.Exit(m.Run())
+}
+
 const oneToken = "tokens: [{name: etl, token_env: ETL}]\n"
 
 // badCase is a configuration that is refused, and its whole error.

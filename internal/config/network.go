@@ -183,29 +183,32 @@ var errNoCertificate = errors.New("contains no certificate; give PEM files of th
 // checkSystemAuthorities checks SSL_CERT_FILE and SSL_CERT_DIR, which replace the system's authorities. crypto/x509
 // passes over what it cannot read there, and each probe would end at an unknown authority.
 func (b *builder) checkSystemAuthorities() {
-	contains := func(file string) error {
+	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		for _, path := range filepath.SplitList(os.Getenv(name)) {
+			if err := findCertificate(path); err != nil {
+				b.errorf(0, "$"+name, "%v", err)
+			}
+		}
+	}
+}
+
+// findCertificate returns an error unless a file, or a file in a directory, contains a certificate.
+func findCertificate(path string) error {
+	files := []string{path}
+	if entries, err := os.ReadDir(path); err == nil {
+		files = nil
+		for _, entry := range entries {
+			files = append(files, filepath.Join(path, entry.Name()))
+		}
+	}
+	for _, file := range files {
 		content, _, err := readRegular(file, maxFileBytes)
-		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(content) {
-			return errNoCertificate
+		if err == nil && x509.NewCertPool().AppendCertsFromPEM(content) {
+			return nil
 		}
-		return err
-	}
-	if file := os.Getenv("SSL_CERT_FILE"); file != "" {
-		if err := contains(file); err != nil {
-			b.errorf(0, "$SSL_CERT_FILE", "%v", err)
+		if err != nil && file == path {
+			return err
 		}
 	}
-	for _, dir := range filepath.SplitList(os.Getenv("SSL_CERT_DIR")) {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			err = explainFileError(err)
-		} else if !slices.ContainsFunc(entries, func(entry os.DirEntry) bool {
-			return contains(filepath.Join(dir, entry.Name())) == nil
-		}) {
-			err = errNoCertificate
-		}
-		if err != nil {
-			b.errorf(0, "$SSL_CERT_DIR", "%v", err)
-		}
-	}
+	return errNoCertificate
 }
