@@ -136,7 +136,6 @@ func parse(file string, data []byte) (*Config, error) {
 	if err := b.err(); err != nil {
 		return nil, err
 	}
-	b.warnOfInlineTokens()
 	return &b.Config, nil
 }
 

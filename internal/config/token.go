@@ -41,44 +41,36 @@ type tokenSettings struct {
 
 // addToken adds the token of an item of tokens, which the key names.
 func (b *builder) addToken(s *tokenSettings, key string) {
-	var sources []Source
-	line := 0 // of the first key of the token
-	for _, n := range []*yaml.Node{&s.Name, &s.TokenFile, &s.TokenEnv, &s.Token, &s.Account} {
-		if n.Line > 0 && (line == 0 || n.Line < line) {
-			line = n.Line
-		}
-	}
-	from := func(n *yaml.Node, name string, parse func(string) (Source, error)) {
-		if !n.IsZero() {
-			sources = append(sources, Source{})
-			read(b.document, n, key+"."+name, &sources[len(sources)-1], parse)
-		}
-	}
-	from(&s.TokenFile, "token_file", func(text string) (Source, error) {
-		path, err := parsePath(text)
-		return FileSource(b.path(path)), err
-	})
-	from(&s.TokenEnv, "token_env", func(text string) (Source, error) {
-		name, err := parseVariable(text)
-		return EnvSource(name), err
-	})
-	from(&s.Token, "token", func(text string) (Source, error) {
-		secret, err := parseToken(text)
-		return InlineSource(secret), err
-	})
-	t := Token{Account: defaultName, line: line}
+	t := Token{Account: defaultName}
+	t.line = cmp.Or(s.Name.Line, s.TokenFile.Line, s.TokenEnv.Line, s.Token.Line, s.Account.Line)
 	read(b.document, &s.Name, key+".name", &t.Name, parsePlainText)
 	read(b.document, &s.Account, key+".account", &t.Account, parsePlainText)
 	read(b.document, &s.ExpiresAt, key+".expires_at", &t.ExpiresAt, parseDate)
 	t.Labels = b.labels(&s.Labels, key+".labels")
+	var sources []Source
+	if !s.TokenFile.IsZero() {
+		var path string
+		read(b.document, &s.TokenFile, key+".token_file", &path, parsePath)
+		sources = append(sources, FileSource(b.path(path)))
+	}
+	if !s.TokenEnv.IsZero() {
+		var name string
+		read(b.document, &s.TokenEnv, key+".token_env", &name, parseVariable)
+		sources = append(sources, EnvSource(name))
+	}
+	if !s.Token.IsZero() {
+		var secret Secret
+		read(b.document, &s.Token, key+".token", &secret, parseToken)
+		sources = append(sources, InlineSource(secret))
+	}
 	first, taken := b.lines[t.Name]
 	switch {
 	case len(sources) != 1:
-		b.errorf(line, key, "%d sources; give exactly one of token_file, token_env and token", len(sources))
+		b.errorf(t.line, key, "%d sources; give exactly one of token_file, token_env and token", len(sources))
 	case s.Name.IsZero():
-		b.errorf(line, key, "no name; give it one, which becomes the label token of its metrics")
+		b.errorf(t.line, key, "no name; give it one, which becomes the label token of its metrics")
 	case taken && t.Name != "":
-		b.errorf(s.Name.Line, key+".name", "the token of line %d has this name; give each its own", first)
+		b.errorf(t.line, key+".name", "the token of line %d has this name; give each its own", first)
 	default:
 		t.Source = sources[0]
 		b.add(t)
@@ -162,8 +154,9 @@ func parseToken(text string) (Secret, error) {
 }
 
 var (
-	// ownLabels are labels of the exporter's metrics, and those that Prometheus gives to every series of a target.
-	ownLabels = []string{"token", "account", "reason", "result", "phase", "le", "quantile", "job", "instance"}
+	// ownLabels are labels of the exporter's metrics, those that Prometheus gives to every series of a target, and
+	// cluster, by which the alerts join series of several sites.
+	ownLabels = []string{"token", "account", "reason", "result", "phase", "le", "quantile", "job", "instance", "cluster"}
 	// foreignLabels are labels that alerts, or targets in Kubernetes, usually have.
 	foreignLabels = []string{"alertname", "severity", "namespace", "pod", "service", "container", "endpoint"}
 )

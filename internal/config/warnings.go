@@ -2,26 +2,12 @@ package config
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
 // warnf adds a warning about a value.
 func (b *builder) warnf(line int, key, format string, args ...any) {
 	b.Warnings = append(b.Warnings, b.format(problem{line, key, fmt.Sprintf(format, args...)}))
-}
-
-func (b *builder) warnOfInlineTokens() {
-	var names []string
-	for _, t := range b.Tokens {
-		if t.Source.kind == inline {
-			names = append(names, t.Name)
-		}
-	}
-	if len(names) > 0 {
-		b.warnf(0, "", "contains %s; token_file or token_env keep tokens out of its copies", nameTokens(names))
-	}
 }
 
 // loadReader reads secrets while a configuration is loaded or inspected. It outlives loads, so that a file that hangs
@@ -31,28 +17,32 @@ var loadReader Reader
 // warnOfSecrets reads the secrets of all tokens, and returns what is unwise about them. Those that cannot be read in
 // time are left out.
 func (c *Config) warnOfSecrets() (warnings []string) {
-	var exposed []string
-	same := make(map[string][]string) // names of tokens by secret
-	readings := loadReader.Read(c.Tokens)
-	for i, r := range readings {
+	var inlined, exposed, repeated []string // names of tokens
+	first := make(map[string]string)        // names of tokens, by secret
+	for i, r := range loadReader.Read(c.Tokens) {
+		t := c.Tokens[i]
+		if t.Source.kind == inline {
+			inlined = append(inlined, t.Name)
+		}
 		if r.worldReadable {
-			exposed = append(exposed, c.Tokens[i].Name)
+			exposed = append(exposed, t.Name)
 		}
-		if r.Err == nil {
-			same[r.Secret.Reveal()] = append(same[r.Secret.Reveal()], c.Tokens[i].Name)
+		if other, known := first[r.Secret.Reveal()]; known && r.Err == nil {
+			repeated = append(repeated, fmt.Sprintf("the tokens %q and %q have the same secret, and each uses its account's "+
+				"quota; keep one of them", other, t.Name))
+		} else if r.Err == nil {
+			first[r.Secret.Reveal()] = t.Name
 		}
+	}
+	if len(inlined) > 0 {
+		warnings = append(warnings, "the configuration itself contains the tokens "+list(inlined)+"; "+
+			"token_file or token_env keep them out of its copies")
 	}
 	if len(exposed) > 0 {
-		warnings = append(warnings, fmt.Sprintf("every user of this machine can read %s; remove that permission "+
-			"(chmod o-r; in Swarm mode: 0400, in Kubernetes defaultMode: 0400)", nameTokens(exposed)))
+		warnings = append(warnings, "every user of this machine can read the tokens "+list(exposed)+"; "+
+			"remove that permission (chmod o-r; in Swarm mode: 0400, in Kubernetes defaultMode: 0400)")
 	}
-	for i, r := range readings {
-		if names := same[r.Secret.Reveal()]; r.Err == nil && len(names) > 1 && names[0] == c.Tokens[i].Name {
-			warnings = append(warnings, nameTokens(names)+" have the same secret, and each of them uses its account's "+
-				"quota; keep one of them")
-		}
-	}
-	return warnings
+	return append(warnings, repeated...)
 }
 
 // Inspect returns, one line each, why tokens of a valid configuration do not work here and now: their secret cannot be
@@ -70,21 +60,10 @@ func (c *Config) Inspect(now time.Time) (lines []string) {
 	return lines
 }
 
-// maxNamed bounds how many tokens a warning names.
-const maxNamed = 10
-
-// nameTokens names tokens in a sentence.
-func nameTokens(names []string) string {
-	var quoted []string
-	for _, name := range names[:min(len(names), maxNamed)] {
-		quoted = append(quoted, strconv.Quote(name))
+// list quotes names for a sentence, at most ten of them.
+func list(names []string) string {
+	if more := len(names) - 10; more > 0 {
+		return fmt.Sprintf("%q and %d more", names[:10], more)
 	}
-	list := strings.Join(quoted, ", ")
-	switch more := len(names) - maxNamed; {
-	case len(names) == 1:
-		return "the token " + list
-	case more > 0:
-		list += fmt.Sprintf(" and %d more", more)
-	}
-	return fmt.Sprintf("%d tokens (%s)", len(names), list)
+	return fmt.Sprintf("%q", names)
 }

@@ -32,17 +32,17 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"none", "tokens:\n  - {name: one, token_file: tokens/a}\n", nil},
 		{"inline", "tokens:\n  - {name: two, token: pat_y}\n", []string{
-			`config.yml: contains the token "two"; token_file or token_env keep tokens out of its copies`,
+			`the configuration itself contains the tokens ["two"]; token_file or token_env keep them out of its copies`,
 		}},
-		{"readable by all", "token_dir: tokens\n", []string{`every user of this machine can read 2 tokens ("b", "c")` + readable}},
+		{"readable by all", "token_dir: tokens\n", []string{`every user of this machine can read the tokens ["b" "c"]` + readable}},
 		{"configured twice", "tokens:\n  - {name: x, token_file: tokens/a}\ntoken_dir: {path: tokens, labels: {pod: x}}\n", []string{
 			"config.yml:3: token_dir.labels.pod: alerts or targets usually have this label too, and one of the two is lost; choose another name",
-			`every user of this machine can read 2 tokens ("b", "c")` + readable,
-			`2 tokens ("x", "a") have the same secret, and each of them uses its account's quota; keep one of them`,
+			`every user of this machine can read the tokens ["b" "c"]` + readable,
+			`the tokens "x" and "a" have the same secret, and each uses its account's quota; keep one of them`,
 		}},
 		{"many", "tokens:\n" + many.String(), []string{
-			`config.yml: contains 12 tokens ("t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9" and 2 more); ` +
-				`token_file or token_env keep tokens out of its copies`,
+			`the configuration itself contains the tokens ["t0" "t1" "t2" "t3" "t4" "t5" "t6" "t7" "t8" "t9"] and 2 more; ` +
+				`token_file or token_env keep them out of its copies`,
 		}},
 	} {
 		_, warnings, err := Find(writeFile(t, dir, "config.yml", test.yaml)).Load()

@@ -157,8 +157,6 @@ func (d *document) addSyntaxError(err error) {
 		text = "a tag that does not fit"
 	case strings.Contains(text, "escape character"), strings.Contains(text, "hexdecimal number"):
 		advice = "a backslash in double quotes starts an escape: use single quotes"
-	case strings.Contains(text, "mapping values"):
-		advice = `check the indentation, and quote a value that contains ": "`
 	case strings.Contains(text, "tab character"), strings.Contains(text, "cannot start any token"):
 		advice = "indent with spaces, not tabs, and quote a value that starts with @, ` or %"
 	case strings.Contains(text, "anchor"):
