@@ -95,7 +95,7 @@ func (b *builder) useEnvironmentProxy() {
 	if b.APIURL.Scheme == "http" {
 		name, text = "HTTP_PROXY", env.HTTPProxy
 	}
-	env.CGI = false // which would ignore HTTP_PROXY
+	env.CGI = false                                                            // which would ignore HTTP_PROXY
 	env.HTTPProxy, env.HTTPSProxy = "http://any.invalid", "http://any.invalid" // which NO_PROXY may exempt the API from
 	if used, _ := env.ProxyFunc()(b.APIURL); text == "" || used == nil {
 		return
