@@ -34,9 +34,9 @@ type Token struct {
 	Account           string            `json:"account"`
 	Labels            map[string]string `json:"labels"`
 	State             State             `json:"state"`
-	StateSince        *time.Time        `json:"state_since"`          // of a warning: since when the token has been valid
+	StateSince        *time.Time        `json:"state_since"`          // of a warning: since when it has been valid
 	StateSinceAtLeast bool              `json:"state_since_at_least"` // whether it may have been so for longer
-	Cause             string            `json:"cause"`                // of the state: a result, or the name of another cause
+	Cause             string            `json:"cause"`                // of the state: a result, or another cause
 	Verdict           *string           `json:"verdict"`              // valid or denied
 	Reason            *string           `json:"reason"`               // of a denial: rejected, locked or forbidden
 	Since             *time.Time        `json:"since"`                // since when the verdict has been so
@@ -101,19 +101,17 @@ func NewReport(snapshot monitor.Snapshot, thresholds Thresholds) Report {
 		Tokens:   make([]Token, len(snapshot.Tokens)),
 		Accounts: make([]Account, len(snapshot.Accounts)),
 	}
-	accounts := make(map[string]monitor.AccountState, len(snapshot.Accounts))
 	for i, account := range snapshot.Accounts {
-		accounts[account.Name] = account
 		report.Accounts[i] = newAccount(account, snapshot.Time)
 	}
 	for i, token := range snapshot.Tokens {
-		report.Tokens[i] = newToken(token, accounts[token.Account], snapshot.Time)
+		report.Tokens[i] = newToken(token, snapshot.Time)
 	}
 	report.Apply(thresholds)
 	return report
 }
 
-func newToken(token monitor.TokenState, account monitor.AccountState, now time.Time) Token {
+func newToken(token monitor.TokenState, now time.Time) Token {
 	t := Token{
 		Name:            token.Name,
 		Account:         token.Account,
@@ -123,8 +121,8 @@ func newToken(token monitor.TokenState, account monitor.AccountState, now time.T
 		Since:           known(token.VerdictSince),
 		VerdictTime:     known(token.VerdictTime),
 		Result:          when(token.Probed, token.Last.Result.String()),
-		ResultTime:      known(token.Last.Start),
-		HTTPStatus:      when(token.Last.HTTPStatus != 0, token.Last.HTTPStatus),
+		ResultTime:      when(token.Probed, token.Last.Start.UTC()),
+		HTTPStatus:      when(token.Probed && token.Last.HTTPStatus != 0, token.Last.HTTPStatus),
 		DurationSeconds: when(token.Probed && token.Last.Result != probe.NoToken, token.Last.Duration.Seconds()),
 		ExpiresAt:       known(token.ExpiresAt),
 		NextProbe:       when(token.NextProbe.After(now), token.NextProbe.UTC()),
@@ -138,7 +136,7 @@ func newToken(token monitor.TokenState, account monitor.AccountState, now time.T
 		t.History[i] = Past{past.Time.UTC(), past.Result.String(), says(past)}
 	}
 	t.judge(token, now)
-	t.Notes = notes(token, account, t.State, now)
+	t.Notes = notes(token, t.State, now)
 	return t
 }
 

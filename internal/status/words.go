@@ -68,7 +68,7 @@ func share(count, total int, does, do string) string {
 }
 
 // notes returns what a reader should know about a token besides its state and cause, one sentence each.
-func notes(token monitor.TokenState, account monitor.AccountState, state State, now time.Time) []string {
+func notes(token monitor.TokenState, state State, now time.Time) []string {
 	all := []string{}
 	switch {
 	case state != Unknown && failing(token):
@@ -87,9 +87,6 @@ func notes(token monitor.TokenState, account monitor.AccountState, state State, 
 	if state != Valid && !token.ExpiresAt.IsZero() && !token.ExpiresAt.After(now) {
 		all = append(all, expiryText(token.ExpiresAt, now))
 	}
-	if !token.Probed && account.Held != monitor.NotHeld {
-		all = append(all, holdText(account, now))
-	}
 	return all
 }
 
@@ -98,25 +95,19 @@ func expiryText(expiresAt, now time.Time) string {
 	return fmt.Sprintf("Its expires_at is %s, %s.", Minute(expiresAt), Ago(expiresAt, now))
 }
 
-// holdText explains why the account is not probed, and until when.
-func holdText(account monitor.AccountState, now time.Time) string {
-	return fmt.Sprintf(map[monitor.HoldReason]string{
-		monitor.QuotaExhausted: "Not probed until %s, %s: the account's requests of today (UTC) are used up.",
-		monitor.RateLimited:    "Not probed until %s, %s: the API asked for a pause.",
-		monitor.Reserve:        "One probe per hour until %s, %s: the last requests of today (UTC) are for your programs.",
-		monitor.Budget:         "Not probed until %s, %s: the probes of today (UTC) have used their budget.",
-	}[account.Held], Minute(account.HeldUntil), Ago(account.HeldUntil, now))
+// holds are the sentences about held accounts; the verbs stand for the end of the hold.
+var holds = map[monitor.HoldReason]string{
+	monitor.QuotaExhausted: "Not probed until %s, %s: the account's requests of today (UTC) are used up.",
+	monitor.RateLimited:    "Not probed until %s, %s: the API asked for a pause.",
+	monitor.Reserve:        "One probe per hour until %s, %s: the last requests of today (UTC) are for your programs.",
+	monitor.Budget:         "Not probed until %s, %s: the probes of today (UTC) have used their budget.",
 }
 
 // accountNotes returns what a reader should know about an account besides its numbers, one sentence each.
 func accountNotes(account monitor.AccountState, now time.Time) []string {
 	all := []string{}
-	switch {
-	case account.Held != monitor.NotHeld:
-		all = append(all, holdText(account, now))
-	case account.Interval > time.Hour:
-		all = append(all, "To probe more often, raise pacing.quota_share (1 at most), lower pacing.min_interval if it "+
-			"is set, or watch fewer tokens of the account.")
+	if account.Held != monitor.NotHeld {
+		all = append(all, fmt.Sprintf(holds[account.Held], Minute(account.HeldUntil), Ago(account.HeldUntil, now)))
 	}
 	if account.LimitAssumed {
 		all = append(all, fmt.Sprintf("The API has not reported the account's limit yet: %d requests per day are assumed.",
@@ -138,25 +129,20 @@ func (t *Token) Lasting(now time.Time) string {
 	}
 }
 
-// Next returns when the token is probed next: "in 3 min", "at the next scrape".
+// Next returns when the token is probed next: "in 3 min", or "due" if the next scrape probes it.
 func (t *Token) Next(now time.Time) string {
 	if t.NextProbe == nil {
-		return "at the next scrape"
+		return "due"
 	}
 	return Ago(*t.NextProbe, now)
 }
 
-// Usage returns how much of the quota is used, as far as the API reported it: "125 of 1000 requests". It is empty if
-// the API did not report the use.
+// Usage returns how much of the quota is used: "125 of 1000 requests". It is empty if the API did not report both.
 func (q Quota) Usage() string {
-	switch {
-	case q.Used == nil:
+	if q.Used == nil || q.Limit == nil {
 		return ""
-	case q.Limit == nil:
-		return fmt.Sprintf("%d requests", *q.Used)
-	default:
-		return fmt.Sprintf("%d of %d requests", *q.Used, *q.Limit)
 	}
+	return fmt.Sprintf("%d of %d requests", *q.Used, *q.Limit)
 }
 
 // Usage returns how much of the budget is used today: "31 of 250 requests".
@@ -164,9 +150,6 @@ func (b Budget) Usage() string { return fmt.Sprintf("%d of %d requests", b.Used,
 
 // Pace returns how often each token of the account is probed: "every 1 h 10 min".
 func (a *Account) Pace() string {
-	if a.IntervalSeconds < 1 {
-		return "at each scrape"
-	}
 	return "every " + Duration(time.Duration(a.IntervalSeconds*float64(time.Second)))
 }
 
