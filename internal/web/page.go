@@ -25,7 +25,7 @@ var pageHTML string
 var pageCSS string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"text": text, "minute": status.Minute, "anchor": anchor,
+	"nobreak": nobreak, "minute": status.Minute, "anchor": anchor, "states": status.States,
 }).Parse(pageHTML))
 
 // styleHash allows the page's style in a Content-Security-Policy.
@@ -87,9 +87,9 @@ func statusPage(options Options) http.HandlerFunc {
 	}
 }
 
-func newView(options Options, f filter) view {
+func newView(options Options, f filter) *view {
 	report := status.NewReport(options.Scraper.Snapshot(), status.DefaultThresholds)
-	v := view{
+	v := &view{
 		Report:      report,
 		Style:       template.CSS(pageCSS),
 		Icon:        icon(report.State),
@@ -131,12 +131,6 @@ func newView(options Options, f filter) view {
 
 // unsavedAfter is how old the state file is when failed writes are worth a notice; the next write may succeed.
 const unsavedAfter = 15 * time.Minute
-
-// Count returns how many tokens are in a state, for the template.
-func (v view) Count(state status.State) int { return v.Report.Count(state) }
-
-// States lists every state, worst first.
-func (v view) States() []status.State { return status.States() }
 
 // filter is what the page's query asks for.
 type filter struct {
@@ -261,5 +255,5 @@ func icon(state status.State) template.URL {
 // unit is a number and the space before its unit.
 var unit = regexp.MustCompile(`(\d) (ms|s|min|h|days?)\b`)
 
-// text keeps numbers and their units on one line.
-func text(words string) string { return unit.ReplaceAllString(words, "$1\u00a0$2") }
+// nobreak keeps numbers and their units on one line.
+func nobreak(words string) string { return unit.ReplaceAllString(words, "$1\u00a0$2") }
