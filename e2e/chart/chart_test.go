@@ -88,8 +88,9 @@ func TestPackage(t *testing.T) {
 	if err != nil || len(archives) != 1 {
 		t.Fatalf("archives are %q (%v)", archives, err)
 	}
-	want := harness.Output(t, template(t, dir, "--values="+dir+"/ci/all.yaml"))
-	if got := harness.Output(t, template(t, archives[0], "--values="+dir+"/ci/all.yaml")); got != want {
+	values := "--values=" + dir + "/ci/all.yaml"
+	want, got := harness.Output(t, template(t, dir, values)), harness.Output(t, template(t, archives[0], values))
+	if got != want {
 		t.Errorf("the packaged chart renders\n%s\nwant\n%s", got, want)
 	}
 }
