@@ -1,3 +1,5 @@
+// Package state keeps the state in one file, so that it survives restarts: what cost requests to learn. It knows nothing
+// of its content, which internal/monitor makes.
 package state
 
 import (
@@ -12,7 +14,8 @@ import (
 	"github.com/natefinch/atomic"
 )
 
-// version is that of the format of the file: a State as JSON.
+// version is that of the format of the file: {"version":2,"state":{…}}. It changes whenever the state does so that an
+// older or newer exporter would misread it.
 const version = 2
 
 var (
@@ -36,48 +39,47 @@ type File struct {
 	lock *flock.Flock
 }
 
-// Open takes the lock of the state file at path and returns the content of the file; the state is zero if there is no
-// file. The lock is a file of its own, path.lock, as every Save replaces the file. The error is [ErrLocked] if another
-// process holds the lock.
+// Open takes the lock of the state file at path and returns the state in it, which is zero if there is no file. The lock
+// is a file of its own, path.lock, as every Save replaces the file. The error is [ErrLocked] if another process holds it.
 //
 // A file that is damaged or of another version is moved to path.damaged; one that was named by mistake is an error. A
-// file counts as a state file if it is a JSON object with our version and salt, if it is empty or holds only zeros, as
+// file counts as a state file if it is a JSON object with a version and a state, if it is empty or holds only zeros, as
 // some file systems leave it after a power loss, or if its lock was beside it before.
-func Open(path string) (*File, State, error) {
+func Open[S any](path string) (*File, S, error) {
 	file := &File{path: path, lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
-	s, err := file.open()
+	s, err := open[S](file)
 	if err != nil {
 		_ = file.lock.Close()
-		return nil, State{}, fmt.Errorf("opening state file %s: %w", path, err)
+		return nil, s, fmt.Errorf("opening state file %s: %w", path, err)
 	}
 	return file, s, nil
 }
 
-func (f *File) open() (State, error) {
-	_, err := os.Lstat(f.lock.Path())
+func open[S any](f *File) (s S, err error) {
+	_, err = os.Lstat(f.lock.Path())
 	isFirst := errors.Is(err, fs.ErrNotExist)
 	locked, err := f.lock.TryLock()
 	if err != nil {
-		return State{}, err
+		return s, err
 	}
 	if !locked {
-		return State{}, ErrLocked
+		return s, ErrLocked
 	}
 	giveToOwner(f.lock.Path())
 	content, err := readRegular(f.path)
 	if err != nil {
-		return State{}, err
+		return s, err
 	}
-	s, err := decode(content)
+	s, err = decode[S](content)
 	switch {
 	case err == nil:
 		return s, nil
 	case isFirst && errors.Is(err, errNotState):
 		_ = os.Remove(f.lock.Path())
-		return State{}, errForeign
+		return s, errForeign
 	}
 	f.Damaged = f.path + ".damaged"
-	return State{}, os.Rename(f.path, f.Damaged)
+	return s, os.Rename(f.path, f.Damaged)
 }
 
 // Path returns the file's path.
@@ -86,11 +88,13 @@ func (f *File) Path() string { return f.path }
 // Close gives up the lock; nothing may be saved afterwards. It does not wait for a Save that hangs.
 func (f *File) Close() error { return f.lock.Close() }
 
-// Save replaces the content of the file with s, and returns when the new content is on disk. Whatever interrupts Save,
+// Save replaces the content of the file with the state, and returns when the new content is on disk. Whatever interrupts Save,
 // the file has its old content or the new one. A new file has mode 0600.
-func (f *File) Save(s State) error {
-	s.Version = version
-	content, err := json.Marshal(s)
+func (f *File) Save(state any) error {
+	content, err := json.Marshal(struct {
+		Version int `json:"version"`
+		State   any `json:"state"`
+	}{version, state})
 	if err == nil {
 		err = atomic.WriteFile(f.path, bytes.NewReader(append(content, '\n')))
 	}
@@ -101,16 +105,15 @@ func (f *File) Save(s State) error {
 	return nil
 }
 
-// Read returns the content of the state file at path; it needs no lock. The state is zero if there is no file, or if
+// Read returns the state in the file at path; it needs no lock. The state is zero if there is no file, or if
 // the error says why its content cannot be used: it cannot be read, is damaged, or comes from another version.
-func Read(path string) (State, error) {
+func Read[S any](path string) (s S, err error) {
 	content, err := readRegular(path)
-	var s State
 	if err == nil {
-		s, err = decode(content)
+		s, err = decode[S](content)
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("reading state file %s: %w", path, err)
+		return s, fmt.Errorf("reading state file %s: %w", path, err)
 	}
 	return s, nil
 }
@@ -132,21 +135,26 @@ func readRegular(path string) ([]byte, error) {
 
 // decode returns the state in the content of a file. There is no checksum: a damaged digit or name that leaves valid
 // JSON is read as it stands.
-func decode(content []byte) (State, error) {
+func decode[S any](content []byte) (s S, err error) {
 	if content == nil {
-		return State{}, nil
+		return s, nil
 	}
 	if len(bytes.Trim(content, "\x00")) == 0 {
-		return State{}, errEmpty
+		return s, errEmpty
 	}
-	var s State
-	switch err := json.Unmarshal(content, &s); {
-	case s.Salt == nil: // also after a syntax error
-		return State{}, errNotState
-	case s.Version != version:
-		return State{}, fmt.Errorf("its format is version %d; this exporter reads version %d", s.Version, version)
-	case err != nil:
-		return State{}, errNotState
+	var file struct {
+		Version int             `json:"version"`
+		State   json.RawMessage `json:"state"`
 	}
-	return s, nil
+	switch err := json.Unmarshal(content, &file); {
+	case err != nil || file.State == nil:
+		return s, errNotState
+	case file.Version != version:
+		return s, fmt.Errorf("its format is version %d; this exporter reads version %d", file.Version, version)
+	}
+	var decoded S
+	if err := json.Unmarshal(file.State, &decoded); err != nil {
+		return s, errNotState
+	}
+	return decoded, nil
 }
