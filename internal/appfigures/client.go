@@ -93,7 +93,6 @@ func (c *Client) Probe(ctx context.Context, token config.Secret) (probe.Outcome,
 		body, err = readBody(resp)
 	}
 	end := time.Now()
-
 	var outcome probe.Outcome
 	switch {
 	case err != nil && errors.Is(ctx.Err(), context.Canceled):

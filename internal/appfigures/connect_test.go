@@ -180,7 +180,7 @@ func TestProxies(t *testing.T) {
 		"401":         {"http", says(rejection), probe.Unreachable, "answered CONNECT with 401 Unauthorized"},
 		"407": {"http", says("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), probe.Unreachable,
 			"answered CONNECT with 407 Proxy Authentication Required"},
-		"403 over TLS":        {"https", says("HTTP/1.1 403 Forbidden\r\n\r\nNo API Access"), probe.Unreachable, "403 Forbidden"},
+		"403 over TLS":        {"https", says("HTTP/1.1 403 No API Access\r\n\r\n"), probe.Unreachable, "403 No API"},
 		"closes":              {"http", says(""), probe.Unreachable, "closed without an answer (connecting)"},
 		"endless headers":     {"http", floods("HTTP/1.1 200 OK\r\n", "X-More: more\r\n"), probe.Unreachable, ""},
 		"answers for the API": {"http", says(connected + rejection), probe.Unreachable, "(in the TLS handshake)"},
