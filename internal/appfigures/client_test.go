@@ -285,6 +285,11 @@ func TestSent(t *testing.T) {
 	if write(tracedConn{closed, trace}, "GET"); sent() {
 		t.Error("sent, although nothing could be written")
 	}
+	trace.first(&trace.firstByte)
+	if !sent() {
+		t.Error("not sent, although the answer came before Write returned")
+	}
+	trace.firstByte = time.Time{}
 	if write(conn, "GET"); !sent() {
 		t.Error("not sent, although the request was written")
 	}
