@@ -130,7 +130,9 @@ func TestUnusableState(t *testing.T) {
 			func(t *testing.T, x *target) { harness.Write(t, x.StateFile, "\x00\x00\x00") }, "state.json.damaged",
 		},
 		"another version": {
-			func(t *testing.T, x *target) { harness.Write(t, x.StateFile, `{"program":"appfigures_exporter","version":99}`) },
+			func(t *testing.T, x *target) {
+				harness.Write(t, x.StateFile, `{"program":"appfigures_exporter","version":99}`)
+			},
 			"state.json.damaged",
 		},
 	} {
