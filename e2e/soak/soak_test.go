@@ -54,7 +54,7 @@ type soak struct {
 	api      *harness.API
 	exporter *harness.Exporter
 	address  string
-	secrets  [tokens]string // the current one of each token
+	secrets  [tokens][]string // of each token, the current one at the end
 	config   string
 
 	process  sync.RWMutex // held for writing while the exporter is started again
@@ -117,7 +117,7 @@ func (s *soak) run(lasting time.Duration, parts ...func(context.Context)) {
 	}
 	load.Wait()
 	for i := range tokens {
-		s.api.Set(s.secrets[i], truth(i))
+		s.api.Set(s.secret(i), truth(i))
 	}
 }
 
@@ -181,13 +181,15 @@ func (s *soak) awaitTruth() {
 	s.settled = true
 }
 
+func (s *soak) secret(i int) string { return s.secrets[i][len(s.secrets[i])-1] }
+
 // rotate gives a token another secret with the token's true behavior.
 func (s *soak) rotate(i int) {
-	s.secrets[i] = fmt.Sprintf("%s%02d%016x", prefix, i, rand.Uint64())
-	s.api.SetAccount(s.secrets[i], fmt.Sprintf("account-%d", i*accounts/tokens))
-	s.api.Set(s.secrets[i], truth(i))
+	s.secrets[i] = append(s.secrets[i], fmt.Sprintf("%s%02d%016x", prefix, i, rand.Uint64()))
+	s.api.SetAccount(s.secret(i), fmt.Sprintf("account-%d", i*accounts/tokens))
+	s.api.Set(s.secret(i), truth(i))
 	path := fmt.Sprintf("%s/token-%d", s.exporter.Dir, i)
-	harness.Write(s.t, path+".new", s.secrets[i]+"\n")
+	harness.Write(s.t, path+".new", s.secret(i)+"\n")
 	if err := os.Rename(path+".new", path); err != nil {
 		s.t.Error(err)
 	}
@@ -197,7 +199,7 @@ func (s *soak) rotate(i int) {
 func (s *soak) change(ctx context.Context) {
 	for pause(ctx, 50*time.Millisecond) {
 		i := rand.IntN(tokens/2) * 2
-		s.api.Set(s.secrets[i], append(undecided, truth(i), truth(i), truth(i))[rand.IntN(len(undecided)+3)])
+		s.api.Set(s.secret(i), append(undecided, truth(i), truth(i), truth(i))[rand.IntN(len(undecided)+3)])
 	}
 }
 
@@ -310,7 +312,10 @@ func (s *soak) checkCounted() {
 	for i := range accounts {
 		account := fmt.Sprintf("account-%d", i)
 		used, _ := harness.Sum(exposition, `appfigures_account_budget_used_requests\{account="`+account+`"\}`)
-		came := float64(s.api.AccountRequests(account))
+		came := 0.0
+		for _, secret := range slices.Concat(s.secrets[i*tokens/accounts : (i+1)*tokens/accounts]...) {
+			came += float64(s.api.Requests(secret))
+		}
 		s.t.Logf("%s: %.0f requests came, %.0f were counted", account, came, used)
 		if came > used || used > came*1.05+50 {
 			s.t.Errorf("%s: %.0f requests came, %.0f were counted", account, came, used)

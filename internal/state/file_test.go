@@ -28,13 +28,13 @@ func TestMain(m *testing.M) {
 	_, _ = io.Copy(io.Discard, os.Stdin) // holds the lock until standard input ends
 }
 
-// content stands in for the state of internal/monitor.
+// content is what the tests keep.
 type content struct {
-	Name string
-	Time time.Time
+	Name  string      `json:"name"`
+	Times []time.Time `json:"times"`
 }
 
-var some = content{Name: "some"}
+var some = content{"<a> “b”", []time.Time{time.Date(2026, 7, 1, 12, 0, 0, 1, time.UTC)}}
 
 func mustOpen(t *testing.T, path string) (*File, content) {
 	t.Helper()
@@ -74,12 +74,12 @@ func TestSaveAndRead(t *testing.T) {
 	if s := mustRead(t, path); !reflect.DeepEqual(s, content{}) {
 		t.Errorf("without a file: %v", s)
 	}
-	want := content{Name: "<a>", Time: time.Date(2026, 7, 1, 12, 0, 0, 1, time.UTC)}
+	want := some
 	f, s := mustOpen(t, path)
 	if !reflect.DeepEqual(s, content{}) || f.Path() != path || f.Damaged != "" {
 		t.Errorf("without a file: %+v of %+v", s, f)
 	}
-	mustSave(t, f, some)
+	mustSave(t, f, content{Name: "earlier"})
 	mustSave(t, f, want)
 	if got := mustRead(t, path); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -100,7 +100,7 @@ func TestSaveAndRead(t *testing.T) {
 // TestUnusable checks what happens to a file that is not what was saved, with its lock beside it and without.
 func TestUnusable(t *testing.T) {
 	const (
-		intact = `{"version":2,"state":{"Name":"a"}}` + "\n"
+		intact = `{"program":"appfigures_exporter","version":2,"content":{"name":"a","times":null}}` + "\n"
 		// Whether a file without its lock is moved aside, or an error.
 		aside, isError = true, false
 	)
@@ -114,9 +114,9 @@ func TestUnusable(t *testing.T) {
 		"twice":         {intact + intact, "damaged, or not a state file", isError},
 		"a wrong type":  {strings.Replace(intact, `"a"`, `1`, 1), "damaged, or not a state file", isError},
 		"text":          {"tokens: []\n", "damaged, or not a state file", isError},
-		"other JSON":    {`{"version":2,"tokens":[]}`, "damaged, or not a state file", isError},
+		"other JSON":    {`{"version":2,"content":{}}`, "damaged, or not a state file", isError},
 		"newer":         {strings.Replace(intact, "2", "3", 1), "its format is version 3; this exporter reads version 2", aside},
-		"newer, shaped": {`{"version":3,"state":[]}`, "its format is version 3; this exporter reads version 2", aside},
+		"newer, shaped": {`{"program":"appfigures_exporter","version":3,"content":[]}`, "its format is version 3; this exporter reads version 2", aside},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")
