@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,13 +31,13 @@ type Label struct{ Name, Value string }
 
 // tokenSettings is an item of tokens.
 type tokenSettings struct {
-	Name      yaml.Node `yaml:"name"`
-	TokenFile yaml.Node `yaml:"token_file"`
-	TokenEnv  yaml.Node `yaml:"token_env"`
-	Token     yaml.Node `yaml:"token"`
-	Account   yaml.Node `yaml:"account"`
-	ExpiresAt yaml.Node `yaml:"expires_at"`
-	Labels    yaml.Node `yaml:"labels"`
+	Name      yaml.Node            `yaml:"name"`
+	TokenFile yaml.Node            `yaml:"token_file"`
+	TokenEnv  yaml.Node            `yaml:"token_env"`
+	Token     yaml.Node            `yaml:"token"`
+	Account   yaml.Node            `yaml:"account"`
+	ExpiresAt yaml.Node            `yaml:"expires_at"`
+	Labels    map[string]yaml.Node `yaml:"labels"`
 }
 
 // addToken adds the token of an item of tokens, which the key names.
@@ -46,7 +47,7 @@ func (b *builder) addToken(s *tokenSettings, key string) {
 	read(b.document, &s.Name, key+".name", &t.Name, parsePlainText)
 	read(b.document, &s.Account, key+".account", &t.Account, parsePlainText)
 	read(b.document, &s.ExpiresAt, key+".expires_at", &t.ExpiresAt, parseDate)
-	t.Labels = b.labels(&s.Labels, key+".labels")
+	t.Labels = b.labels(s.Labels, key+".labels")
 	var sources []Source
 	if !s.TokenFile.IsZero() {
 		var path string
@@ -161,42 +162,28 @@ var (
 	foreignLabels = []string{"alertname", "severity", "namespace", "pod", "service", "container", "endpoint"}
 )
 
-// labels returns the labels in a mapping, sorted by name.
-func (b *builder) labels(n *yaml.Node, key string) (labels []Label) {
-	n = resolve(n)
-	if n == nil || n.IsZero() || n.Tag == "!!null" {
-		return nil
-	}
-	if n.Kind != yaml.MappingNode {
-		b.errorf(n.Line, key, "a mapping belongs here; write KEY: VALUE, each on a line")
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		name, at := n.Content[i].Value, key
+// labels returns labels, sorted by name.
+func (b *builder) labels(settings map[string]yaml.Node, key string) (labels []Label) {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		n, at := settings[name], key
 		if isPlainWord(name) {
 			at += "." + name
 		}
-		twice := slices.ContainsFunc(labels, func(l Label) bool { return l.Name == name })
-		if err := checkLabelName(name, twice); err != nil {
-			b.errorf(n.Content[i].Line, at, "%v", err)
-			continue
+		if err := checkLabelName(name); err != nil {
+			b.errorf(n.Line, at, "%v", err)
 		}
 		if slices.Contains(foreignLabels, name) {
-			b.warnf(n.Content[i].Line, at, "alerts or targets usually have this label too, and one of the two is lost; "+
-				"choose another name")
+			b.warnf(n.Line, at, "alerts or targets usually have this label too, and one of the two is lost; choose another name")
 		}
 		label := Label{Name: name}
-		read(b.document, n.Content[i+1], at, &label.Value, parsePlainText)
+		read(b.document, &n, at, &label.Value, parsePlainText)
 		labels = append(labels, label)
 	}
-	slices.SortFunc(labels, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })
 	return labels
 }
 
-func checkLabelName(name string, twice bool) error {
+func checkLabelName(name string) error {
 	switch {
-	case twice:
-		return errors.New("a label given twice; keep one")
 	case containsToken(name):
 		return errors.New("the name contains pat_, with which tokens start, but metrics publish it; write something else")
 	case !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, model.ReservedLabelPrefix):

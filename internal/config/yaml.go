@@ -66,17 +66,23 @@ func (d *document) decode(data []byte, into any) {
 	decoder.KnownFields(true)
 	err := decoder.Decode(into)
 	var second yaml.Node
-	switch types, isTypes := errors.AsType[*yaml.TypeError](err); {
-	case errors.Is(err, io.EOF):
+	if errors.Is(err, io.EOF) {
 		d.errorf(0, "", "empty; it must list tokens, as config.yml.example does")
-	case isTypes:
+	} else if err != nil {
+		d.addError(err)
+	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
+		d.errorf(second.Line, "", "a second document; remove the --- above it, and all that follows")
+	}
+}
+
+// addError reports an error of yaml.v3, if there is one.
+func (d *document) addError(err error) {
+	if types, ok := errors.AsType[*yaml.TypeError](err); ok {
 		for _, text := range types.Errors {
 			d.addTypeError(text)
 		}
-	case err != nil:
+	} else if err != nil {
 		d.addSyntaxError(err)
-	case !errors.Is(decoder.Decode(&second), io.EOF):
-		d.errorf(second.Line, "", "a second document; remove the --- above it, and all that follows")
 	}
 }
 
