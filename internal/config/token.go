@@ -83,6 +83,8 @@ func parsePlainText(text string) (string, error) {
 	switch {
 	case !utf8.ValidString(text) || strings.ContainsFunc(text, isInvisible):
 		return "", errors.New("contains a control or invisible character, or is not UTF-8; write plain text")
+	case strings.TrimSpace(text) != text:
+		return "", errors.New("has white space around it; remove that")
 	case containsToken(text):
 		return "", errors.New("contains pat_, with which tokens start, but metrics publish it; write something else")
 	}

@@ -150,7 +150,7 @@ func (d *document) addTypeError(text string) {
 
 // addSyntaxError reports why yaml.v3 cannot parse a file, without what its message quotes.
 func (d *document) addSyntaxError(err error) {
-	line, text := 1, "`"
+	line, text := 1, "cannot be parsed"
 	if found := syntaxError.FindStringSubmatch(err.Error()); found != nil {
 		if found[1] != "" { // yaml.v3 leaves out the first line
 			line, _ = strconv.Atoi(found[1])
@@ -175,7 +175,7 @@ func (d *document) addSyntaxError(err error) {
 
 // resolve returns the node that n is an alias of, or n itself.
 func resolve(n *yaml.Node) *yaml.Node {
-	if n != nil && n.Kind == yaml.AliasNode {
+	if n.Kind == yaml.AliasNode {
 		return n.Alias
 	}
 	return n
@@ -185,7 +185,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 func (d *document) text(n *yaml.Node, key string) (string, bool) {
 	n = resolve(n)
 	switch {
-	case n == nil || n.IsZero(): // the key is absent
+	case n.IsZero(): // the key is absent
 		return "", false
 	case n.Kind != yaml.ScalarNode:
 		d.errorf(n.Line, key, "a list or mapping where a single value belongs; write KEY: VALUE")
