@@ -24,19 +24,27 @@ func (b *builder) addDirs(n *yaml.Node) {
 	}
 }
 
+// dirSettings is a directory in which each file is a token.
+type dirSettings struct {
+	Path    yaml.Node            `yaml:"path"`
+	Account yaml.Node            `yaml:"account"`
+	Prefix  yaml.Node            `yaml:"prefix"`
+	Labels  map[string]yaml.Node `yaml:"labels"`
+}
+
 // addDir adds a token for each file of a directory, as Kubernetes, Docker and systemd mount secrets. It is a path, or a
 // mapping with a path.
 func (b *builder) addDir(n *yaml.Node, key string) {
-	settings := map[string]*yaml.Node{"path": n}
+	s := dirSettings{Path: *n}
 	if n.Kind == yaml.MappingNode {
-		settings = b.dirSettings(n, key)
+		s = b.decodeDir(n, key)
 	}
 	var path, prefix string
 	account := defaultName
-	read(b.document, settings["path"], key, &path, parsePath)
-	read(b.document, settings["account"], key+".account", &account, parsePlainText)
-	read(b.document, settings["prefix"], key+".prefix", &prefix, parsePlainText)
-	labels, line := b.labels(settings["labels"], key+".labels"), n.Line
+	read(b.document, &s.Path, key, &path, parsePath)
+	read(b.document, &s.Account, key+".account", &account, parsePlainText)
+	read(b.document, &s.Prefix, key+".prefix", &prefix, parsePlainText)
+	labels, line := b.labels(s.Labels, key+".labels"), n.Line
 	if path == "" {
 		return
 	}
@@ -63,20 +71,18 @@ func (b *builder) addDir(n *yaml.Node, key string) {
 	}
 }
 
-// dirSettings returns the values of a mapping in token_dir, by key.
-func (b *builder) dirSettings(n *yaml.Node, key string) map[string]*yaml.Node {
-	settings := make(map[string]*yaml.Node)
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		name := n.Content[i].Value
-		if !slices.Contains([]string{"path", "account", "prefix", "labels"}, name) || settings[name] != nil {
-			b.errorf(n.Content[i].Line, key, "a key that is unknown or given twice; known here: path, account, prefix, labels")
+// decodeDir decodes a mapping in token_dir.
+func (b *builder) decodeDir(n *yaml.Node, key string) (s dirSettings) {
+	b.addError(n.Decode(&s))
+	for i := 0; i < len(n.Content); i += 2 { // Decode knows no KnownFields
+		if !slices.Contains([]string{"path", "account", "prefix", "labels"}, n.Content[i].Value) {
+			b.errorf(n.Content[i].Line, key, "unknown key; known here: path, account, prefix, labels")
 		}
-		settings[name] = n.Content[i+1]
 	}
-	if settings["path"] == nil {
+	if s.Path.IsZero() {
 		b.errorf(n.Line, key, "no path; give the directory that contains a file for each token")
 	}
-	return settings
+	return s
 }
 
 // notToken matches the names of hidden files, which Kubernetes makes too, of leftovers of editors, and of README files.

@@ -70,17 +70,3 @@ func TestTokenDirForms(t *testing.T) {
 		}
 	}
 }
-
-func TestListComesBeforeDirectories(t *testing.T) {
-	cfg, err := parseIn(t, "testdata", "token_dir: dirs/two\ntokens: [{name: zeta, token_env: Z}, {name: alpha, token_env: A}]\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, token := range cfg.Tokens {
-		names = append(names, token.Name)
-	}
-	if got := strings.Join(names, " "); got != "zeta alpha etl reporting" {
-		t.Errorf("got %s", got)
-	}
-}

@@ -44,15 +44,3 @@ func TestReader(t *testing.T) {
 		}
 	})
 }
-
-func TestReaderReadsEachTimeAnew(t *testing.T) {
-	var r Reader
-	dir := t.TempDir()
-	tokens := []Token{{Source: FileSource(writeFile(t, dir, "token", "pat_old\n"))}}
-	first := r.Read(tokens)
-	writeFile(t, dir, "token", "pat_new\n")
-	second := r.Read(tokens)
-	if first[0].Secret.Reveal() != "pat_old" || second[0].Secret.Reveal() != "pat_new" || second[0].Err != nil {
-		t.Errorf("got %q, then %q with error %v", first[0].Secret.Reveal(), second[0].Secret.Reveal(), second[0].Err)
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,13 +31,13 @@ type Label struct{ Name, Value string }
 
 // tokenSettings is an item of tokens.
 type tokenSettings struct {
-	Name      yaml.Node `yaml:"name"`
-	TokenFile yaml.Node `yaml:"token_file"`
-	TokenEnv  yaml.Node `yaml:"token_env"`
-	Token     yaml.Node `yaml:"token"`
-	Account   yaml.Node `yaml:"account"`
-	ExpiresAt yaml.Node `yaml:"expires_at"`
-	Labels    yaml.Node `yaml:"labels"`
+	Name      yaml.Node            `yaml:"name"`
+	TokenFile yaml.Node            `yaml:"token_file"`
+	TokenEnv  yaml.Node            `yaml:"token_env"`
+	Token     yaml.Node            `yaml:"token"`
+	Account   yaml.Node            `yaml:"account"`
+	ExpiresAt yaml.Node            `yaml:"expires_at"`
+	Labels    map[string]yaml.Node `yaml:"labels"`
 }
 
 // addToken adds the token of an item of tokens, which the key names.
@@ -46,7 +47,7 @@ func (b *builder) addToken(s *tokenSettings, key string) {
 	read(b.document, &s.Name, key+".name", &t.Name, parsePlainText)
 	read(b.document, &s.Account, key+".account", &t.Account, parsePlainText)
 	read(b.document, &s.ExpiresAt, key+".expires_at", &t.ExpiresAt, parseDate)
-	t.Labels = b.labels(&s.Labels, key+".labels")
+	t.Labels = b.labels(s.Labels, key+".labels")
 	var sources []Source
 	if !s.TokenFile.IsZero() {
 		var path string
@@ -82,6 +83,8 @@ func parsePlainText(text string) (string, error) {
 	switch {
 	case !utf8.ValidString(text) || strings.ContainsFunc(text, isInvisible):
 		return "", errors.New("contains a control or invisible character, or is not UTF-8; write plain text")
+	case strings.TrimSpace(text) != text:
+		return "", errors.New("has white space around it; remove that")
 	case containsToken(text):
 		return "", errors.New("contains pat_, with which tokens start, but metrics publish it; write something else")
 	}
@@ -131,7 +134,7 @@ var pasteErrors = []struct {
 }{
 	{regexp.MustCompile(`^$`), "is empty; it must contain the token"},
 	{regexp.MustCompile(`(?i)^(authorization: *)?bearer\s`), `starts with "Bearer"; put only the token there`},
-	{regexp.MustCompile(`^<.*>$|[${]\{|^\$[(A-Z]|^%\w+%$|^pat_replace_this_by_your_token$`),
+	{regexp.MustCompile(`^<.*>$|[${]\{|^\$[(A-Z]|^%\w+%$|^` + exampleToken + `$`),
 		"is a placeholder or a variable, which is not expanded here; put the token itself there"},
 	{regexp.MustCompile(`^(export\s+)?[A-Za-z_]\w*(\s*=\s*[^=\s]|:\s)`),
 		"is an assignment, such as KEY=value; put only the value there, without quotes"},
@@ -141,10 +144,18 @@ var pasteErrors = []struct {
 		"copy the token again, as plain text"},
 }
 
+const (
+	exampleToken    = "pat_replace_this_by_your_token" // in config.yml.example
+	usualCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.~+/"
+)
+
 // parseToken returns text as a token, without the white space behind it. The error follows the name of the source in a
 // sentence, and does not quote text.
 func parseToken(text string) (Secret, error) {
 	token := strings.TrimRight(text, " \t\r\n\v\f")
+	if token != "" && token != exampleToken && strings.Trim(token, usualCharacters) == "" {
+		return NewSecret(token), nil // half of the time to read a file would go to the patterns
+	}
 	for _, mistake := range pasteErrors {
 		if mistake.pattern.MatchString(token) {
 			return Secret{}, errors.New(mistake.text)
@@ -161,42 +172,28 @@ var (
 	foreignLabels = []string{"alertname", "severity", "namespace", "pod", "service", "container", "endpoint"}
 )
 
-// labels returns the labels in a mapping, sorted by name.
-func (b *builder) labels(n *yaml.Node, key string) (labels []Label) {
-	n = resolve(n)
-	if n == nil || n.IsZero() || n.Tag == "!!null" {
-		return nil
-	}
-	if n.Kind != yaml.MappingNode {
-		b.errorf(n.Line, key, "a mapping belongs here; write KEY: VALUE, each on a line")
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		name, at := n.Content[i].Value, key
+// labels returns labels, sorted by name.
+func (b *builder) labels(settings map[string]yaml.Node, key string) (labels []Label) {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		n, at := settings[name], key
 		if isPlainWord(name) {
 			at += "." + name
 		}
-		twice := slices.ContainsFunc(labels, func(l Label) bool { return l.Name == name })
-		if err := checkLabelName(name, twice); err != nil {
-			b.errorf(n.Content[i].Line, at, "%v", err)
-			continue
+		if err := checkLabelName(name); err != nil {
+			b.errorf(n.Line, at, "%v", err)
 		}
 		if slices.Contains(foreignLabels, name) {
-			b.warnf(n.Content[i].Line, at, "alerts or targets usually have this label too, and one of the two is lost; "+
-				"choose another name")
+			b.warnf(n.Line, at, "alerts or targets usually have this label too, and one of the two is lost; choose another name")
 		}
 		label := Label{Name: name}
-		read(b.document, n.Content[i+1], at, &label.Value, parsePlainText)
+		read(b.document, &n, at, &label.Value, parsePlainText)
 		labels = append(labels, label)
 	}
-	slices.SortFunc(labels, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })
 	return labels
 }
 
-func checkLabelName(name string, twice bool) error {
+func checkLabelName(name string) error {
 	switch {
-	case twice:
-		return errors.New("a label given twice; keep one")
 	case containsToken(name):
 		return errors.New("the name contains pat_, with which tokens start, but metrics publish it; write something else")
 	case !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, model.ReservedLabelPrefix):

@@ -66,17 +66,23 @@ func (d *document) decode(data []byte, into any) {
 	decoder.KnownFields(true)
 	err := decoder.Decode(into)
 	var second yaml.Node
-	switch types, isTypes := errors.AsType[*yaml.TypeError](err); {
-	case errors.Is(err, io.EOF):
+	if errors.Is(err, io.EOF) {
 		d.errorf(0, "", "empty; it must list tokens, as config.yml.example does")
-	case isTypes:
+	} else if err != nil {
+		d.addError(err)
+	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
+		d.errorf(second.Line, "", "a second document; remove the --- above it, and all that follows")
+	}
+}
+
+// addError reports an error of yaml.v3, if there is one.
+func (d *document) addError(err error) {
+	if types, ok := errors.AsType[*yaml.TypeError](err); ok {
 		for _, text := range types.Errors {
 			d.addTypeError(text)
 		}
-	case err != nil:
+	} else if err != nil {
 		d.addSyntaxError(err)
-	case !errors.Is(decoder.Decode(&second), io.EOF):
-		d.errorf(second.Line, "", "a second document; remove the --- above it, and all that follows")
 	}
 }
 
@@ -144,7 +150,7 @@ func (d *document) addTypeError(text string) {
 
 // addSyntaxError reports why yaml.v3 cannot parse a file, without what its message quotes.
 func (d *document) addSyntaxError(err error) {
-	line, text := 1, "`"
+	line, text := 1, "cannot be parsed"
 	if found := syntaxError.FindStringSubmatch(err.Error()); found != nil {
 		if found[1] != "" { // yaml.v3 leaves out the first line
 			line, _ = strconv.Atoi(found[1])
@@ -169,7 +175,7 @@ func (d *document) addSyntaxError(err error) {
 
 // resolve returns the node that n is an alias of, or n itself.
 func resolve(n *yaml.Node) *yaml.Node {
-	if n != nil && n.Kind == yaml.AliasNode {
+	if n.Kind == yaml.AliasNode {
 		return n.Alias
 	}
 	return n
@@ -179,7 +185,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 func (d *document) text(n *yaml.Node, key string) (string, bool) {
 	n = resolve(n)
 	switch {
-	case n == nil || n.IsZero(): // the key is absent
+	case n.IsZero(): // the key is absent
 		return "", false
 	case n.Kind != yaml.ScalarNode:
 		d.errorf(n.Line, key, "a list or mapping where a single value belongs; write KEY: VALUE")
