@@ -110,18 +110,19 @@ func (r *rule) complete(t *testing.T) {
 	}
 	r.Panel = panels[0]
 
-	// What stands before the comparison must be one operand: without an operator outside of parentheses.
-	m := regexp.MustCompile(`(?s)^((?:[a-z_]+(?: without \([a-z, ]+\))? ?)?(?:\(.*\))?) (==|>=|>|<) ([0-9.]+)\s*$`).
+	// What stands before the comparison is one operand: a metric, or something in parentheses. So no operator that binds
+	// less tightly than the comparison can stand beside it.
+	m := regexp.MustCompile(`(?s)^([a-z_]+|(?:[a-z]+ without \([a-z, ]+\) )?(\(.*\))) (==|>=|>|<) ([0-9.]+)\s*$`).
 		FindStringSubmatch(r.Expr)
-	if m == nil {
+	if m == nil || !isOneGroup(m[2]) {
 		t.Fatalf("%s: the expression is not one comparison of one operand with a number", r.Alert)
 	}
-	threshold, err := strconv.ParseFloat(m[3], 64)
+	threshold, err := strconv.ParseFloat(m[4], 64)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Query = m[1]
-	switch m[2] {
+	switch m[3] {
 	case ">":
 		r.Evaluator = fmt.Sprintf("{type: gt, params: [%v]}", threshold)
 	case "<":
@@ -131,6 +132,23 @@ func (r *rule) complete(t *testing.T) {
 	case "==":
 		r.Evaluator = fmt.Sprintf("{type: within_range, params: [%v, %v]}", threshold-0.5, threshold+0.5)
 	}
+}
+
+// isOneGroup reports whether the first parenthesis closes at the end of the text.
+func isOneGroup(text string) bool {
+	depth := 0
+	for i, c := range text {
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth == 0 && i < len(text)-1 {
+			return false
+		}
+	}
+	return depth == 0
 }
 
 // panelsOf returns the dashboard's panels by the runbooks to which they link.
