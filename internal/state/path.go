@@ -17,7 +17,7 @@ const systemDir = "/var/lib/appfigures_exporter"
 // systemd sets; else in /var/lib/appfigures_exporter if that can be written; else in appfigures_exporter under
 // $XDG_STATE_HOME or ~/.local/state, which it creates. The file's name depends on identity, the path of the
 // configuration file, so that two configurations share no file, while check and serve of one configuration do. The
-// warning, if any, tells that another user's process may keep the state of the same configuration elsewhere.
+// warning, if any, says that another user's process may keep the state of the same configuration elsewhere.
 func DefaultPath(identity string, getenv func(string) string) (path, warning string, err error) {
 	return defaultPath(identity, getenv, systemDir)
 }
@@ -26,30 +26,26 @@ func defaultPath(identity string, getenv func(string) string, system string) (pa
 	digest := sha256.Sum256([]byte(identity))
 	name := fmt.Sprintf("state-%x.json", digest[:4])
 	if dir, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); dir != "" {
-		return filepath.Join(dir, name), "", nil // whether it can be written, Open reports
+		return filepath.Join(dir, name), "", nil // Open reports whether it can be written
 	}
 	if writable(system) == nil {
 		return filepath.Join(system, name), "", nil
 	}
-	home := getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(home) { // as the specification demands
-		if home = cmp.Or(getenv("HOME"), getenv("USERPROFILE")); home == "" { // the latter is that of Windows
-			return "", "", fmt.Errorf("%s cannot be written, and neither $XDG_STATE_HOME nor $HOME is set", system)
-		}
-		home = filepath.Join(home, ".local", "state")
+	base := getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(base) { // as its specification demands
+		base = filepath.Join(cmp.Or(getenv("HOME"), getenv("USERPROFILE")), ".local", "state") // the latter on Windows
 	}
-	dir := filepath.Join(home, "appfigures_exporter")
-	err = os.MkdirAll(dir, 0o700)
-	if err == nil {
-		err = writable(dir)
+	if !filepath.IsAbs(base) {
+		return "", "", fmt.Errorf("%s cannot be written, and neither $XDG_STATE_HOME nor $HOME is set", system)
 	}
-	if err != nil {
-		return "", "", fmt.Errorf("neither %s nor %s can be written: %w", system, dir, explain(err))
+	dir := filepath.Join(base, "appfigures_exporter")
+	if err := cmp.Or(os.MkdirAll(dir, 0o700), writable(dir)); err != nil {
+		return "", "", fmt.Errorf("neither %s nor %s can be written: %w", system, dir, err)
 	}
 	path = filepath.Join(dir, name)
 	if _, err := os.Stat(system); err == nil {
-		warning = fmt.Sprintf("%s cannot be written by this user, so the state is in %s: an exporter that runs as another "+
-			"user has its own state and a second budget; run as that user, or use check --exporter=URL", system, path)
+		warning = fmt.Sprintf("this user cannot write %s, so the state is in %s: an exporter of another user has its own "+
+			"state and a second budget; run as that user, or use check --exporter=URL", system, path)
 	}
 	return path, warning, nil
 }
