@@ -34,9 +34,9 @@ type Token struct {
 	Account           string            `json:"account"`
 	Labels            map[string]string `json:"labels"`
 	State             State             `json:"state"`
-	StateSince        *time.Time        `json:"state_since"`          // of a warning: since when the token has been valid
+	StateSince        *time.Time        `json:"state_since"`          // of a warning: since when it has been valid
 	StateSinceAtLeast bool              `json:"state_since_at_least"` // whether it may have been so for longer
-	Cause             string            `json:"cause"`                // of the state: a result, or the name of another cause
+	Cause             string            `json:"cause"`                // of the state: a result, or another cause
 	Verdict           *string           `json:"verdict"`              // valid or denied
 	Reason            *string           `json:"reason"`               // of a denial: rejected, locked or forbidden
 	Since             *time.Time        `json:"since"`                // since when the verdict has been so

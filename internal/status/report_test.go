@@ -127,7 +127,7 @@ func TestWords(t *testing.T) {
 		Minute(now.In(time.FixedZone("CEST", 2*3600))): "2026-05-04 03:00 UTC",
 		Latency(0): "0 ms", Latency(0.0834): "83 ms", Latency(1.234): "1.2 s",
 		Plural(1, "token"): "1 token", Plural(0, "token"): "0 tokens",
-		token.Next(now.Add(-time.Minute)): "in 1 min", new(Token).Next(now): "at the next scrape",
+		token.Next(now.Add(-time.Minute)): "in 1 min", new(Token).Next(now): "due",
 		(&Account{IntervalSeconds: 70.1 * 60}).Pace(): "every 1 h 10 min", new(Account).Pace(): "at each scrape",
 		Quota{}.Usage(): "", Quota{Used: new(int64(5))}.Usage(): "5 requests",
 		Budget{Limit: 250, Used: 31}.Usage(): "31 of 250 requests",

@@ -138,10 +138,10 @@ func (t *Token) Lasting(now time.Time) string {
 	}
 }
 
-// Next returns when the token is probed next: "in 3 min", "at the next scrape".
+// Next returns when the token is probed next: "in 3 min", or "due" if the next scrape probes it.
 func (t *Token) Next(now time.Time) string {
 	if t.NextProbe == nil {
-		return "at the next scrape"
+		return "due"
 	}
 	return Ago(*t.NextProbe, now)
 }
