@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"unicode"
 
 	dto "github.com/prometheus/client_model/go"
 	promconfig "github.com/prometheus/common/config"
@@ -79,8 +81,11 @@ func fetch(ctx context.Context, client *http.Client, target string) (report stat
 	case len(body) > maxReport:
 		return report, fmt.Errorf("the response is larger than %d MiB", maxReport>>20)
 	}
+	err = json.Unmarshal(body, &report)
 	stateless := func(t status.Token) bool { return t.State == "" }
-	if json.Unmarshal(body, &report) != nil || report.State == "" || slices.ContainsFunc(report.Tokens, stateless) {
+	again, _ := json.Marshal(report) // escapes the control characters of ASCII
+	if err != nil || report.State == "" || slices.ContainsFunc(report.Tokens, stateless) ||
+		bytes.ContainsFunc(again, unicode.IsControl) {
 		return status.Report{}, errors.New("the response is not the state of an appfigures_exporter")
 	}
 	return report, nil

@@ -8,7 +8,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// maxNames is how many tokens per state the first line names.
+// maxNames is how many tokens the first line names.
 const maxNames = 3
 
 // nagiosWords are the words of the exit codes.
@@ -23,8 +23,8 @@ var nagiosLimits = map[status.State]string{
 // data on the first line, then one line per token that needs attention, one per account, and the note, if any. A '|'
 // occurs only before performance data.
 func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thresholds, note string) {
-	fmt.Fprintf(out, "APPFIGURES %s - %s |", nagiosWords[exitCodes[report.State]],
-		noPipe(report.Headline+names(report)))
+	headline := noPipe(report.Headline + worstNames(report))
+	fmt.Fprintf(out, "APPFIGURES %s - %s |", nagiosWords[exitCodes[report.State]], headline)
 	for _, state := range status.States() {
 		fmt.Fprintf(out, " %s=%d;%s;0;%d", state, report.Count(state), nagiosLimits[state], len(report.Tokens))
 	}
@@ -60,28 +60,21 @@ func writeNagios(out *bytes.Buffer, report status.Report, thresholds status.Thre
 	}
 }
 
-// names lists some tokens of each state that is not valid: " (denied: etl, mobile; warning: a, b, c, …)".
-func names(report status.Report) string {
-	shown := make(map[status.State][]string)
+// worstNames lists some of the tokens in the report's state, unless that is valid: " (etl, mobile, export, …)".
+func worstNames(report status.Report) string {
+	var names []string
 	for _, t := range report.Tokens {
-		switch count := len(shown[t.State]); {
-		case t.State == status.Valid || count > maxNames:
-		case count == maxNames:
-			shown[t.State] = append(shown[t.State], "…")
-		default:
-			shown[t.State] = append(shown[t.State], short(t.Name))
+		if t.State == report.State && t.State != status.Valid {
+			names = append(names, short(t.Name))
 		}
 	}
-	var parts []string
-	for _, state := range status.States() {
-		if len(shown[state]) > 0 {
-			parts = append(parts, string(state)+": "+strings.Join(shown[state], ", "))
-		}
-	}
-	if len(parts) == 0 {
+	switch {
+	case len(names) == 0:
 		return ""
+	case len(names) > maxNames:
+		names = append(names[:maxNames], "…")
 	}
-	return " (" + strings.Join(parts, "; ") + ")"
+	return " (" + strings.Join(names, ", ") + ")"
 }
 
 // noPipe returns printable text without the character that begins performance data.

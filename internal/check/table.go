@@ -2,7 +2,6 @@ package check
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,28 +17,29 @@ var colors = map[status.State]int{status.Denied: 31, status.Unknown: 33, status.
 
 const plainColor = 39 // the terminal's own
 
-// writeTable writes the report for a person, worst first: a table of tokens, what is known about those that need
-// attention, the accounts, and the headline. If quiet, it leaves out what is valid.
+// writeTable writes the report for a person: the headline, a table of the tokens, worst first, what is known about
+// those that need attention, and the accounts. If quiet, it leaves out what is valid.
 func writeTable(out *bytes.Buffer, report status.Report, quiet, color bool) {
 	if quiet && report.State == status.Valid {
 		return
 	}
-	tokens := slices.DeleteFunc(report.WorstFirst(), func(t status.Token) bool {
-		return quiet && t.State == status.Valid
-	})
+	tokens, accounts := report.WorstFirst(), slices.Clone(report.Accounts)
+	if quiet {
+		tokens = slices.DeleteFunc(tokens, func(t status.Token) bool { return t.State == status.Valid })
+		accounts = slices.DeleteFunc(accounts, func(a status.Account) bool { return a.Held == nil })
+	}
+	fmt.Fprintln(out, printable(report.Headline))
 	if len(tokens) > 0 {
+		fmt.Fprintln(out)
 		writeRows(out, report, tokens, color)
 		writeDetails(out, tokens)
 	}
-	for i, a := range slices.DeleteFunc(slices.Clone(report.Accounts), func(a status.Account) bool {
-		return quiet && a.Held == nil
-	}) {
-		if i == 0 {
-			fmt.Fprintln(out)
-		}
+	if len(accounts) > 0 {
+		fmt.Fprintln(out)
+	}
+	for _, a := range accounts {
 		fmt.Fprintln(out, printable("Account "+accountText(a)))
 	}
-	fmt.Fprintf(out, "\n%s\n", printable(report.Headline))
 }
 
 // writeRows writes one row per token.
@@ -53,7 +53,10 @@ func writeRows(out *bytes.Buffer, report status.Report, tokens []status.Token, c
 	}
 	row(plainColor, "STATE", "NAME", "ACCOUNT", "SINCE", "RESULT", "HTTP", "PROBED", "NEXT")
 	for _, t := range tokens {
-		result, httpStatus, probed := "-", "-", "-"
+		since, result, httpStatus, probed := "-", "-", "-", "-"
+		if lasting := t.Lasting(report.Time); lasting != "" {
+			since = lasting + " ago"
+		}
 		if t.Result != nil {
 			result = short(*t.Result)
 		}
@@ -63,25 +66,21 @@ func writeRows(out *bytes.Buffer, report status.Report, tokens []status.Token, c
 		if t.ResultTime != nil {
 			probed = status.Ago(*t.ResultTime, report.Time)
 		}
-		row(colors[t.State], string(t.State), short(t.Name), short(t.Account), cmp.Or(t.Lasting(report.Time), "-"),
-			result, httpStatus, probed, t.Next(report.Time))
+		row(colors[t.State], string(t.State), short(t.Name), short(t.Account), since, result, httpStatus, probed,
+			t.Next(report.Time))
 	}
 	_ = table.Flush() // a buffer takes everything
 }
 
 // writeDetails writes what the rows do not tell, and after the tokens with the same cause, what to do about it.
 func writeDetails(out *bytes.Buffer, tokens []status.Token) {
+	tokens = slices.DeleteFunc(tokens, func(t status.Token) bool { return sentences(t) == "" })
 	for i, t := range tokens {
-		text := sentences(t)
-		if text == "" {
-			continue
-		}
 		if i == 0 || t.Cause != tokens[i-1].Cause {
 			fmt.Fprintln(out)
 		}
-		fmt.Fprintln(out, printable(t.Name+": "+text))
-		last := i == len(tokens)-1 || t.Cause != tokens[i+1].Cause
-		if t.Advice != nil && last {
+		fmt.Fprintln(out, printable(t.Name+": "+sentences(t)))
+		if t.Advice != nil && (i == len(tokens)-1 || t.Cause != tokens[i+1].Cause) {
 			fmt.Fprintln(out, printable("-> "+*t.Advice))
 		}
 	}

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -51,9 +50,12 @@ func sentences(t status.Token) string {
 
 // accountText describes an account in one line.
 func accountText(a status.Account) string {
-	text := fmt.Sprintf("%s: each token is probed %s; probes have used %s today (UTC)", a.Name, a.Pace(), a.Budget.Usage())
-	if a.Quota.Used != nil {
-		text += ", all programs " + a.Quota.Usage()
+	text := fmt.Sprintf("%s: probes have used %s today (UTC)", a.Name, a.Budget.Usage())
+	if usage := a.Quota.Usage(); usage != "" {
+		text += ", all programs " + usage
 	}
-	return strings.Join(slices.Concat([]string{text + "."}, a.Notes), " ")
+	if a.Held == nil {
+		text += "; each token is probed " + a.Pace()
+	}
+	return strings.TrimSpace(text + ". " + strings.Join(a.Notes, " "))
 }

@@ -174,11 +174,11 @@ type taken struct {
 
 // take reports whether a token may make a request now, and counts it.
 func (a *account) take(t *token, now time.Time) (taken, bool) {
-	if reason, _ := a.heldBy(now); reason != NotHeld && reason != Reserve {
-		return taken{}, false
-	}
 	if t.LastTurn.After(now) { // the clock was set back
 		t.LastTurn = now
+	}
+	if reason, _ := a.heldBy(now); reason != NotHeld && reason != Reserve {
+		return taken{}, false
 	}
 	interval := a.interval(now)
 	sinceTurn := now.Sub(t.LastTurn)

@@ -131,16 +131,18 @@ func (m *Monitor) decide(candidates []candidate, firstAlone bool) plan {
 // be read.
 func (m *Monitor) readyLocked(candidates []candidate, p *plan, now time.Time) (ready []candidate) {
 	for _, c := range candidates {
+		if m.byName[c.Name] != c.token { // removed by a reload
+			continue
+		}
+		if c.Err == nil && c.useSecret(c.Secret.Digest(m.salt), now) {
+			m.dirty = true
+		}
 		switch {
-		case m.byName[c.Name] != c.token: // removed by a reload
 		case c.call != nil:
 			p.shared = append(p.shared, c.call)
 		case c.Err != nil:
 			m.recordLocked(c.token, probe.Outcome{Result: probe.NoToken, Message: c.Err.Error(), Start: now}, now)
 		default:
-			if c.useSecret(c.Secret.Digest(m.salt), now) {
-				m.dirty = true
-			}
 			ready = append(ready, c)
 		}
 	}

@@ -128,8 +128,8 @@ func TestWords(t *testing.T) {
 		Latency(0): "0 ms", Latency(0.0834): "83 ms", Latency(1.234): "1.2 s",
 		Plural(1, "token"): "1 token", Plural(0, "token"): "0 tokens",
 		token.Next(now.Add(-time.Minute)): "in 1 min", new(Token).Next(now): "due",
-		(&Account{IntervalSeconds: 70.1 * 60}).Pace(): "every 1 h 10 min", new(Account).Pace(): "at each scrape",
-		Quota{}.Usage(): "", Quota{Used: new(int64(5))}.Usage(): "5 requests",
+		(&Account{IntervalSeconds: 70.1 * 60}).Pace(): "every 1 h 10 min",
+		Quota{}.Usage(): "", Quota{Used: new(int64(5)), Limit: new(int64(7))}.Usage(): "5 of 7 requests",
 		Budget{Limit: 250, Used: 31}.Usage(): "31 of 250 requests",
 	} {
 		if got != want {

@@ -111,12 +111,8 @@ func holdText(account monitor.AccountState, now time.Time) string {
 // accountNotes returns what a reader should know about an account besides its numbers, one sentence each.
 func accountNotes(account monitor.AccountState, now time.Time) []string {
 	all := []string{}
-	switch {
-	case account.Held != monitor.NotHeld:
+	if account.Held != monitor.NotHeld {
 		all = append(all, holdText(account, now))
-	case account.Interval > time.Hour:
-		all = append(all, "To probe more often, raise pacing.quota_share (1 at most), lower pacing.min_interval if it "+
-			"is set, or watch fewer tokens of the account.")
 	}
 	if account.LimitAssumed {
 		all = append(all, fmt.Sprintf("The API has not reported the account's limit yet: %d requests per day are assumed.",
@@ -146,17 +142,12 @@ func (t *Token) Next(now time.Time) string {
 	return Ago(*t.NextProbe, now)
 }
 
-// Usage returns how much of the quota is used, as far as the API reported it: "125 of 1000 requests". It is empty if
-// the API did not report the use.
+// Usage returns how much of the quota is used: "125 of 1000 requests". It is empty if the API did not report both.
 func (q Quota) Usage() string {
-	switch {
-	case q.Used == nil:
+	if q.Used == nil || q.Limit == nil {
 		return ""
-	case q.Limit == nil:
-		return fmt.Sprintf("%d requests", *q.Used)
-	default:
-		return fmt.Sprintf("%d of %d requests", *q.Used, *q.Limit)
 	}
+	return fmt.Sprintf("%d of %d requests", *q.Used, *q.Limit)
 }
 
 // Usage returns how much of the budget is used today: "31 of 250 requests".
@@ -164,9 +155,6 @@ func (b Budget) Usage() string { return fmt.Sprintf("%d of %d requests", b.Used,
 
 // Pace returns how often each token of the account is probed: "every 1 h 10 min".
 func (a *Account) Pace() string {
-	if a.IntervalSeconds < 1 {
-		return "at each scrape"
-	}
 	return "every " + Duration(time.Duration(a.IntervalSeconds*float64(time.Second)))
 }
 
