@@ -49,8 +49,9 @@ func full() monitor.Snapshot {
 			Duration: 9500 * time.Millisecond,
 			Phases:   probe.Phases{time.Millisecond, 2 * time.Millisecond, 3 * time.Millisecond, 4 * time.Second, 0},
 		},
-		Results:    [probe.NumResults]uint64{probe.Valid: 7, probe.Timeout: 1},
-		Created:    noon.Add(-2 * time.Hour),
+		Counters: monitor.Counters{
+			Results: [probe.NumResults]uint64{probe.Valid: 7, probe.Timeout: 1}, Created: noon.Add(-2 * time.Hour),
+		},
 		Interval:   432 * time.Second,
 		VerdictDue: noon.Add(-time.Minute).Add(432 * time.Second),
 	}
@@ -59,12 +60,12 @@ func full() monitor.Snapshot {
 		Verdict: probe.VerdictDenied, Reason: probe.Rejected, VerdictTime: noon, VerdictSince: noon, Probed: true,
 		VerdictDue: noon.Add(time.Hour),
 		Last:       probe.Outcome{Result: probe.Rejected, HTTPStatus: 403, Start: noon, Duration: time.Millisecond},
-		Created:    noon.Add(-time.Hour), Interval: time.Hour,
+		Counters:   monitor.Counters{Created: noon.Add(-time.Hour)}, Interval: time.Hour,
 	}
 	return monitor.Snapshot{
 		Time: noon,
 		Tokens: []monitor.TokenState{probed, denied,
-			{Token: config.Token{Name: "not probed yet", Account: "other"}, Created: noon.Add(-time.Hour)}},
+			{Token: config.Token{Name: "not probed yet", Account: "other"}, Counters: denied.Counters}},
 		Accounts: []monitor.AccountState{
 			{
 				Name: "acme", Tokens: 2, Budget: 250, BudgetUsed: 8, Held: monitor.Reserve, Durations: durations,

@@ -35,15 +35,10 @@ const (
 	histogram = dto.MetricType_HISTOGRAM
 )
 
-var (
-	perToken   = []string{"token"}
-	perAccount = []string{"account"}
-	ofBuild    = []string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"}
-)
-
 // Names of labels, and the labels of the closed sets, made once.
 var (
 	tokenLabel, accountLabel = "token", "account"
+	perToken, perAccount     = []string{tokenLabel}, []string{accountLabel}
 
 	denials = slices.DeleteFunc(probe.Results(), func(r probe.Result) bool { return r.Verdict() != probe.VerdictDenied })
 
@@ -189,7 +184,9 @@ var table = slices.SortedFunc(slices.Values([]description{
 		"certificate chain of the last TLS handshake with the API, also of one that failed to verify, in seconds since " +
 		"1970."},
 		snapshot: func(f *family, s *monitor.Snapshot) { f.addTime(s.CertificateExpiry) }},
-	{Metric: Metric{"appfigures_exporter_build_info", gauge, ofBuild, "Always 1. Carries the exporter's version."},
+	{Metric: Metric{"appfigures_exporter_build_info", gauge,
+		[]string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
+		"Always 1. Carries the exporter's version."},
 		exporter: func(f *family, e *Exporter) {
 			var labels []*dto.LabelPair
 			for _, name := range slices.Sorted(maps.Keys(e.BuildInfo)) {

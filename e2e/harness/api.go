@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// Plenty is a daily limit under which no probe of a test is paced: the bucket holds a tenth of the budget.
+	// Plenty is a daily limit under which no probe of a test is paced: each token has a turn every few microseconds.
 	Plenty = 1_000_000_000
 
 	// Unpaced is the part of a configuration under which no probe is paced either before the API has reported Plenty.
 	Unpaced = "pacing: {quota_share: 1, assumed_daily_limit: 1000000000}\n"
 )
 
-// API is a simulated API that is served over TLS on a loopback port.
+// API is a simulated API that is served over TLS.
 type API struct {
 	*simulator.API
 	CA       *Authority
@@ -32,28 +32,18 @@ type API struct {
 	handler http.Handler
 }
 
-// NewAPI serves a simulated API. Its daily limit is [Plenty] unless the options have another.
+// NewAPI serves a simulated API on loopback. Its daily limit is [Plenty] unless the options have another.
 func NewAPI(t testing.TB, options simulator.Options) *API {
-	t.Helper()
-	return NewAPIAt(t, loopback, options)
-}
-
-// NewAPIAt does the same at another IP address of this machine.
-func NewAPIAt(t testing.TB, ip string, options simulator.Options) *API {
 	t.Helper()
 	if options.DailyLimit == 0 {
 		options.DailyLimit = Plenty
 	}
-	return serveAPI(t, ip, NewAuthority(t), simulator.New(options), nil)
+	return ServeAPI(t, loopback, NewAuthority(t), simulator.New(options), nil)
 }
 
-// ServeAPI serves api with a certificate of ca. wrap, if not nil, returns the handler that sees each request first.
-func ServeAPI(t testing.TB, ca *Authority, api *simulator.API, wrap func(http.Handler) http.Handler) *API {
-	t.Helper()
-	return serveAPI(t, loopback, ca, api, wrap)
-}
-
-func serveAPI(
+// ServeAPI serves api at an IP address of this machine with a certificate of ca. wrap, if not nil, returns the handler
+// that sees each request first.
+func ServeAPI(
 	t testing.TB, ip string, ca *Authority, api *simulator.API, wrap func(http.Handler) http.Handler,
 ) *API {
 	t.Helper()

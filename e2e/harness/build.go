@@ -16,20 +16,19 @@ import (
 // Root is the repository's root, relative to each package of this module, where go test runs it.
 const Root = "../.."
 
-var builds = struct {
+var binary struct {
 	sync.Mutex
-	dir    string            // of the binaries; set by Main
-	byKind map[string]string // paths of the binaries
-}{byKind: make(map[string]string)}
+	dir, path string // dir is set by Main, path by the first Build
+}
 
-// Main is the body of TestMain in packages that build the exporter: it removes the binaries in the end.
+// Main is the body of TestMain in packages that build the exporter: it removes the binary in the end.
 func Main(m *testing.M) {
 	dir, err := os.MkdirTemp("", "appfigures_exporter_e2e")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	builds.dir = dir
+	binary.dir = dir
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
@@ -38,33 +37,19 @@ func Main(m *testing.M) {
 // Build returns the path of the exporter, linked statically as in a release: it runs where there are no libraries.
 func Build(t testing.TB) string {
 	t.Helper()
-	return build(t, "static", "CGO_ENABLED=0")
-}
-
-// BuildRace returns the path of the exporter with the race detector.
-func BuildRace(t testing.TB) string {
-	t.Helper()
-	return build(t, "race", "CGO_ENABLED=1", "-race")
-}
-
-// build builds each kind once per test binary.
-func build(t testing.TB, kind, env string, flags ...string) string {
-	t.Helper()
-	builds.Lock()
-	defer builds.Unlock()
-	if path := builds.byKind[kind]; path != "" {
-		return path
-	}
-	if builds.dir == "" {
+	binary.Lock()
+	defer binary.Unlock()
+	if binary.dir == "" {
 		t.Fatal("the package has no TestMain that calls harness.Main")
 	}
-	path := filepath.Join(builds.dir, kind)
-	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), ".")...)
-	cmd.Dir = Root
-	cmd.Env = append(os.Environ(), env)
-	Output(t, cmd)
-	builds.byKind[kind] = path
-	return path
+	if binary.path == "" {
+		path := filepath.Join(binary.dir, "appfigures_exporter")
+		cmd := exec.Command("go", "build", "-o", path, ".")
+		cmd.Dir, cmd.Env = Root, append(os.Environ(), "CGO_ENABLED=0")
+		Output(t, cmd)
+		binary.path = path
+	}
+	return binary.path
 }
 
 // Output runs a command and returns its standard output without white space around it.
@@ -77,6 +62,14 @@ func Output(t testing.TB, cmd *exec.Cmd) string {
 		t.Fatalf("%s: %v\n%s%s", cmd, err, out, &stderr)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// Run runs a program in dir, with env besides this process's environment, and returns what it prints.
+func Run(t testing.TB, dir string, env []string, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	return Output(t, cmd)
 }
 
 // Tool returns the path of a program: from PATH, or where `go install` puts it. install is the command that installs
@@ -134,18 +127,15 @@ func Write(t testing.TB, path, content string) {
 	}
 }
 
-// Substitution is a text of a file and what replaces it in the test.
-type Substitution struct{ Old, New string }
-
-// ReadWith returns the content of a file of the repository with the substitutions made. Each must find its text.
-func ReadWith(t testing.TB, path string, substitutions ...Substitution) string {
+// ReadWith returns the content of a file of the repository with texts replaced, given as old and new in turn. Each old
+// one must be in it.
+func ReadWith(t testing.TB, path string, oldnew ...string) string {
 	t.Helper()
 	content := Read(t, filepath.Join(Root, path))
-	for _, s := range substitutions {
-		if !strings.Contains(content, s.Old) {
-			t.Fatalf("%s does not contain %q", path, s.Old)
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(content, oldnew[i]) {
+			t.Fatalf("%s does not contain %q", path, oldnew[i])
 		}
-		content = strings.ReplaceAll(content, s.Old, s.New)
 	}
-	return content
+	return strings.NewReplacer(oldnew...).Replace(content)
 }

@@ -28,7 +28,7 @@ const (
 // Exporter is the program under test. It can be started again after it has ended, in the same directory.
 type Exporter struct {
 	*Process
-	Address string // host and port where it listens; AnyPort before it is started
+	Address string // host and port where it listens; port 0 before it is started
 
 	Binary    string
 	Args      []string    // of every command, flags and commands alike
@@ -115,25 +115,20 @@ func (x *Exporter) Request(method, path string, headers ...string) (*http.Respon
 	return response, string(body), err
 }
 
-// Get requests a path. If there is no response, the test goes on with an empty one, marked as failed.
-func (x *Exporter) Get(path string, headers ...string) (*http.Response, string) {
+// Get returns what is at a path. If that fails or its status is not 200, the test goes on, marked as failed.
+func (x *Exporter) Get(path string, headers ...string) string {
 	x.t.Helper()
 	response, body, err := x.Request(http.MethodGet, path, headers...)
-	if err != nil {
-		x.t.Errorf("GET %s: %v", path, err)
-		return &http.Response{}, ""
+	if err != nil || response.StatusCode != http.StatusOK {
+		x.t.Errorf("GET %s: %v, %v\n%s", path, response, err, body)
 	}
-	return response, body
+	return body
 }
 
 // Scrape returns the exposition, as a Prometheus gets it whose scrape timeout is shorter than [ResponseTimeout].
 func (x *Exporter) Scrape() string {
 	x.t.Helper()
-	response, body := x.Get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "4")
-	if response.StatusCode != http.StatusOK {
-		x.t.Errorf("GET /metrics: %s\n%s", response.Status, body)
-	}
-	return body
+	return x.Get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "4")
 }
 
 // Until scrapes until condition returns nil for the exposition.

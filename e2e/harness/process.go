@@ -153,7 +153,11 @@ func (p *Process) AwaitListening() string {
 	p.t.Helper()
 	var address string
 	Until(p.t, startTimeout, func() error {
-		p.checkRunning()
+		select {
+		case <-p.done:
+			p.t.Fatalf("%s has ended: %v", p.name, p.err)
+		default:
+		}
 		found := listening.FindStringSubmatch(p.Log())
 		if found == nil {
 			return errors.New(p.name + " does not listen")
@@ -162,16 +166,6 @@ func (p *Process) AwaitListening() string {
 		return nil
 	})
 	return address
-}
-
-// checkRunning fails the test if the program has ended.
-func (p *Process) checkRunning() {
-	p.t.Helper()
-	select {
-	case <-p.done:
-		p.t.Fatalf("%s has ended: %v", p.name, p.err)
-	default:
-	}
 }
 
 // Until waits until condition returns nil. If that takes longer than the timeout, it fails the test with the last
@@ -196,38 +190,6 @@ func Until(t testing.TB, timeout time.Duration, condition func() error) {
 
 // PID returns the program's process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
-
-// Descriptors returns how many file descriptors the program has open.
-func (p *Process) Descriptors() int {
-	p.t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID()))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return len(entries)
-}
-
-// Kinds of [Process.Memory].
-const (
-	Resident     = "VmRSS"
-	PeakResident = "VmHWM"
-)
-
-// Memory returns the program's memory of a kind, in bytes.
-func (p *Process) Memory(kind string) int64 {
-	p.t.Helper()
-	for line := range strings.Lines(Read(p.t, fmt.Sprintf("/proc/%d/status", p.PID()))) {
-		if value, found := strings.CutPrefix(line, kind+":"); found {
-			kibibytes, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			return kibibytes << 10
-		}
-	}
-	p.t.Fatalf("process %d has no %s", p.PID(), kind)
-	return 0
-}
 
 // CPU returns the CPU time that the program has used since the last call.
 func (p *Process) CPU() time.Duration {

@@ -13,10 +13,7 @@ const brokenTag = "broken"
 
 // node stands in for the scheduler and the kubelets: it runs nothing, but reports that the Pods that are not broken
 // run, and that those of Helm's tests have succeeded.
-type node struct {
-	*cluster
-	running map[string]bool // UIDs of the exporters' Pods, of any release, that exist
-}
+type node struct{ *cluster }
 
 // startNode watches all Pods until the test ends.
 func startNode(c *cluster) {
@@ -32,7 +29,7 @@ func startNode(c *cluster) {
 	}
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		n := node{cluster: c, running: make(map[string]bool)}
+		n := node{c}
 		for decoder := json.NewDecoder(response.Body); ; {
 			var event struct {
 				Type   string
@@ -57,7 +54,6 @@ func (o object) isBroken() bool {
 
 // observe does what is next for a Pod.
 func (n node) observe(event string, pod object) {
-	n.checkAlone(event, pod)
 	path := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s", pod.Metadata.Namespace, pod.Metadata.Name)
 	switch {
 	case event == "DELETED":
@@ -74,28 +70,6 @@ func (n node) observe(event string, pod object) {
 		}
 		n.try(http.MethodPatch, path+"/status", "application/strategic-merge-patch+json",
 			fmt.Sprintf(`{"status": {"phase": %q, "conditions": [{"type": "Ready", "status": "True"}]}}`, phase))
-	}
-}
-
-// checkAlone checks that no two Pods of a release's exporter exist at one time: they would use the budget twice.
-func (n node) checkAlone(event string, pod object) {
-	if pod.Metadata.Labels["app.kubernetes.io/name"] != "appfigures-exporter" {
-		return
-	}
-	key := pod.Metadata.Namespace + "/"
-	if event == "DELETED" {
-		delete(n.running, key+pod.Metadata.UID)
-		return
-	}
-	n.running[key+pod.Metadata.UID] = true
-	count := 0
-	for other := range n.running {
-		if strings.HasPrefix(other, key) {
-			count++
-		}
-	}
-	if count > 1 {
-		n.t.Errorf("%d Pods of %s exist at one time", count, pod.Metadata.Namespace)
 	}
 }
 

@@ -1,11 +1,11 @@
-// Package packaging tests what the exporter is shipped in: the image, the packages, compose.yaml, the systemd unit, and
-// the version that each way of building reports.
+// Package packaging tests what the exporter is shipped in: the image and compose.yaml on a Docker engine, the packages,
+// the systemd unit, and the version that each way of building reports.
 package packaging
 
 import (
-	"bytes"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,51 +14,81 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// root is the repository's root.
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(harness.Root)
-	if err != nil {
-		t.Fatal(err)
+const (
+	unitName = "appfigures_exporter.service"
+	unitPath = "deploy/systemd/" + unitName
+)
+
+// TestUnit checks that systemd understands the unit, and finds it as confined as its comment states.
+func TestUnit(t *testing.T) {
+	unit := harness.ReadWith(t, unitPath, "ExecStart=appfigures_exporter ", "ExecStart="+harness.Build(t)+" ",
+		"-/usr/bin/appfigures_exporter", harness.Build(t))
+	file := filepath.Join(t.TempDir(), unitName)
+	harness.Write(t, file, unit)
+	verify := exec.Command("systemd-analyze", "verify", file)
+	if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%s: %v\n%s", verify, err, out)
 	}
-	return dir
+	stated := regexp.MustCompile("(?m)^# .*`systemd-analyze security` .* says ([0-9]+)\\.([0-9]), OK").
+		FindStringSubmatch(unit)
+	if stated == nil {
+		t.Fatal("the unit does not state its exposure")
+	}
+	security := exec.Command("systemd-analyze", "security", "--no-pager", "--offline=true",
+		"--threshold="+stated[1]+stated[2], filepath.Join(harness.Root, unitPath))
+	if out, err := security.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: more exposed than the unit states\n%s", security, err, out)
+	}
 }
 
-// checkFlags checks that the exporter knows a command line, which may begin with a command.
-func checkFlags(t *testing.T, arguments []string) {
-	t.Helper()
-	var command []string
-	if len(arguments) > 0 && !strings.HasPrefix(arguments[0], "-") {
-		command, arguments = arguments[:1], arguments[1:]
-	}
-	help, err := exec.Command(harness.Build(t), append(command, "--help")...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s --help: %v\n%s", command, err, help)
-	}
-	for _, argument := range arguments {
-		flag, _, _ := strings.Cut(argument, "=")
-		if !strings.HasPrefix(flag, "--") || !bytes.Contains(help, []byte(flag)) {
-			t.Errorf("%q is not a flag of %s:\n%s", argument, command, help)
-		}
+// TestVersion checks what --version reports for each way of building the exporter.
+func TestVersion(t *testing.T) {
+	source, changed := checkout(t), checkout(t)
+	harness.Write(t, filepath.Join(changed, "changed.go"), "package main\n")
+	commit := harness.Run(t, source, nil, "git", "rev-parse", "HEAD")
+	stamp := strings.Fields(harness.Run(t, source, nil, "sh", "deploy/stamp.sh"))
+	for name, test := range map[string]struct {
+		dir   string
+		env   []string
+		build []string // the binary's path follows
+		want  []string
+	}{
+		"at a tag": {
+			source, []string{"GOFLAGS=-buildvcs=true"}, []string{"go", "build", "-o"},
+			[]string{"version 1.2.3 ", "revision: " + commit},
+		},
+		"changed": {
+			changed, []string{"GOFLAGS=-buildvcs=true"}, []string{"go", "build", "-o"},
+			[]string{"version 1.2.3+dirty ", "revision: " + commit + "-modified"},
+		},
+		"without git": {
+			source, []string{"GOFLAGS=-buildvcs=false"}, []string{"go", "build", "-o"},
+			[]string{"version devel ", "revision: unknown"},
+		},
+		"a release": {
+			source, stamp, []string{"sh", "deploy/build.sh"},
+			[]string{"version 1.2.3 ", "branch: HEAD", "revision: " + commit, "build date:       20"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			binary := filepath.Join(t.TempDir(), "appfigures_exporter")
+			harness.Run(t, test.dir, test.env, test.build[0], append(test.build[1:], binary)...)
+			reported := harness.Run(t, ".", nil, binary, "--version")
+			for _, want := range test.want {
+				if !strings.Contains(reported, want) {
+					t.Errorf("--version does not contain %q:\n%s", want, reported)
+				}
+			}
+		})
 	}
 }
 
-// checkConfig validates a shipped configuration. Its tokens are in secretsDir when it is in use; here each of them is a
-// file of another directory.
-func checkConfig(t *testing.T, file, secretsDir string, tokens []string) {
+// checkout returns a clone of the repository's latest commit, tagged as a release.
+func checkout(t *testing.T) string {
 	t.Helper()
-	secrets := t.TempDir()
-	for _, token := range tokens {
-		harness.Write(t, filepath.Join(secrets, token), "pat_of_the_test\n")
-	}
-	config := harness.Read(t, file)
-	if !strings.Contains(config, secretsDir) {
-		t.Fatalf("%s does not use the secrets in %s", file, secretsDir)
-	}
-	moved := filepath.Join(t.TempDir(), "config.yml")
-	harness.Write(t, moved, strings.ReplaceAll(config, secretsDir, secrets))
-	check := exec.Command(harness.Build(t), "--config.check", "--config.file="+moved)
-	if out, err := check.CombinedOutput(); err != nil || bytes.Contains(out, []byte("warning")) {
-		t.Errorf("%s: %v\n%s", check, err, out)
-	}
+	clone := filepath.Join(t.TempDir(), "checkout")
+	harness.Run(t, harness.Root, nil, "git", "clone", "--quiet", "--no-tags", ".", clone)
+	harness.Run(t, clone, nil, "git", "checkout", "--quiet", "--detach")
+	harness.Run(t, clone, nil, "git", "tag", "v1.2.3")
+	return clone
 }

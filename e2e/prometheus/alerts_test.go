@@ -1,254 +1,171 @@
 package prometheus
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
-// alertTimeout is how long a notification may take. The longest waits of the rules are half a minute, see [faster].
-const alertTimeout = 2 * time.Minute
-
-const (
-	firing   = "firing"
-	resolved = "firing, resolved"
-)
-
-// TestAlerts runs the shipped rules and the shipped configuration of Alertmanager through one story. After each scene,
-// all notifications since the beginning are compared with all that there should have been, so that the next scene at
-// the latest finds one that is wrong or comes too early.
-func TestAlerts(t *testing.T) {
-	t.Parallel()
-	s := startStage(t, map[string]simulator.Behavior{"failing": simulator.ServerError, "proxied": simulator.ProxyPage})
-	notified := map[string]string{}
-	await := func(scene string, news map[string]string) {
-		t.Helper()
-		maps.Copy(notified, news)
-		t.Logf("%s: awaiting %v", scene, news)
-		s.receiver.await(t, alertTimeout, notified)
-	}
-	set := func(behaviors map[string]simulator.Behavior) {
-		for token, behavior := range behaviors {
-			s.api.Set(secretOf(token), behavior)
-		}
-	}
-	all := func(behavior simulator.Behavior, except map[string]simulator.Behavior) {
-		for _, token := range tokens {
-			set(map[string]simulator.Behavior{token.name: behavior})
-		}
-		set(except)
-	}
-
-	await("what is wrong at the start", map[string]string{
-		"AppfiguresTokenExpiringSoon/expiring/expiring":    firing,
-		"AppfiguresTokenSecretUnavailable/missing/missing": firing,
-		"AppfiguresTokenUnverified/failing/failing":        firing,
-		"AppfiguresTokenUnverified/proxied/proxied":        firing,
-	})
-
-	harness.Write(t, s.exporter.Dir+"/missing", secretOf("missing"))
-	s.respondOnce("odd", simulator.Revoked)
-	set(map[string]simulator.Behavior{
-		"revoked": simulator.Revoked, "dead": simulator.Rejected,
-		"first": simulator.Locked, "second": simulator.Disabled,
-		"forbidden": simulator.Forbidden, "throttled": simulator.SlowDown, "exhausted": simulator.DailyLimit,
-	})
-	s.api.Use("spender", usedByOther)
-	s.reconfigure("tokens:", "tokenz:")
-	await("the API denies and limits, the configuration has a mistake", map[string]string{
-		"AppfiguresTokenSecretUnavailable/missing/missing": resolved,
-		"AppfiguresTokenRejected/revoked/revoked":          firing,
-		"AppfiguresTokenRejected/dead/dead":                firing,
-		"AppfiguresAccountLocked/lapsed":                   firing,
-		"AppfiguresTokenForbidden/forbidden/forbidden":     firing,
-		"AppfiguresTokenUnverified/throttled/throttled":    firing,
-		"AppfiguresQuotaExhausted/exhausted":               firing,
-		"AppfiguresQuotaNearlyExhausted/spender":           firing,
-		"AppfiguresExporterConfigReloadFailed":             firing,
-	})
-
-	s.reconfigure("tokenz:", "tokens:")
-	s.reconfigure(inDays(5), inDays(50))
-	s.api.SetLimit("spender", 2*limit)
-	all(simulator.Slow, map[string]simulator.Behavior{
-		"dead": simulator.Rejected, "exhausted": simulator.DailyLimit,
-		"failing": simulator.ServerError, "proxied": simulator.ProxyPage,
-	})
-	await("most tokens are valid again, but slow", map[string]string{
-		"AppfiguresTokenRejected/revoked/revoked":       resolved,
-		"AppfiguresAccountLocked/lapsed":                resolved,
-		"AppfiguresTokenForbidden/forbidden/forbidden":  resolved,
-		"AppfiguresTokenUnverified/throttled/throttled": resolved,
-		"AppfiguresQuotaNearlyExhausted/spender":        resolved,
-		"AppfiguresExporterConfigReloadFailed":          resolved,
-		"AppfiguresTokenExpiringSoon/expiring/expiring": resolved,
-		"AppfiguresAPISlow":                             firing,
-	})
-
-	denied := map[string]simulator.Behavior{"dead": simulator.Rejected, "exhausted": simulator.DailyLimit}
-	all(simulator.Valid, denied)
-	await("all but two are valid", map[string]string{
-		"AppfiguresAPISlow":                         resolved,
-		"AppfiguresTokenUnverified/failing/failing": resolved,
-		"AppfiguresTokenUnverified/proxied/proxied": resolved,
-	})
-
-	for _, outage := range []struct {
-		behavior simulator.Behavior
-		result   string
-	}{
-		{simulator.Hang, "timeout"}, {simulator.Drop, "unreachable"},
-		{simulator.ServerError, "server_error"}, {simulator.ProxyPage, "unexpected"},
-	} {
-		all(outage.behavior, nil)
-		s.awaitEach(outage.result)
-	}
-	s.api.Close()
-	await("outages of every kind", map[string]string{"AppfiguresAPIDown": firing})
-	s.checkStillDenied()
-
-	s.api.Open()
-	all(simulator.Valid, denied)
-	await("the outage is over", map[string]string{"AppfiguresAPIDown": resolved})
-
-	all(simulator.ServerError, map[string]simulator.Behavior{"exhausted": simulator.DailyLimit})
-	s.exporter.Stop()
-	s.restart(false)
-	s.checkStillDenied()
-	s.exporter.Stop()
-	await("the exporter is down", map[string]string{"AppfiguresExporterDown": firing})
-	s.prometheus.Await(t, alertTimeout, map[string]float64{"": 1}, // two group_intervals
-		`count(count_over_time(ALERTS{alertname="AppfiguresExporterDown",alertstate="firing"}[1m]) > 10)`)
-	s.restart(false)
-	await("the exporter is back, in an outage", map[string]string{
-		"AppfiguresExporterDown": resolved, "AppfiguresAPIDown": "firing, resolved, firing",
-	})
-	s.prometheus.Await(t, alertTimeout, map[string]float64{firing: 1}, `ALERTS`+dead, "alertstate")
-
-	all(simulator.Valid, nil)
-	await("all are valid, but the exhausted account is not probed before midnight", map[string]string{
-		"AppfiguresTokenRejected/dead/dead": resolved, "AppfiguresAPIDown": "firing, resolved, firing, resolved",
-	})
-
-	s.exporter.Stop()
-	s.restart(true)
-	await("all are valid", map[string]string{"AppfiguresQuotaExhausted/exhausted": resolved})
-	s.prometheus.Await(t, alertTimeout, map[string]float64{}, `ALERTS`, "alertname")
-	s.receiver.await(t, alertTimeout, notified)
-	s.checkTexts()
+// watched are the tokens of the tests of alerts, with their accounts and owners.
+var watched = []struct{ name, account, team string }{
+	{"reporting", "acme", "growth"}, {"etl", "acme", "growth"}, {"billing", "globex", "finance"},
 }
 
-// respondOnce makes the API treat one request of the token so.
-func (s *stage) respondOnce(token string, behavior simulator.Behavior) {
-	s.t.Helper()
-	before := s.api.Requests(secretOf(token))
-	s.api.Set(secretOf(token), behavior)
-	harness.Until(s.t, alertTimeout, func() error {
-		if s.api.Requests(secretOf(token)) == before {
-			return fmt.Errorf("the token %s is not probed", token)
+// startWatched starts an exporter of these tokens, which are valid.
+func startWatched(t *testing.T) (*harness.API, *harness.Exporter) {
+	t.Helper()
+	api := harness.NewAPI(t, simulator.Options{})
+	config := api.Config() + harness.Unpaced + "timeout: 1s\ntokens:\n"
+	for _, w := range watched {
+		api.SetAccount(secretOf(w.name), w.account)
+		config += fmt.Sprintf("  - {name: %s, account: %s, labels: {team: %s}, token: %s}\n",
+			w.name, w.account, w.team, secretOf(w.name))
+	}
+	x := harness.NewExporter(t)
+	x.WriteConfig(config)
+	x.StateFile = filepath.Join(x.Dir, "state.json")
+	return api, x.Start()
+}
+
+// TestAlerts runs the shipped rules and configurations of Prometheus and Alertmanager through one story, up to a
+// webhook. Each scene awaits all notifications since the beginning, so the next one finds any that should not have come.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	api, x := startWatched(t)
+	webhook := harness.NewWebhook(t, "127.0.0.1")
+	server := harness.StartPrometheus(t, regexp.MustCompile(`\b(60s|15s)\b`).ReplaceAllString(
+		harness.ReadWith(t, "prometheus/prometheus.yml",
+			"exporter:10187", x.Address, "alertmanager:9093", startAlertmanager(t, webhook.URL),
+			"localhost:9090", "127.0.0.1:1", // a job that is down and not ours
+			"- appfigures.rules.yml", "- "+fasterRules(t)), "1s"))
+	all := map[string]float64{"acme/reporting": 1, "acme/etl": 1, "globex/billing": 1}
+	server.Await(t, timeout, all, `appfigures_token_valid * on (token) group_left (account) appfigures_token_info`,
+		"account", "token")
+
+	notified := map[string]string{}
+	await := func(news map[string]string) {
+		t.Helper()
+		maps.Copy(notified, news)
+		harness.Until(t, timeout, func() error {
+			if difference := harness.Difference(webhook.Statuses(), notified); difference != "" {
+				return fmt.Errorf("notifications:\n%s", difference)
+			}
+			return nil
+		})
+	}
+	const rejected, locked = "AppfiguresTokenRejected/acme/etl/growth", "AppfiguresAccountLocked/globex//finance"
+	const badConfig, apiDown, down = "AppfiguresExporterConfigReloadFailed///", "AppfiguresAPIDown///", "AppfiguresExporterDown///"
+	config := harness.Read(t, x.Dir+"/config.yml")
+	x.WriteConfig("tokens: broken\n")
+	x.Signal(syscall.SIGHUP)
+	api.Set(secretOf("etl"), simulator.Revoked)
+	api.Set(secretOf("billing"), simulator.Locked)
+	await(map[string]string{rejected: "firing", locked: "firing", badConfig: "firing"})
+	x.WriteConfig(config)
+	x.Signal(syscall.SIGHUP)
+	await(map[string]string{badConfig: "firing, resolved"})
+
+	api.Close()
+	await(map[string]string{apiDown: "firing"})
+	api.Open()
+	await(map[string]string{apiDown: "firing, resolved"})
+
+	api.Set(secretOf("etl"), simulator.Valid)
+	api.Set(secretOf("billing"), simulator.Valid)
+	await(map[string]string{rejected: "firing, resolved", locked: "firing, resolved"})
+
+	x.Kill()
+	await(map[string]string{down: "firing"})
+	x.Start()
+	await(map[string]string{down: "firing, resolved"})
+	checkTexts(t, webhook.Last())
+	if strings.Contains(x.Log(), "pat_") {
+		t.Error("the exporter logs a token")
+	}
+}
+
+// startAlertmanager starts an Alertmanager with the shipped configuration and returns its address.
+func startAlertmanager(t *testing.T, webhook string) string {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "alertmanager.yml")
+	config := harness.ReadWith(t, "prometheus/alertmanager.yml")
+	config = regexp.MustCompile(`(group_wait|group_interval): \S+`).ReplaceAllString(config, "$1: 1s")
+	harness.Write(t, file, regexp.MustCompile(`(?m)^( *- url): \S+`).ReplaceAllString(config, "$1: "+webhook))
+	return harness.StartProcess(t, "Alertmanager", exec.Command(
+		harness.Tool(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
+		"--config.file="+file, "--storage.path="+filepath.Join(dir, "data"),
+		"--web.listen-address=127.0.0.1:0", "--cluster.listen-address=",
+	)).AwaitListening()
+}
+
+// checkTexts checks that the texts of notifications are complete, and link to a runbook that exists.
+func checkTexts(t *testing.T, notifications []harness.Notification) {
+	t.Helper()
+	runbooks := harness.ReadWith(t, "docs/runbooks.md")
+	broken := regexp.MustCompile(`\{\{|\}\}|<no value>|<error|%!|NaN|pat_`)
+	for _, n := range notifications {
+		name := n.Labels["alertname"]
+		_, anchor, _ := strings.Cut(n.Annotations["runbook_url"], "docs/runbooks.md#")
+		if anchor != strings.ToLower(name) || !strings.Contains(runbooks, "\n## "+name+"\n") ||
+			n.Annotations["summary"] == "" || broken.MatchString(fmt.Sprint(n.Annotations)) || n.Labels["severity"] == "" {
+			t.Errorf("%+v", n)
+		}
+	}
+}
+
+// TestVMAlert runs the shipped rules under vmalert over a single-node VictoriaMetrics, which scrapes the exporter.
+func TestVMAlert(t *testing.T) {
+	t.Parallel()
+	api, x := startWatched(t)
+	api.Set(secretOf("etl"), simulator.Revoked)
+	api.Set(secretOf("billing"), simulator.Locked)
+	const install = "go install github.com/VictoriaMetrics/VictoriaMetrics/app/...@v1.151.0, see .ci/run"
+	dir := t.TempDir()
+	scrape := filepath.Join(dir, "scrape.yml")
+	harness.Write(t, scrape, "scrape_configs: [{job_name: appfigures, scrape_interval: 1s, "+
+		"static_configs: [{targets: ['"+x.Address+"']}]}]\n")
+	database, alerter := harness.FreeAddress(t), harness.FreeAddress(t)
+	harness.StartProcess(t, "VictoriaMetrics", exec.Command(harness.Tool(t, "victoria-metrics", install),
+		"-httpListenAddr="+database, "-storageDataPath="+filepath.Join(dir, "data"), "-promscrape.config="+scrape,
+		"-search.latencyOffset=0s", "-search.maxStalenessInterval=5m"))
+	harness.StartProcess(t, "vmalert", exec.Command(harness.Tool(t, "vmalert", install),
+		"-httpListenAddr="+alerter, "-rule="+fasterRules(t), "-datasource.url=http://"+database, "-notifier.blackhole"))
+	want := map[string]string{"AppfiguresTokenRejected/etl": "growth", "AppfiguresAccountLocked/": "finance"}
+	harness.Until(t, timeout, func() error {
+		body, err := harness.Get("http://" + alerter + "/api/v1/alerts")
+		if err != nil {
+			return err
+		}
+		var answer struct {
+			Data struct {
+				Alerts []struct {
+					Name, State string
+					Labels      map[string]string
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &answer); err != nil {
+			return err
+		}
+		got := map[string]string{}
+		for _, a := range answer.Data.Alerts {
+			if a.State == "firing" {
+				got[a.Name+"/"+a.Labels["token"]] = a.Labels["team"]
+			}
+		}
+		if !maps.Equal(got, want) {
+			return fmt.Errorf("firing:\n%s", harness.Difference(got, want))
 		}
 		return nil
 	})
-	s.api.Set(secretOf(token), simulator.Valid)
-	s.prometheus.Await(s.t, alertTimeout, map[string]float64{token: 1},
-		fmt.Sprintf(`increase(appfigures_probes_total{token=%q, result="rejected"}[1m]) > bool 0`, token), "token")
-}
-
-// awaitEach waits until the last probe of each token had the result, except for the exhausted one, which is not probed.
-func (s *stage) awaitEach(result string) {
-	s.t.Helper()
-	want := map[string]float64{}
-	for _, token := range tokens {
-		if token.name != "exhausted" {
-			want[token.name] = 1
-		}
-	}
-	s.prometheus.Await(s.t, alertTimeout, want,
-		fmt.Sprintf(`appfigures_probe_result{result=%q, token!="exhausted"} == 1`, result), "token")
-}
-
-// dead selects the alert on the token dead.
-const dead = `{alertname="AppfiguresTokenRejected", token="dead"}`
-
-// checkStillDenied checks that the alert on the dead token fires and has fired without a gap.
-func (s *stage) checkStillDenied() {
-	s.t.Helper()
-	s.prometheus.Await(s.t, alertTimeout, map[string]float64{firing: 1}, `ALERTS`+dead, "alertstate")
-	s.prometheus.Await(s.t, alertTimeout, map[string]float64{"dead": 0},
-		`changes(ALERTS_FOR_STATE`+dead+`[5m])`, "token")
-}
-
-// summaries are those of the notifications; an asterisk stands for any number.
-var summaries = map[string]string{
-	"AppfiguresTokenExpiringSoon/expiring/expiring":    "The token expiring expires within 14 days",
-	"AppfiguresTokenSecretUnavailable/missing/missing": "The exporter cannot read the token missing",
-	"AppfiguresTokenRejected/revoked/revoked":          "Appfigures rejects the token revoked",
-	"AppfiguresTokenRejected/dead/dead":                "Appfigures rejects the token dead",
-	"AppfiguresAccountLocked/lapsed":                   "Appfigures has locked the account lapsed out of the API",
-	"AppfiguresTokenForbidden/forbidden/forbidden":     "Appfigures forbids the token forbidden to use the API",
-	"AppfiguresQuotaExhausted/exhausted":               "The account exhausted has used up its Appfigures requests for today",
-	"AppfiguresQuotaNearlyExhausted/spender":           "The account spender has used *% of its Appfigures requests today",
-	"AppfiguresExporterConfigReloadFailed":             "The Appfigures exporter rejected its new configuration",
-	"AppfiguresAPISlow":                                "The Appfigures API is slow",
-	"AppfiguresTokenUnverified/failing/failing":        "The token failing could not be verified for an hour",
-	"AppfiguresTokenUnverified/proxied/proxied":        "The token proxied could not be verified for an hour",
-	"AppfiguresTokenUnverified/throttled/throttled":    "The token throttled could not be verified for an hour",
-	"AppfiguresAPIDown":                                "The Appfigures API answers none of the tokens",
-	"AppfiguresExporterDown":                           "The Appfigures exporter is down",
-}
-
-// broken matches what must not be in a text: what Prometheus leaves of a template that it cannot expand, and secrets.
-var broken = regexp.MustCompile(`\{\{|\}\}|<no value>|<error|%!|NaN|pat_`)
-
-// checkTexts checks that the texts are complete, name their subject, and link to a runbook that exists.
-func (s *stage) checkTexts() {
-	s.t.Helper()
-	runbooks := harness.ReadWith(s.t, "docs/runbooks.md")
-	s.receiver.mu.Lock()
-	defer s.receiver.mu.Unlock()
-	if len(s.receiver.invalid) > 0 {
-		s.t.Errorf("not a notification: %q", s.receiver.invalid)
-	}
-	for subject, n := range s.receiver.last {
-		if err := n.check(summaries[subject], runbooks); err != nil {
-			s.t.Errorf("%s: %v; it is %+v", subject, err, n)
-		}
-	}
-}
-
-func (n notification) check(summary, runbooks string) error {
-	pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(summary), `\*`, `[0-9.]+`) + "$"
-	if got := n.Annotations["summary"]; !regexp.MustCompile(pattern).MatchString(got) {
-		return fmt.Errorf("the summary must be %q", summary)
-	}
-	description := n.Annotations["description"]
-	if broken.MatchString(description) || len(description) < 100 {
-		return errors.New("the description is incomplete")
-	}
-	for _, label := range []string{"token", "account"} {
-		if value := n.Labels[label]; !strings.Contains(description, value) {
-			return fmt.Errorf("the description does not contain the %s", label)
-		}
-	}
-	if token := n.Labels["token"]; token != "" && n.Labels["team"] != n.Labels["account"]+"-team" {
-		return errors.New("it lacks the label that the configuration gives the token")
-	}
-	if severity := n.Labels["severity"]; severity != "critical" && severity != "warning" {
-		return errors.New("no severity")
-	}
-	name := n.Labels["alertname"]
-	if _, anchor, _ := strings.Cut(n.Annotations["runbook_url"], "docs/runbooks.md#"); anchor != strings.ToLower(name) {
-		return errors.New("runbook_url is not the URL of its runbook")
-	}
-	if !strings.Contains(runbooks, "\n## "+name+"\n") {
-		return errors.New("no runbook")
-	}
-	return nil
 }

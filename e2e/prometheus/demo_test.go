@@ -1,104 +1,123 @@
 package prometheus
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// demoTimeout is how long it may take until there is data for each query: the demo's slowest change comes after 25 s.
-const demoTimeout = 2 * time.Minute
-
-// empty lists the queries that must return no data, and why.
-var empty = map[string]string{
-	"panel API certificate A": "the demo's simulated API serves plain HTTP",
+// withoutData lists the panels that have no data in the demo, and why.
+var withoutData = map[string]string{
+	"API certificate": "the demo's simulated API serves plain HTTP",
 }
 
-// notInDemo lists the metrics that the demo does not have, and why.
-var notInDemo = map[string]string{
-	"appfigures_api_certificate_expiry_timestamp_seconds": "the demo's simulated API serves plain HTTP",
-	"appfigures_api_request_duration_seconds":             "by default Prometheus stores the classic histogram",
-	"appfigures_exporter_state_saved_timestamp_seconds":   "the demo keeps no state",
-	"appfigures_exporter_state_errors_total":              "the demo keeps no state",
+// notInDemo lists the metrics that the demo does not have, and words that only look like metrics.
+var notInDemo = []string{
+	"appfigures_api_certificate_expiry_timestamp_seconds",                                         // the demo's simulated API serves plain HTTP
+	"appfigures_exporter_state_saved_timestamp_seconds", "appfigures_exporter_state_errors_total", // it keeps no state
+	"appfigures_exporter", "appfigures_state", "appfigures_tokens", "appfigures_tokens_", // a program, a volume, jobs
 }
 
-// notMetrics lists words that look like metrics and are not.
-var notMetrics = map[string]string{
-	"appfigures_exporter": "the program",
-	"appfigures_state":    "a volume",
-	"appfigures_tokens":   "a job of Prometheus",
-	"appfigures_tokens_":  "a job of Prometheus for each replica",
-}
-
-// TestDemo checks that what is shipped for Prometheus and Grafana fits the exposition: Prometheus scrapes the demo, and
-// each query of each rule and panel returns data.
+// TestDemo checks that what is shipped for Prometheus and Grafana fits the exposition: Prometheus scrapes the demo, its
+// alerts fire, each panel has data, and each metric that a rule, a panel or a document names exists.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	x := harness.StartExporter(t, "", "demo")
-	rules := filepath.Join(t.TempDir(), "rules.yml")
-	harness.Write(t, rules, harness.ReadWith(t, "prometheus/appfigures.rules.yml"))
-	server := harness.StartPrometheus(t, fmt.Sprintf(`
-global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
-rule_files: [%s]
-scrape_configs:
-  - {job_name: appfigures, static_configs: [{targets: ['%s']}]}
-`, rules, x.Address))
-
+	server := harness.StartPrometheus(t, scrapeEverySecond(x.Address)+"rule_files: ["+fasterRules(t)+"]\n")
 	every := map[string]float64{}
 	for _, result := range probe.Results() {
 		every[result.String()] = 1
 	}
-	server.Await(t, demoTimeout, every, `max by (result) (max_over_time(appfigures_probe_result[5m])) == 1`, "result")
-	server.Await(t, demoTimeout, map[string]float64{"etl": 1},
-		`changes(appfigures_token_valid{token="etl"}[5m]) > bool 0`, "token")
-
-	queries := allQueries(t)
-	t.Run("data", func(t *testing.T) { testData(t, server, queries) })
-	known := knownSeries(t, server)
-	t.Run("names", func(t *testing.T) {
-		for _, q := range queries {
-			testNames(t, server, known, q)
-		}
-	})
-	t.Run("documents", func(t *testing.T) { testDocuments(t, known) })
-}
-
-// testData checks that each query returns data, except for those in empty.
-func testData(t *testing.T, server *harness.Prometheus, queries []query) {
-	unused := maps.Clone(empty)
-	for _, q := range queries {
-		delete(unused, q.where)
+	server.Await(t, timeout, every, `max by (result) (max_over_time(appfigures_probe_result[5m])) == 1`, "result")
+	alerts := map[string]float64{
+		"AppfiguresTokenRejected": 1, "AppfiguresAccountLocked": 1, "AppfiguresTokenForbidden": 1,
+		"AppfiguresTokenExpiringSoon": 1, "AppfiguresTokenSecretUnavailable": 1,
 	}
-	for where := range unused {
-		t.Errorf("%s is listed as empty, but there is no such query", where)
+	server.Await(t, timeout, alerts, `max by (alertname) (max_over_time(ALERTS{alertstate="firing",`+
+		`alertname=~"AppfiguresAccountLocked|AppfiguresToken(Rejected|Forbidden|ExpiringSoon|SecretUnavailable)"}[5m]))`,
+		"alertname")
+	if page := x.Get("/"); !strings.Contains(page, "</table>") || !strings.Contains(page, "denied") {
+		t.Errorf("the page:\n%s", page)
 	}
-	harness.Until(t, demoTimeout, func() error {
-		var problems []error
-		for _, q := range queries {
-			if err := q.test(server); err != nil {
-				problems = append(problems, err)
+
+	dashboards := files(t, "grafana/dashboards/*.json")
+	harness.Until(t, timeout, func() error {
+		var missing []error
+		for _, p := range panels(t, dashboards) {
+			for _, target := range p.Targets {
+				samples, err := server.Query(fill(target.Expr))
+				if reason := withoutData[p.Title]; err != nil || (len(samples) == 0) != (reason != "") {
+					missing = append(missing, fmt.Errorf("%s: %d series, %v: %s", p.Title, len(samples), err, target.Expr))
+				}
 			}
 		}
-		return errors.Join(problems...)
+		return errors.Join(missing...)
 	})
+
+	var known []string
+	if err := server.Get("label/__name__/values", &known); err != nil {
+		t.Fatal(err)
+	}
+	known = append(known, notInDemo...)
+	for _, pattern := range []string{
+		"*.md", "docs/*.md", "grafana/*.md", "deploy/*.md", "config.yml.example", "prometheus/*.rules.yml",
+		"prometheus/examples/*.yml", "grafana/provisioning/alerting/*.yml", "grafana/dashboards/*.json",
+	} {
+		for _, file := range files(t, pattern) {
+			for _, name := range regexp.MustCompile(`\bappfigures_[a-z0-9_]+`).FindAllString(harness.Read(t, file), -1) {
+				if !slices.Contains(known, name) && !slices.Contains(known, name+"_bucket") && filepath.Base(file) != "CHANGELOG.md" {
+					t.Errorf("%s names %s, which does not exist", strings.TrimPrefix(file, harness.Root), name)
+				}
+			}
+		}
+	}
 }
 
-// test returns an error unless the query returns data, or none if it is listed as empty.
-func (q query) test(server *harness.Prometheus) error {
-	count, err := q.series(server)
-	switch reason := empty[q.where]; {
-	case err != nil:
-		return fmt.Errorf("%s: %w", q.where, err)
-	case count == 0 && reason == "":
-		return fmt.Errorf("%s has no data: %s", q.where, q.expr)
-	case count > 0 && reason != "":
-		return fmt.Errorf("%s has data, although %s", q.where, reason)
+// panel is a panel of a dashboard. A row holds panels.
+type panel struct {
+	Title   string
+	Targets []struct{ Expr string }
+	Panels  []panel
+}
+
+// panels returns all panels of dashboards.
+func panels(t *testing.T, dashboards []string) (all []panel) {
+	t.Helper()
+	for _, file := range dashboards {
+		var dashboard panel
+		if err := json.Unmarshal([]byte(harness.Read(t, file)), &dashboard); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, p := range dashboard.Panels {
+			all = append(append(all, p), p.Panels...)
+		}
 	}
-	return nil
+	if len(all) < 10 {
+		t.Fatalf("the dashboards have only %d panels", len(all))
+	}
+	return all
+}
+
+// fill replaces Grafana's variables: its own are durations, the dashboard's select everything.
+func fill(expr string) string {
+	expr = regexp.MustCompile(`\$\{?__[a-z_]+\}?`).ReplaceAllString(expr, "1m")
+	return regexp.MustCompile(`\$\{?[a-z_]+(:\w+)?\}?`).ReplaceAllString(expr, ".*")
+}
+
+// files returns the files of the repository that match; there must be one.
+func files(t *testing.T, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(harness.Root, pattern))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("there is no %s: %v", pattern, err)
+	}
+	return found
 }

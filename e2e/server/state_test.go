@@ -2,9 +2,8 @@ package server
 
 import (
 	"errors"
-	"fmt"
+	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,63 +11,36 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/e2e/harness"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
-// budget is what probes may use in 24 hours by default: a quarter of the API's 1,000 requests.
-const budget = simulator.DefaultDailyLimit / 4
-
-// prepareAccount returns an exporter, not running yet, over an account with the API's usual limit and the default
-// pacing. It keeps its state. Its tokens are named token-0 and so on.
-func prepareAccount(t *testing.T, tokens int) *target {
-	t.Helper()
-	api := harness.NewAPI(t, simulator.Options{DailyLimit: simulator.DefaultDailyLimit})
-	var config strings.Builder
-	config.WriteString(api.Config() + "tokens:\n")
-	for i := range tokens {
-		api.Set(secretOf(i), simulator.Valid)
-		config.WriteString(fmt.Sprintf("  - {name: token-%d, token: %s}\n", i, secretOf(i)))
-	}
-	x := harness.NewExporter(t)
-	x.WriteConfig(config.String())
-	x.StateFile = filepath.Join(x.Dir, "state.json")
-	return &target{x, api}
-}
-
-func secretOf(token int) string { return fmt.Sprintf("%s%d", secret, token) }
-
-// setAll makes the API treat all tokens so.
-func (x *target) setAll(tokens int, behavior simulator.Behavior) {
-	for i := range tokens {
-		x.api.Set(secretOf(i), behavior)
-	}
-}
-
-// TestCrashLoop kills and restarts an exporter 40 times, most of them in an outage, with three scrapes each: verdicts
-// and the budget survive.
-func TestCrashLoop(t *testing.T) {
+// TestKilled kills an exporter 30 times, at random moments of its scrapes and most of them in an outage: no verdict
+// changes, and each request that came to the API is in the budget.
+func TestKilled(t *testing.T) {
 	t.Parallel()
-	const tokens, restarts, scrapes = 10, 40, 3
-	x := prepareAccount(t, tokens)
+	const tokens, kills = 10, 30
+	x := prepare(t, tokens)
 	x.api.Set(secretOf(0), simulator.Revoked)
 	x.Start()
-	verdicts := []string{
-		`appfigures_token_valid{token="token-0"} 0`, `appfigures_token_denied{reason="rejected",token="token-0"} 1`,
-	}
+	verdicts := []string{valid(0, 0), `appfigures_token_denied{reason="rejected",token="token-0"} 1`}
 	for i := 1; i < tokens; i++ {
-		verdicts = append(verdicts, fmt.Sprintf(`appfigures_token_valid{token="token-%d"} 1`, i))
+		verdicts = append(verdicts, valid(i, 1))
 	}
-	x.Until(20*time.Second, func(exposition string) error { return harness.Expect(exposition, verdicts...) })
-	for life := range restarts {
-		if life == restarts/4 {
-			x.setAll(tokens, simulator.ServerError)
-		}
-		x.Kill()
-		x.Start()
-		for range scrapes {
-			if err := harness.Expect(x.Scrape(), verdicts...); err != nil {
-				t.Fatalf("restart %d: %v", life, err)
+	x.await(verdicts...)
+	for life := range kills {
+		for i := range tokens {
+			if life == kills/3 {
+				x.api.Set(secretOf(i), simulator.ServerError)
 			}
+		}
+		process, moment := x.Process, time.Duration(rand.IntN(50))*time.Millisecond
+		time.AfterFunc(moment, process.Kill)
+		for range 3 {
+			_, _, _ = x.Request("GET", "/metrics") // fails once the exporter is killed
+		}
+		process.Kill()
+		x.Start()
+		if err := harness.Expect(x.Scrape(), verdicts...); err != nil {
+			t.Fatalf("kill %d after %s: %v", life, moment, err)
 		}
 	}
 	requests := float64(x.api.TotalRequests())
@@ -82,19 +54,12 @@ func TestCrashLoop(t *testing.T) {
 // TestHoldSurvivesRestart checks that an account whose daily limit is used up is not asked again after a restart.
 func TestHoldSurvivesRestart(t *testing.T) {
 	t.Parallel()
-	x := prepareAccount(t, 1)
+	x := prepare(t, 1)
 	x.api.Use(simulator.DefaultAccount, simulator.DefaultDailyLimit)
-	x.Start()
-	held := `appfigures_account_held{account="default",reason="daily_limit"} 1`
-	for range 5 {
-		if err := harness.Expect(x.Scrape(), held); err != nil {
-			t.Error(err)
-		}
-		x.Kill()
+	for range 3 {
 		x.Start()
-	}
-	if err := harness.Expect(x.Scrape(), held); err != nil {
-		t.Error(err)
+		x.await(`appfigures_account_held{account="default",reason="quota_exhausted"} 1`)
+		x.Kill()
 	}
 	if requests := x.api.TotalRequests(); requests != 1 {
 		t.Errorf("%d requests, want 1", requests)
@@ -104,86 +69,39 @@ func TestHoldSurvivesRestart(t *testing.T) {
 // TestFullDisk fills the disk while a token is revoked: the verdict is reported all the same, and saved once there is
 // space again.
 func TestFullDisk(t *testing.T) {
-	x := prepareAccount(t, 1)
+	x := prepare(t, 1)
 	disk := mountTmpfs(t)
 	x.StateFile = disk + "/state.json"
-	x.api.SetLimit(simulator.DefaultAccount, harness.Plenty)
-	x.WriteConfig(x.api.Config() + harness.Unpaced + "tokens: [{name: token-0, token: " + secretOf(0) + "}]\n")
 	x.Start()
-	if err := harness.Expect(x.Scrape(), `appfigures_token_valid{token="token-0"} 1`); err != nil {
-		t.Fatal(err)
-	}
-
+	x.await(valid(0, 1))
 	filler := fillDisk(t, disk)
 	x.api.Set(secretOf(0), simulator.Revoked)
 	denied := `appfigures_token_denied{reason="rejected",token="token-0"} 1`
-	x.Until(10*time.Second, func(exposition string) error { return harness.Expect(exposition, denied) })
-	failed, _ := harness.Sum(x.Scrape(), "appfigures_exporter_state_errors_total")
-	if lines := strings.Count(x.Log(), "Saving the state failed"); failed == 0 || lines != 1 {
-		t.Errorf("%v failures counted, %d logged, want some and 1", failed, lines)
+	x.Signal(syscall.SIGHUP) // so that every scrape probes for ten minutes
+	x.await(denied)
+	if failed, _ := harness.Sum(x.Scrape(), "appfigures_exporter_state_errors_total"); failed == 0 {
+		t.Error("no failure to save is counted")
 	}
-
+	if lines := strings.Count(x.Log(), "no space left on device"); lines != 1 {
+		t.Errorf("%d lines of the log are about the full disk, want 1", lines)
+	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	x.Until(10*time.Second, func(string) error {
+	harness.Until(t, 30*time.Second, func() error {
+		x.Scrape()
 		if !strings.Contains(x.Log(), "Saving the state works again") {
-			return fmt.Errorf("the state is not saved")
+			return errors.New("the state is not saved")
 		}
 		return nil
 	})
 	x.Kill()
 	x.api.Set(secretOf(0), simulator.ServerError)
 	x.Start()
-	if err := harness.Expect(x.Scrape(), denied); err != nil {
-		t.Errorf("after a restart: %v", err)
-	}
+	x.await(denied)
 }
 
-// TestCheckOnFullDisk checks that runs which cannot save what they use do not each use the bucket of permits that an
-// earlier process has left full.
-func TestCheckOnFullDisk(t *testing.T) {
-	x := prepareAccount(t, 1)
-	disk := mountTmpfs(t)
-	x.StateFile = disk + "/state.json"
-	x.Start()
-	x.Scrape()
-	x.Kill()
-	fillBucket(t, x.StateFile)
-	requests := x.api.TotalRequests()
-	if out, err := x.Command("check").CombinedOutput(); err != nil || x.api.TotalRequests() != requests+1 {
-		t.Errorf("with space left: %v, %d requests, want %d: %s", err, x.api.TotalRequests(), requests+1, out)
-	}
-	fillBucket(t, x.StateFile)
-	fillDisk(t, disk)
-	requests = x.api.TotalRequests()
-	for range 5 {
-		if out, err := x.Command("check").CombinedOutput(); err != nil || !strings.Contains(string(out), "no space left") {
-			t.Errorf("%v: %s", err, out)
-		}
-	}
-	if n := x.api.TotalRequests() - requests; n != 0 {
-		t.Errorf("%d requests in 5 runs that cannot save", n)
-	}
-}
-
-// fillBucket makes the state in a file one whose bucket has long been full.
-func fillBucket(t *testing.T, path string) {
-	content, err := state.Read(path)
-	if err != nil || len(content.Accounts) != 1 {
-		t.Fatalf("%v, %+v", err, content)
-	}
-	content.Accounts[0].Permits = 1000
-	file, err := state.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(file.Save(content), file.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestUnusableState checks that the exporter serves without a state file, and logs one line, when it cannot use one.
+// TestUnusableState checks that the exporter serves, and logs one line, when it cannot use its state file.
 func TestUnusableState(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(t *testing.T, x *target)
@@ -208,20 +126,21 @@ func TestUnusableState(t *testing.T) {
 		"no directory": {
 			func(_ *testing.T, x *target) { x.StateFile = "/nowhere/state.json" }, "no such file or directory",
 		},
-		"damaged file": {
-			func(t *testing.T, x *target) { harness.Write(t, x.StateFile, `{"sha256":"`) },
-			"damaged, or not a state file",
+		"damaged": {
+			func(t *testing.T, x *target) { harness.Write(t, x.StateFile, "\x00\x00\x00") }, "state.json.damaged",
+		},
+		"another version": {
+			func(t *testing.T, x *target) {
+				harness.Write(t, x.StateFile, `{"program":"appfigures_exporter","version":99}`)
+			},
+			"state.json.damaged",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := prepareAccount(t, 1)
+			x := prepare(t, 1)
 			test.prepare(t, x)
 			x.Start()
-			for range 3 {
-				if err := harness.Expect(x.Scrape(), `appfigures_token_valid{token="token-0"} 1`); err != nil {
-					t.Error(err)
-				}
-			}
+			x.await(valid(0, 1))
 			if lines := strings.Count(x.Log(), test.log); lines != 1 {
 				t.Errorf("%d lines of the log contain %q, want 1", lines, test.log)
 			}
@@ -230,41 +149,53 @@ func TestUnusableState(t *testing.T) {
 	}
 }
 
-// TestSharedState starts two exporters with one state file. The second runs without one and logs it. Check reads the
-// state of the first and makes no request.
+// TestForeignFile checks that a file that is not a state file is left alone, and ends the exporter.
+func TestForeignFile(t *testing.T) {
+	t.Parallel()
+	x := prepare(t, 1)
+	x.StateFile = x.Dir + "/config.yml"
+	before := harness.Read(t, x.StateFile)
+	for range 2 {
+		out, code := outputAndCode(t, x.Command("--web.listen-address="+x.Address))
+		if code != 1 || !strings.Contains(out, x.StateFile) || !strings.Contains(out, "not a state file") {
+			t.Errorf("exit code %d\n%s", code, out)
+		}
+	}
+	if after := harness.Read(t, x.StateFile); after != before {
+		t.Errorf("the file was changed to %q", after)
+	}
+}
+
+// TestSharedState runs other processes with the state file of an exporter. Check reports the state in it and makes no
+// request. Another exporter waits, and exits if the file is not given up, or else starts.
 func TestSharedState(t *testing.T) {
 	t.Parallel()
-	x := prepareAccount(t, 1)
+	x := prepare(t, 1)
 	x.Start()
-	verdict := `appfigures_token_valid{token="token-0"} 1`
-	if err := harness.Expect(x.Scrape(), verdict); err != nil {
-		t.Fatal(err)
-	}
+	x.await(valid(0, 1))
 	requests := x.api.TotalRequests()
-	for range 5 {
-		if out, err := x.Command("check").CombinedOutput(); err != nil {
-			t.Errorf("check: %v\n%s", err, out)
+	for range 3 {
+		if out, code := outputAndCode(t, x.Command("check")); code != 0 || !strings.Contains(out, "token-0") {
+			t.Errorf("check: exit code %d\n%s", code, out)
 		}
 	}
 	if made := x.api.TotalRequests() - requests; made != 0 {
 		t.Errorf("check made %d requests beside a running exporter", made)
 	}
 
-	second := &target{harness.NewExporter(t), x.api}
-	second.WriteConfig(harness.Read(t, x.Dir+"/config.yml"))
-	second.StateFile = x.StateFile
-	second.Start()
-	if err := harness.Expect(second.Scrape(), verdict); err != nil {
-		t.Error(err)
+	out, code := outputAndCode(t, x.Command("--web.listen-address="+harness.FreeAddress(t)))
+	if code != 1 || !strings.Contains(out, x.StateFile) || !strings.Contains(out, "another process uses") {
+		t.Errorf("a second exporter: exit code %d\n%s", code, out)
 	}
-	if !strings.Contains(second.Log(), "another process uses the state file") {
-		t.Error("the second exporter does not log that the first uses its state file")
+	second := *x.Exporter
+	second.Process = harness.StartProcess(t, "the second exporter", x.Command("--web.listen-address=127.0.0.1:0"))
+	if log := second.Log(); strings.Contains(log, "Listening") {
+		t.Errorf("the second exporter does not wait:\n%s", log)
 	}
-	second.Stop()
 	x.Kill()
-	x.Start()
-	if strings.Contains(x.Log(), "another process uses the state file") {
-		t.Error("a killed exporter leaves its state file locked")
+	second.Address = second.AwaitListening()
+	if err := harness.Expect(second.Scrape(), valid(0, 1)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -59,7 +59,6 @@ type Options struct {
 	Quiet      bool     // print only what is wrong
 	Thresholds status.Thresholds
 	Note       string // for a person: at the end of [Nagios]; with [Table], on Stderr
-	Color      bool   // whether the table may be colored
 	Stdout     io.Writer
 	Stderr     io.Writer
 }

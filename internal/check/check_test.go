@@ -96,47 +96,28 @@ func TestAgreement(t *testing.T) {
 	}
 }
 
-// TestWorstWins checks the exit codes of several tokens: 2, then 3, then 1.
-func TestWorstWins(t *testing.T) {
-	soon, denied := expiring(valid("soon"), time.Hour), token("denied", probe.Rejected, 401, "")
-	down := token("down", probe.Timeout, 0, "")
-	for _, test := range []struct {
-		tokens     []monitor.TokenState
-		thresholds status.Thresholds
-		want       int
-	}{
-		{[]monitor.TokenState{valid("a"), valid("b")}, status.DefaultThresholds, OK},
-		{[]monitor.TokenState{valid("a"), soon, valid("b")}, status.DefaultThresholds, Warning},
-		{[]monitor.TokenState{valid("a"), soon, valid("b")}, status.Thresholds{Expiry: time.Minute, Quota: 0.9}, OK},
-		{[]monitor.TokenState{valid("a")}, status.Thresholds{Quota: 0.1}, Warning},
-		{[]monitor.TokenState{soon, down, valid("a")}, status.DefaultThresholds, Unknown},
-		{[]monitor.TokenState{soon, down, denied, valid("a")}, status.DefaultThresholds, Critical},
-		{nil, status.DefaultThresholds, Unknown},
-	} {
-		o := options(at(test.tokens...), Nagios)
-		o.Thresholds = test.thresholds
-		if got, stdout, _ := run(t, o); got != test.want {
-			t.Errorf("exit code %d, want %d: %s", got, test.want, stdout)
-		}
-	}
-}
-
+// TestTokens checks that state, headline and exit code are about the chosen tokens, by the thresholds of the check.
 func TestTokens(t *testing.T) {
 	snapshot := at(valid("good"), of("crowded", valid("soon")), token("bad", probe.Rejected, 401, ""))
+	lax := status.Thresholds{Quota: 1}
 	for _, test := range []struct {
-		names  []string
-		code   int
-		stdout string // the first line
-		stderr string
+		snapshot   monitor.Snapshot
+		names      []string
+		thresholds status.Thresholds
+		code       int
+		stdout     string // its beginning
 	}{
-		{nil, Critical, "APPFIGURES CRITICAL - 1 of 3 tokens is denied (bad) |", ""},
-		{[]string{"good"}, OK, "APPFIGURES OK - The token is valid |", ""},
-		{[]string{"soon", "good"}, Warning, "APPFIGURES WARNING - 1 of 2 tokens has a warning (soon) |", ""},
-		{[]string{"bad", "bad"}, Critical, "APPFIGURES CRITICAL - The token is denied (bad) |", ""},
-		{[]string{"good", "goood", ""}, Unknown, `APPFIGURES UNKNOWN - no token is named "goood" or ""`, ""},
+		{snapshot, nil, lax, Critical, "APPFIGURES CRITICAL - 1 of 3 tokens is denied (bad) |"},
+		{snapshot, []string{"good"}, lax, OK, "APPFIGURES OK - The token is valid |"},
+		{snapshot, []string{"soon", "good"}, lax, OK, "APPFIGURES OK - All 2 tokens are valid |"},
+		{snapshot, []string{"soon", "good"}, status.DefaultThresholds, Warning,
+			"APPFIGURES WARNING - 1 of 2 tokens has a warning (soon) |"},
+		{snapshot, []string{"bad", "bad"}, lax, Critical, "APPFIGURES CRITICAL - The token is denied (bad) |"},
+		{snapshot, []string{"good", "goood", ""}, lax, Unknown, `APPFIGURES UNKNOWN - no token is named "goood" or ""`},
+		{at(), nil, lax, Unknown, "APPFIGURES UNKNOWN - there are no tokens to check\n"},
 	} {
-		o := options(snapshot, Nagios)
-		o.Tokens = test.names
+		o := options(test.snapshot, Nagios)
+		o.Tokens, o.Thresholds = test.names, test.thresholds
 		if code, stdout, _ := run(t, o); code != test.code || !strings.HasPrefix(stdout, test.stdout) {
 			t.Errorf("%q: exit code %d, want %d; want %q, got %q", test.names, code, test.code, test.stdout, stdout)
 		}

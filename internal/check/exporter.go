@@ -82,7 +82,7 @@ func fetch(ctx context.Context, client *http.Client, target string) (report stat
 		return report, fmt.Errorf("the response is larger than %d MiB", maxReport>>20)
 	}
 	err = json.Unmarshal(body, &report)
-	stateless := func(t status.Token) bool { return t.State == "" }
+	stateless := func(t status.Token) bool { return !slices.Contains(status.States(), t.State) }
 	again, _ := json.Marshal(report) // escapes the control characters of ASCII
 	if err != nil || report.State == "" || slices.ContainsFunc(report.Tokens, stateless) ||
 		bytes.ContainsFunc(again, unicode.IsControl) {

@@ -39,7 +39,7 @@ func TestFromExporter(t *testing.T) {
 		{"a page", "", 200, []byte("<html>"), notState},
 		{"other JSON", "", 200, []byte(`{"status":"success"}`), notState},
 		{"a token without a state", "", 200, []byte(`{"state":"valid","tokens":[{"name":"a"}]}`), notState},
-		{"a state that does not exist", "", 200, []byte(`{"state":"fine"}`), notState},
+		{"a state that does not exist", "", 200, []byte(`{"state":"valid","tokens":[{"state":"fine"}]}`), notState},
 		{"control characters", "", 200, []byte(`{"state":"valid","tokens":[],"headline":"\u009b31m"}`), notState},
 		{"broken JSON", "", 200, report[:len(report)-1], notState},
 		{"too much", "", 200, bytes.Repeat([]byte(" "), maxReport+1), "the response is larger than 64 MiB"},

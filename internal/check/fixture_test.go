@@ -86,7 +86,7 @@ func everything() monitor.Snapshot {
 	lasting := valid("nightly") // whose last probe failed
 	lasting.Last.Result, lasting.Last.HTTPStatus, lasting.Last.Message = probe.ServerError, 503, "try again later"
 	lasting.VerdictTime = noon.Add(-20 * time.Minute)
-	longest := token(strings.Repeat("very-long-", 9), probe.Rejected, 403, "AccessToken invalid")
+	longest := token(strings.Repeat("very-long-", 4), probe.Rejected, 403, "AccessToken invalid")
 	longest.SinceStart = true
 	return at(
 		valid("reporting"), lasting, of("burst", unprobed("webhooks")), of("slow", valid("t10")),

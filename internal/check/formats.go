@@ -25,7 +25,7 @@ func (o Options) render(report status.Report, families []*dto.MetricFamily) ([]b
 	case Prometheus:
 		err = writeMetrics(&out, families)
 	default:
-		writeTable(&out, report, o.Quiet, o.Color)
+		writeTable(&out, report, o.Quiet)
 	}
 	return out.Bytes(), err
 }

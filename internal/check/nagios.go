@@ -65,7 +65,7 @@ func worstNames(report status.Report) string {
 	var names []string
 	for _, t := range report.Tokens {
 		if t.State == report.State && t.State != status.Valid {
-			names = append(names, short(t.Name))
+			names = append(names, t.Name)
 		}
 	}
 	switch {

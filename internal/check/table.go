@@ -5,21 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// colors are parameters of SGR control sequences (ECMA-48, section 8.3.117). All have two digits, so that the columns
-// stay aligned.
-var colors = map[status.State]int{status.Denied: 31, status.Unknown: 33, status.Warning: 33, status.Valid: 32}
-
-const plainColor = 39 // the terminal's own
-
 // writeTable writes the report for a person: the headline, a table of the tokens, worst first, what is known about
 // those that need attention, and the accounts. If quiet, it leaves out what is valid.
-func writeTable(out *bytes.Buffer, report status.Report, quiet, color bool) {
+func writeTable(out *bytes.Buffer, report status.Report, quiet bool) {
 	if quiet && report.State == status.Valid {
 		return
 	}
@@ -31,7 +24,7 @@ func writeTable(out *bytes.Buffer, report status.Report, quiet, color bool) {
 	fmt.Fprintln(out, printable(report.Headline))
 	if len(tokens) > 0 {
 		fmt.Fprintln(out)
-		writeRows(out, report, tokens, color)
+		writeRows(out, report, tokens)
 		writeDetails(out, tokens)
 	}
 	if len(accounts) > 0 {
@@ -42,23 +35,17 @@ func writeTable(out *bytes.Buffer, report status.Report, quiet, color bool) {
 	}
 }
 
-// writeRows writes one row per token.
-func writeRows(out *bytes.Buffer, report status.Report, tokens []status.Token, color bool) {
+// writeRows writes one row per token. The columns are aligned for characters that take one column of a terminal.
+func writeRows(out *bytes.Buffer, report status.Report, tokens []status.Token) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(stateColor int, state string, cells ...string) {
-		if color {
-			state = fmt.Sprintf("\x1b[%dm%s\x1b[0m", stateColor, state)
-		}
-		fmt.Fprintln(table, strings.Join(append([]string{state}, cells...), "\t"))
-	}
-	row(plainColor, "STATE", "NAME", "ACCOUNT", "SINCE", "RESULT", "HTTP", "PROBED", "NEXT")
+	fmt.Fprintln(table, "STATE\tNAME\tACCOUNT\tSINCE\tRESULT\tHTTP\tPROBED\tNEXT")
 	for _, t := range tokens {
 		since, result, httpStatus, probed := "-", "-", "-", "-"
 		if lasting := t.Lasting(report.Time); lasting != "" {
 			since = lasting + " ago"
 		}
 		if t.Result != nil {
-			result = short(*t.Result)
+			result = printable(*t.Result)
 		}
 		if t.HTTPStatus != nil {
 			httpStatus = strconv.Itoa(*t.HTTPStatus)
@@ -66,8 +53,8 @@ func writeRows(out *bytes.Buffer, report status.Report, tokens []status.Token, c
 		if t.ResultTime != nil {
 			probed = status.Ago(*t.ResultTime, report.Time)
 		}
-		row(colors[t.State], string(t.State), short(t.Name), short(t.Account), since, result, httpStatus, probed,
-			t.Next(report.Time))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.State, printable(t.Name), printable(t.Account), since,
+			result, httpStatus, probed, t.Next(report.Time))
 	}
 	_ = table.Flush() // a buffer takes everything
 }

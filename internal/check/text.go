@@ -24,18 +24,6 @@ func printable(text string) string {
 	}, text)
 }
 
-// maxName is how many characters of a name, or of another word from elsewhere, are shown in a table or a list.
-const maxName = 40
-
-// short returns printable text with at most maxName characters.
-func short(text string) string {
-	characters := []rune(printable(text))
-	if len(characters) > maxName {
-		return string(characters[:maxName-1]) + "…"
-	}
-	return string(characters)
-}
-
 // sentences returns what is known about a token that its state does not tell. It is empty if there is nothing.
 func sentences(t status.Token) string {
 	var all []string

@@ -178,7 +178,7 @@ func (m *Monitor) configure(cfg *config.Config) {
 		t.LastTurn = t.account.firstTurn(slices.Index(t.account.tokens, t), now)
 	}
 	for name, a := range m.accounts {
-		if a.startDay(now); len(a.tokens) == 0 && a.Used == 0 {
+		if a.startDay(now); len(a.tokens) == 0 && a.Used == 0 && !a.onHold(now) {
 			delete(m.accounts, name)
 		}
 	}

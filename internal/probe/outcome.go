@@ -39,7 +39,7 @@ const (
 	DNS        Phase = iota // resolving the host
 	Connect                 // TCP, including a proxy's answer to CONNECT
 	TLS                     // the TLS handshake
-	Processing              // from the last byte of the request to the first of the response
+	Processing              // from the open connection to the first byte of the response
 	Transfer                // reading the response
 )
 

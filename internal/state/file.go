@@ -1,3 +1,5 @@
+// Package state keeps what cost requests to learn in one file, so that it survives restarts. It does not know what the
+// content means; internal/monitor does.
 package state
 
 import (
@@ -12,8 +14,17 @@ import (
 	"github.com/natefinch/atomic"
 )
 
-// version is that of the format of the file: a State as JSON.
-const version = 2
+// The file is one JSON object: these two, which tell it from other files, and the content.
+const (
+	program = "appfigures_exporter"
+	version = 2 // of the format
+)
+
+type document[T any] struct {
+	Program string `json:"program"`
+	Version int    `json:"version"`
+	Content T      `json:"content"`
+}
 
 var (
 	// ErrLocked is the error of [Open] when another process uses the file.
@@ -36,48 +47,48 @@ type File struct {
 	lock *flock.Flock
 }
 
-// Open takes the lock of the state file at path and returns the content of the file; the state is zero if there is no
-// file. The lock is a file of its own, path.lock, as every Save replaces the file. The error is [ErrLocked] if another
-// process holds the lock.
+// Open takes the lock of the state file at path and returns the content of the file, which is zero if there is no file.
+// The lock is a file of its own, path.lock, as every Save replaces the file. The error is [ErrLocked] if another process
+// holds the lock.
 //
 // A file that is damaged or of another version is moved to path.damaged; one that was named by mistake is an error. A
-// file counts as a state file if it is a JSON object with our version and salt, if it is empty or holds only zeros, as
-// some file systems leave it after a power loss, or if its lock was beside it before.
-func Open(path string) (*File, State, error) {
+// file counts as a state file if it is a JSON object that names the program, if it is empty or holds only zeros, as some
+// file systems leave it after a power loss, or if its lock was beside it before.
+func Open[T any](path string) (*File, T, error) {
 	file := &File{path: path, lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
-	s, err := file.open()
+	content, err := open[T](file)
 	if err != nil {
 		_ = file.lock.Close()
-		return nil, State{}, fmt.Errorf("opening state file %s: %w", path, err)
+		return nil, content, fmt.Errorf("opening state file %s: %w", path, err)
 	}
-	return file, s, nil
+	return file, content, nil
 }
 
-func (f *File) open() (State, error) {
-	_, err := os.Lstat(f.lock.Path())
+func open[T any](f *File) (none T, err error) {
+	_, err = os.Lstat(f.lock.Path())
 	isFirst := errors.Is(err, fs.ErrNotExist)
 	locked, err := f.lock.TryLock()
 	if err != nil {
-		return State{}, err
+		return none, err
 	}
 	if !locked {
-		return State{}, ErrLocked
+		return none, ErrLocked
 	}
 	giveToOwner(f.lock.Path())
-	content, err := readRegular(f.path)
+	text, err := readRegular(f.path)
 	if err != nil {
-		return State{}, err
+		return none, err
 	}
-	s, err := decode(content)
+	content, err := decode[T](text)
 	switch {
 	case err == nil:
-		return s, nil
+		return content, nil
 	case isFirst && errors.Is(err, errNotState):
 		_ = os.Remove(f.lock.Path())
-		return State{}, errForeign
+		return none, errForeign
 	}
 	f.Damaged = f.path + ".damaged"
-	return State{}, os.Rename(f.path, f.Damaged)
+	return none, os.Rename(f.path, f.Damaged)
 }
 
 // Path returns the file's path.
@@ -86,13 +97,12 @@ func (f *File) Path() string { return f.path }
 // Close gives up the lock; nothing may be saved afterwards. It does not wait for a Save that hangs.
 func (f *File) Close() error { return f.lock.Close() }
 
-// Save replaces the content of the file with s, and returns when the new content is on disk. Whatever interrupts Save,
-// the file has its old content or the new one. A new file has mode 0600.
-func (f *File) Save(s State) error {
-	s.Version = version
-	content, err := json.Marshal(s)
+// Save replaces the content of the file, and returns when the new one is on disk. Whatever interrupts Save, the file has
+// its old content or the new one. A new file has mode 0600.
+func (f *File) Save(content any) error {
+	text, err := json.Marshal(document[any]{program, version, content})
 	if err == nil {
-		err = atomic.WriteFile(f.path, bytes.NewReader(append(content, '\n')))
+		err = atomic.WriteFile(f.path, bytes.NewReader(append(text, '\n')))
 	}
 	if err != nil {
 		return fmt.Errorf("writing state file %s: %w", f.path, err)
@@ -101,18 +111,17 @@ func (f *File) Save(s State) error {
 	return nil
 }
 
-// Read returns the content of the state file at path; it needs no lock. The state is zero if there is no file, or if
-// the error says why its content cannot be used: it cannot be read, is damaged, or comes from another version.
-func Read(path string) (State, error) {
-	content, err := readRegular(path)
-	var s State
+// Read returns the content of the state file at path; it needs no lock. The content is zero if there is no file, or if
+// the error says why it cannot be used: it cannot be read, is damaged, or comes from another version.
+func Read[T any](path string) (content T, err error) {
+	text, err := readRegular(path)
 	if err == nil {
-		s, err = decode(content)
+		content, err = decode[T](text)
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("reading state file %s: %w", path, err)
+		return content, fmt.Errorf("reading state file %s: %w", path, err)
 	}
-	return s, nil
+	return content, nil
 }
 
 // readRegular returns the content of a file, or nil if there is none. It refuses links, devices and FIFOs: Save would
@@ -130,23 +139,23 @@ func readRegular(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// decode returns the state in the content of a file. There is no checksum: a damaged digit or name that leaves valid
-// JSON is read as it stands.
-func decode(content []byte) (State, error) {
-	if content == nil {
-		return State{}, nil
+// decode returns the content in the text of a file. There is no checksum: a damaged digit or name that leaves valid JSON
+// is read as it stands.
+func decode[T any](text []byte) (none T, err error) {
+	if text == nil {
+		return none, nil
 	}
-	if len(bytes.Trim(content, "\x00")) == 0 {
-		return State{}, errEmpty
+	if len(bytes.Trim(text, "\x00")) == 0 {
+		return none, errEmpty
 	}
-	var s State
-	switch err := json.Unmarshal(content, &s); {
-	case s.Salt == nil: // also after a syntax error
-		return State{}, errNotState
-	case s.Version != version:
-		return State{}, fmt.Errorf("its format is version %d; this exporter reads version %d", s.Version, version)
+	var d document[T]
+	switch err := json.Unmarshal(text, &d); {
+	case d.Program != program: // also after a syntax error
+		return none, errNotState
+	case d.Version != version:
+		return none, fmt.Errorf("its format is version %d; this exporter reads version %d", d.Version, version)
 	case err != nil:
-		return State{}, errNotState
+		return none, errNotState
 	}
-	return s, nil
+	return d.Content, nil
 }

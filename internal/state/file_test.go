@@ -23,17 +23,22 @@ func TestMain(m *testing.M) {
 	if path == "" {
 		os.Exit(m.Run())
 	}
-	_, _, err := Open(path)
+	_, _, err := Open[content](path)
 	fmt.Println("opened:", err)
 	_, _ = io.Copy(io.Discard, os.Stdin) // holds the lock until standard input ends
 }
 
-// some is a state.
-var some = State{Version: version, Salt: []byte("salt"), Accounts: []Account{{Name: "a"}}}
+// content is what the tests keep.
+type content struct {
+	Name  string      `json:"name"`
+	Times []time.Time `json:"times"`
+}
 
-func mustOpen(t *testing.T, path string) (*File, State) {
+var some = content{"<a> “b”", []time.Time{time.Date(2026, 7, 1, 12, 0, 0, 1, time.UTC)}}
+
+func mustOpen(t *testing.T, path string) (*File, content) {
 	t.Helper()
-	f, s, err := Open(path)
+	f, s, err := Open[content](path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,16 +46,16 @@ func mustOpen(t *testing.T, path string) (*File, State) {
 	return f, s
 }
 
-func mustSave(t *testing.T, f *File, s State) {
+func mustSave(t *testing.T, f *File, s content) {
 	t.Helper()
 	if err := f.Save(s); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func mustRead(t *testing.T, path string) State {
+func mustRead(t *testing.T, path string) content {
 	t.Helper()
-	s, err := Read(path)
+	s, err := Read[content](path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,33 +71,15 @@ func mustWrite(t *testing.T, path, content string) {
 
 func TestSaveAndRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	if s := mustRead(t, path); !reflect.DeepEqual(s, State{}) {
+	if s := mustRead(t, path); !reflect.DeepEqual(s, content{}) {
 		t.Errorf("without a file: %v", s)
 	}
-	now := time.Date(2026, 7, 1, 12, 0, 0, 1, time.UTC)
-	want := State{
-		Version: version, Salt: []byte{1, 2},
-		Tokens: []Token{{
-			Name: "<a>", Source: "s", Secret: "d", Verdict: "denied", Reason: "locked", Message: "no “access”",
-			VerdictTime: now, VerdictSince: now, SinceStart: true, Unconfirmed: "rejected",
-			Configured: now, LastTurn: now, Sent: true, LookAgain: true, Decided: now,
-			Last: &Probe{
-				Result: "timeout", HTTPStatus: 200, Message: "m", Sent: true, Start: now, Duration: 5,
-				Phases: []time.Duration{1, 2},
-			},
-			History: []PastResult{{Time: now, Result: "valid", Unsent: true}},
-		}},
-		Accounts: []Account{{
-			Name: "x", Day: now, Used: 3, ExtraUsed: 2, Limit: 1000, ReportedUse: 7, SinceReport: 1, ReportedUntil: now,
-			HoldReason: "rate_limited", HoldUntil: now,
-		}},
-		Unanswered: Unanswered{Probes: 2, Since: now},
-	}
+	want := some
 	f, s := mustOpen(t, path)
-	if !reflect.DeepEqual(s, State{}) || f.Path() != path || f.Damaged != "" {
+	if !reflect.DeepEqual(s, content{}) || f.Path() != path || f.Damaged != "" {
 		t.Errorf("without a file: %+v of %+v", s, f)
 	}
-	mustSave(t, f, some)
+	mustSave(t, f, content{Name: "earlier"})
 	mustSave(t, f, want)
 	if got := mustRead(t, path); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -113,7 +100,7 @@ func TestSaveAndRead(t *testing.T) {
 // TestUnusable checks what happens to a file that is not what was saved, with its lock beside it and without.
 func TestUnusable(t *testing.T) {
 	const (
-		intact = `{"version":2,"salt":"c2FsdA==","tokens":[{"name":"a","verdict":"valid"}],"accounts":[]}` + "\n"
+		intact = `{"program":"appfigures_exporter","version":2,"content":{"name":"a","times":null}}` + "\n"
 		// Whether a file without its lock is moved aside, or an error.
 		aside, isError = true, false
 	)
@@ -127,21 +114,21 @@ func TestUnusable(t *testing.T) {
 		"twice":         {intact + intact, "damaged, or not a state file", isError},
 		"a wrong type":  {strings.Replace(intact, `"a"`, `1`, 1), "damaged, or not a state file", isError},
 		"text":          {"tokens: []\n", "damaged, or not a state file", isError},
-		"other JSON":    {`{"version":2,"tokens":[]}`, "damaged, or not a state file", isError},
+		"other JSON":    {`{"version":2,"content":{}}`, "damaged, or not a state file", isError},
 		"newer":         {strings.Replace(intact, "2", "3", 1), "its format is version 3; this exporter reads version 2", aside},
-		"newer, shaped": {`{"version":3,"salt":"c2Fs","tokens":{}}`, "its format is version 3; this exporter reads version 2", aside},
+		"newer, shaped": {`{"program":"appfigures_exporter","version":3,"content":[]}`, "its format is version 3; this exporter reads version 2", aside},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")
 			mustWrite(t, path, test.content)
 			want := "reading state file " + path + ": " + test.problem
-			if s, err := Read(path); err == nil || err.Error() != want || !reflect.DeepEqual(s, State{}) {
+			if s, err := Read[content](path); err == nil || err.Error() != want || !reflect.DeepEqual(s, content{}) {
 				t.Errorf("read %+v, error %v, want %s", s, err, want)
 			}
 			if test.withoutLock == isError {
 				want := "opening state file " + path + ": not a state file; it was left alone"
 				for range 2 { // the first must not make the second take the file for ours
-					if _, _, err := Open(path); err == nil || err.Error() != want {
+					if _, _, err := Open[content](path); err == nil || err.Error() != want {
 						t.Errorf("error %v, want %s", err, want)
 					}
 				}
@@ -154,7 +141,7 @@ func TestUnusable(t *testing.T) {
 			if got, err := os.ReadFile(f.Damaged); err != nil || string(got) != test.content || f.Damaged != path+".damaged" {
 				t.Errorf("%v, or the damaged file was not kept", err)
 			}
-			if !reflect.DeepEqual(s, State{}) {
+			if !reflect.DeepEqual(s, content{}) {
 				t.Errorf("state %+v", s)
 			}
 			mustSave(t, f, some)
@@ -182,13 +169,13 @@ func TestOneProcessAtATime(t *testing.T) {
 		t.Fatal(line, err)
 	}
 	want := "opening state file " + path + ": another process uses the state file"
-	if _, _, err := Open(path); !errors.Is(err, ErrLocked) || err.Error() != want {
+	if _, _, err := Open[content](path); !errors.Is(err, ErrLocked) || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	_ = stdin.Close()
 	_ = holder.Wait()
 	mustOpen(t, path)
-	if _, _, err := Open(path); !errors.Is(err, ErrLocked) {
+	if _, _, err := Open[content](path); !errors.Is(err, ErrLocked) {
 		t.Errorf("error %v within one process, want ErrLocked", err)
 	}
 }
@@ -207,11 +194,11 @@ func TestOpenRefuses(t *testing.T) {
 		if err := prepare(path); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := Open(path)
+		_, _, err := Open[content](path)
 		if want := "opening state file " + path + ": not a regular file"; err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
-		if _, err := Read(path); err == nil {
+		if _, err := Read[content](path); err == nil {
 			t.Errorf("a %s was read", name)
 		}
 	}
@@ -219,7 +206,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("target is %q, %v", content, err)
 	}
 	missing := filepath.Join(dir, "none", "state.json")
-	if _, _, err := Open(missing); err == nil || !strings.HasSuffix(err.Error(), ": no such file or directory") {
+	if _, _, err := Open[content](missing); err == nil || !strings.HasSuffix(err.Error(), ": no such file or directory") {
 		t.Errorf("error %v of a directory that does not exist", err)
 	}
 }

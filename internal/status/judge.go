@@ -27,14 +27,6 @@ func States() []State { return []State{Denied, Unknown, Warning, Valid} }
 // rank orders states, worst first.
 func (s State) rank() int { return slices.Index(States(), s) }
 
-// UnmarshalText refuses what is not a state.
-func (s *State) UnmarshalText(text []byte) error {
-	if *s = State(text); s.rank() < 0 {
-		return fmt.Errorf("unknown state; want one of %q", States())
-	}
-	return nil
-}
-
 // Thresholds decide when a valid token needs a warning.
 type Thresholds struct {
 	Expiry time.Duration // warn if the token expires in less
@@ -165,7 +157,7 @@ func (r *Report) Apply(thresholds Thresholds) {
 // warn makes a valid token's state either valid or warning.
 func (t *Token) warn(quota Quota, now time.Time, thresholds Thresholds) {
 	t.set(Valid, valid, "")
-	if quota.nearlyUsed(thresholds) {
+	if quota.Limit != nil && quota.Used != nil && float64(*quota.Used) > thresholds.Quota*float64(*quota.Limit) {
 		t.set(Warning, cause{
 			"quota", fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage()),
 			"Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC.",
@@ -176,12 +168,6 @@ func (t *Token) warn(quota Quota, now time.Time, thresholds Thresholds) {
 			"expiry", expiryText(*t.ExpiresAt, now), "Replace the token, or correct its expires_at.",
 		}, "")
 	}
-}
-
-// nearlyUsed reports whether more of the quota is used than the threshold. It is false until the API has reported both
-// numbers.
-func (q Quota) nearlyUsed(thresholds Thresholds) bool {
-	return q.Limit != nil && q.Used != nil && float64(*q.Used) > thresholds.Quota*float64(*q.Limit)
 }
 
 // unanswered reports whether the API does not answer.

@@ -101,19 +101,17 @@ func NewReport(snapshot monitor.Snapshot, thresholds Thresholds) Report {
 		Tokens:   make([]Token, len(snapshot.Tokens)),
 		Accounts: make([]Account, len(snapshot.Accounts)),
 	}
-	accounts := make(map[string]monitor.AccountState, len(snapshot.Accounts))
 	for i, account := range snapshot.Accounts {
-		accounts[account.Name] = account
 		report.Accounts[i] = newAccount(account, snapshot.Time)
 	}
 	for i, token := range snapshot.Tokens {
-		report.Tokens[i] = newToken(token, accounts[token.Account], snapshot.Time)
+		report.Tokens[i] = newToken(token, snapshot.Time)
 	}
 	report.Apply(thresholds)
 	return report
 }
 
-func newToken(token monitor.TokenState, account monitor.AccountState, now time.Time) Token {
+func newToken(token monitor.TokenState, now time.Time) Token {
 	t := Token{
 		Name:            token.Name,
 		Account:         token.Account,
@@ -123,8 +121,8 @@ func newToken(token monitor.TokenState, account monitor.AccountState, now time.T
 		Since:           known(token.VerdictSince),
 		VerdictTime:     known(token.VerdictTime),
 		Result:          when(token.Probed, token.Last.Result.String()),
-		ResultTime:      known(token.Last.Start),
-		HTTPStatus:      when(token.Last.HTTPStatus != 0, token.Last.HTTPStatus),
+		ResultTime:      when(token.Probed, token.Last.Start.UTC()),
+		HTTPStatus:      when(token.Probed && token.Last.HTTPStatus != 0, token.Last.HTTPStatus),
 		DurationSeconds: when(token.Probed && token.Last.Result != probe.NoToken, token.Last.Duration.Seconds()),
 		ExpiresAt:       known(token.ExpiresAt),
 		NextProbe:       when(token.NextProbe.After(now), token.NextProbe.UTC()),
@@ -138,7 +136,7 @@ func newToken(token monitor.TokenState, account monitor.AccountState, now time.T
 		t.History[i] = Past{past.Time.UTC(), past.Result.String(), says(past)}
 	}
 	t.judge(token, now)
-	t.Notes = notes(token, account, t.State, now)
+	t.Notes = notes(token, t.State, now)
 	return t
 }
 

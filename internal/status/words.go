@@ -68,7 +68,7 @@ func share(count, total int, does, do string) string {
 }
 
 // notes returns what a reader should know about a token besides its state and cause, one sentence each.
-func notes(token monitor.TokenState, account monitor.AccountState, state State, now time.Time) []string {
+func notes(token monitor.TokenState, state State, now time.Time) []string {
 	all := []string{}
 	switch {
 	case state != Unknown && failing(token):
@@ -87,9 +87,6 @@ func notes(token monitor.TokenState, account monitor.AccountState, state State, 
 	if state != Valid && !token.ExpiresAt.IsZero() && !token.ExpiresAt.After(now) {
 		all = append(all, expiryText(token.ExpiresAt, now))
 	}
-	if !token.Probed && account.Held != monitor.NotHeld {
-		all = append(all, holdText(account, now))
-	}
 	return all
 }
 
@@ -98,21 +95,19 @@ func expiryText(expiresAt, now time.Time) string {
 	return fmt.Sprintf("Its expires_at is %s, %s.", Minute(expiresAt), Ago(expiresAt, now))
 }
 
-// holdText explains why the account is not probed, and until when.
-func holdText(account monitor.AccountState, now time.Time) string {
-	return fmt.Sprintf(map[monitor.HoldReason]string{
-		monitor.QuotaExhausted: "Not probed until %s, %s: the account's requests of today (UTC) are used up.",
-		monitor.RateLimited:    "Not probed until %s, %s: the API asked for a pause.",
-		monitor.Reserve:        "One probe per hour until %s, %s: the last requests of today (UTC) are for your programs.",
-		monitor.Budget:         "Not probed until %s, %s: the probes of today (UTC) have used their budget.",
-	}[account.Held], Minute(account.HeldUntil), Ago(account.HeldUntil, now))
+// holds are the sentences about held accounts; the verbs stand for the end of the hold.
+var holds = map[monitor.HoldReason]string{
+	monitor.QuotaExhausted: "Not probed until %s, %s: the account's requests of today (UTC) are used up.",
+	monitor.RateLimited:    "Not probed until %s, %s: the API asked for a pause.",
+	monitor.Reserve:        "One probe per hour until %s, %s: the last requests of today (UTC) are for your programs.",
+	monitor.Budget:         "Not probed until %s, %s: the probes of today (UTC) have used their budget.",
 }
 
 // accountNotes returns what a reader should know about an account besides its numbers, one sentence each.
 func accountNotes(account monitor.AccountState, now time.Time) []string {
 	all := []string{}
 	if account.Held != monitor.NotHeld {
-		all = append(all, holdText(account, now))
+		all = append(all, fmt.Sprintf(holds[account.Held], Minute(account.HeldUntil), Ago(account.HeldUntil, now)))
 	}
 	if account.LimitAssumed {
 		all = append(all, fmt.Sprintf("The API has not reported the account's limit yet: %d requests per day are assumed.",

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -215,32 +214,4 @@ func everyState() monitor.Snapshot {
 				Interval: 432 * time.Second},
 		},
 	}
-}
-
-// manyTokens returns a snapshot of n tokens in accounts of ten. One account was locked, one in 40 tokens was revoked,
-// and one in 25 met an outage.
-func manyTokens(n int) monitor.Snapshot {
-	snapshot := monitor.Snapshot{Time: threeAtNight}
-	for i := range n {
-		results := times(40, probe.Valid)
-		switch {
-		case i/10 == 2:
-			results = times(35, probe.Valid, times(5, probe.Locked)...)
-		case i%40 == 7:
-			results = times(35, probe.Valid, times(5, probe.Rejected)...)
-		case i%25 == 3:
-			results = times(39, probe.Valid, probe.ServerError)
-		}
-		token := probed(fmt.Sprintf("store-%d", i+1), results...)
-		token.Account = fmt.Sprintf("acct%d", i/10+1)
-		snapshot.Tokens = append(snapshot.Tokens, token)
-		if i%10 == 0 {
-			snapshot.Accounts = append(snapshot.Accounts, monitor.AccountState{
-				Name: token.Account, Tokens: min(10, n-i), Quota: reported(int64(100+i), 1000),
-				QuotaReset: threeAtNight.Add(21 * time.Hour), Limit: 1000, Budget: 250, BudgetUsed: 240,
-				Interval: token.Interval,
-			})
-		}
-	}
-	return snapshot
 }

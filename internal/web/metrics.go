@@ -74,8 +74,8 @@ func (m metrics) serveProbe(w http.ResponseWriter, r *http.Request) {
 		snapshot = m.scrape(r, targets[0])
 	}
 	if len(snapshot.Tokens) == 0 { // never configured, or removed by a reload since
-		http.Error(w, "No token of that name is configured. The target is a token's name, never a URL or the token itself; "+
-			"/sd lists the names.", http.StatusNotFound)
+		http.Error(w, "No token of that name is configured. The target is a token's name, never a URL or the token "+
+			"itself; /sd lists the names.", http.StatusNotFound)
 		return
 	}
 	m.write(w, r, func() ([]*dto.MetricFamily, error) { return collector.Families(snapshot), nil })

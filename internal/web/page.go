@@ -25,7 +25,7 @@ var pageHTML string
 var pageCSS string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"text": text, "minute": status.Minute, "anchor": anchor,
+	"nobreak": nobreak, "minute": status.Minute, "anchor": anchor, "states": status.States,
 }).Parse(pageHTML))
 
 // styleHash allows the page's style in a Content-Security-Policy.
@@ -87,9 +87,9 @@ func statusPage(options Options) http.HandlerFunc {
 	}
 }
 
-func newView(options Options, f filter) view {
+func newView(options Options, f filter) *view {
 	report := status.NewReport(options.Scraper.Snapshot(), status.DefaultThresholds)
-	v := view{
+	v := &view{
 		Report:      report,
 		Style:       template.CSS(pageCSS),
 		Icon:        icon(report.State),
@@ -104,7 +104,8 @@ func newView(options Options, f filter) view {
 	}
 	if at, err := options.LastReload(); err != nil {
 		v.Notices = append(v.Notices, notice{"denied", "Reloading the configuration failed; the old one stays in use.",
-			fmt.Sprintf("Tried %s: %v", status.Ago(at, report.Time), err), runbookPage + "appfiguresexporterconfigreloadfailed"})
+			fmt.Sprintf("Tried %s: %v", status.Ago(at, report.Time), err),
+			runbookPage + "appfiguresexporterconfigreloadfailed"})
 	}
 	file := options.Exporter().StateFile
 	switch {
@@ -121,8 +122,8 @@ func newView(options Options, f filter) view {
 	}
 	for _, account := range report.Accounts {
 		if account.Held != nil {
-			v.Notices = append(v.Notices, notice{"warning", "Account " + account.Name + ":", account.Notes[0],
-				"#" + anchor("account", account.Name)})
+			v.Notices = append(v.Notices, notice{"warning", "Account " + account.Name + ":",
+				strings.Join(account.Notes, " "), "#" + anchor("account", account.Name)})
 		}
 	}
 	return v
@@ -130,12 +131,6 @@ func newView(options Options, f filter) view {
 
 // unsavedAfter is how old the state file is when failed writes are worth a notice; the next write may succeed.
 const unsavedAfter = 15 * time.Minute
-
-// Count returns how many tokens are in a state, for the template.
-func (v view) Count(state status.State) int { return v.Report.Count(state) }
-
-// States lists every state, worst first.
-func (v view) States() []status.State { return status.States() }
 
 // filter is what the page's query asks for.
 type filter struct {
@@ -222,9 +217,17 @@ func (r row) Runbook() string {
 	return runbookPage + runbooks[r.Cause]
 }
 
-// Summary describes the history in words: "Last 40 results, from … to …: 22 valid, 18 rejected".
+// Span returns from when to when the history reaches: "4 h 40 min ago – 4 min ago".
+func (r row) Span() string {
+	first, last := r.History[0].Time, r.History[len(r.History)-1].Time
+	if first.Equal(last) {
+		return r.Ago(last)
+	}
+	return r.Ago(first) + " – " + r.Ago(last)
+}
+
+// Summary describes the history in words: "40 results, 4 h 40 min ago – 4 min ago: 22 valid, 18 rejected".
 func (r row) Summary() string {
-	first, last := r.History[0], r.History[len(r.History)-1]
 	counts := make(map[string]int)
 	for _, past := range r.History {
 		counts[past.Result]++
@@ -233,8 +236,7 @@ func (r row) Summary() string {
 	for _, result := range slices.Sorted(maps.Keys(counts)) {
 		words = append(words, fmt.Sprintf("%d %s", counts[result], result))
 	}
-	return fmt.Sprintf("Last %s, from %s to %s: %s", status.Plural(len(r.History), "result"), status.Minute(first.Time),
-		status.Minute(last.Time), strings.Join(words, ", "))
+	return status.Plural(len(r.History), "result") + ", " + r.Span() + ": " + strings.Join(words, ", ")
 }
 
 // anchor returns the id of an element: the name as it is, so that #token-NAME works as a link, but for spaces, which an
@@ -253,5 +255,5 @@ func icon(state status.State) template.URL {
 // unit is a number and the space before its unit.
 var unit = regexp.MustCompile(`(\d) (ms|s|min|h|days?)\b`)
 
-// text keeps numbers and their units on one line.
-func text(words string) string { return unit.ReplaceAllString(words, "$1\u00a0$2") }
+// nobreak keeps numbers and their units on one line.
+func nobreak(words string) string { return unit.ReplaceAllString(words, "$1\u00a0$2") }
