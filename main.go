@@ -34,7 +34,6 @@ import (
 	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
-	"golang.org/x/term"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/check"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
@@ -86,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{
 		stdout: stdout, stderr: stderr,
 		serving:  exporter.Options{Hangups: hangups, Log: new(promslog.Config), Stderr: stderr},
-		checking: check.Options{Stdout: stdout, Stderr: stderr, Color: isColorTerminal(stdout)},
+		checking: check.Options{Stdout: stdout, Stderr: stderr},
 	}
 	p.define(app)
 	hideOthers(app, args)
@@ -259,22 +258,27 @@ func (p *program) demo(ctx context.Context) error {
 	p.serving.Origin, p.serving.StateFile = "the demo's own", exporter.NoState
 	p.serving.Load = func() (*config.Config, []string, error) { return d.Config, nil, nil }
 	p.serving.ScrapeEvery = 5 * time.Second
-	p.serving.OnListen = func(at net.Addr) { _, _ = io.WriteString(p.stdout, d.Banner(browserURL(at.String()))) }
+	p.serving.OnListen = func(at net.Addr) {
+		host := strings.NewReplacer("[::]", "localhost", "0.0.0.0", "localhost").Replace(at.String())
+		_, _ = io.WriteString(p.stdout, d.Banner("http://"+host+"/"))
+	}
 	return exporter.Run(ctx, p.serving)
 }
 
 // check prints the state of every token, and returns the exit code.
 func (p *program) check(ctx context.Context) int {
+	if p.exporterURL != "" {
+		var err error // before signals are caught, as reading a file can hang
+		if p.checking.Load, err = check.FromExporter(p.exporterURL, p.httpConfigFile); err != nil {
+			return p.checking.Fail(err)
+		}
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if p.exporterURL == "" {
-		return exporter.Check(ctx, p.checking, config.Find(p.configFile), p.serving.StateFile, p.lookAgain)
+	if p.exporterURL != "" {
+		return check.Run(ctx, p.checking)
 	}
-	var err error
-	if p.checking.Load, err = check.FromExporter(p.exporterURL, p.httpConfigFile); err != nil {
-		return p.checking.Fail(err)
-	}
-	return check.Run(ctx, p.checking)
+	return exporter.Check(ctx, p.checking, config.Find(p.configFile), p.serving.StateFile, p.lookAgain)
 }
 
 // checkConfig validates the configuration and that of the web server, and prints what would be watched and what may not
@@ -311,24 +315,6 @@ func load(location config.Location) (*config.Config, []string, error) {
 		return nil, nil, err
 	}
 	return cfg, slices.Concat(warnings, monitor.Warnings(cfg)), nil
-}
-
-// isColorTerminal reports whether w is a terminal that shows colors, unless the user wants none (https://no-color.org).
-func isColorTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("NO_COLOR") == ""
-}
-
-// browserURL returns what a browser on this machine opens to see an exporter that listens on address.
-func browserURL(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return "http://" + address + "/"
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	return "http://" + net.JoinHostPort(host, port) + "/"
 }
 
 // bounded is a flag's value: a number of seconds, or a duration such as 500ms, within bounds.

@@ -296,7 +296,7 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the status page answers %d: %s", code, page)
 	}
 	_, stderr, code := runOnce(t.Context(), "demo", "--web.listen-address", strings.TrimPrefix(demo.url, "http://"))
-	if want := "address already in use; choose another address with --web.listen-address\n"; code != 1 ||
+	if want := "address already in use; choose another host:port with --web.listen-address (not a unix socket)\n"; code != 1 ||
 		!strings.HasSuffix(stderr, want) {
 		t.Errorf("at an address that is taken: exit code %d: %s", code, stderr)
 	}

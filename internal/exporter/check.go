@@ -29,7 +29,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	kept, err := openState(ctx, stateFile, location.String(), checkLockTimeout)
 	locked := errors.Is(err, state.ErrLocked)
 	if locked {
-		kept.content, err = state.Read(kept.path)
+		kept.content, err = state.Read[monitor.State](kept.path)
 	}
 	if err != nil {
 		return o.Fail(err)

@@ -158,7 +158,7 @@ func (o Options) serve(ctx context.Context, server *http.Server, m *monitor.Moni
 	select {
 	case err := <-ended:
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" {
-			err = fmt.Errorf("%w; choose another address with --web.listen-address", err)
+			err = fmt.Errorf("%w; choose another host:port with --web.listen-address (not a unix socket)", err)
 		}
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():

@@ -24,7 +24,7 @@ const (
 // stored is an open state file, and what an earlier process kept in it.
 type stored struct {
 	path     string // [NoState] if nothing is kept
-	content  state.State
+	content  monitor.State
 	store    monitor.Store // nil if nothing is kept
 	close    func() error
 	warnings []string // one line each
@@ -45,13 +45,13 @@ func openState(ctx context.Context, path, identity string, timeout time.Duration
 		path, warning, err = state.DefaultPath(identity, os.Getenv)
 	}
 	var file *state.File
-	var content state.State
+	var content monitor.State
 	if err == nil {
-		file, content, err = state.Open(path)
+		file, content, err = state.Open[monitor.State](path)
 	}
 	for end := time.Now().Add(timeout); errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end); {
 		time.Sleep(50 * time.Millisecond)
-		file, content, err = state.Open(path)
+		file, content, err = state.Open[monitor.State](path)
 	}
 	opened := stored{path: path, content: content, close: nothing}
 	if warning != "" {

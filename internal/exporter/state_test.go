@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
@@ -59,7 +60,7 @@ func TestLockedState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := first.store.Save(state.State{Salt: []byte("first")}); err != nil {
+	if err := first.store.Save(monitor.State{Salt: []byte("first")}); err != nil {
 		t.Fatal(err)
 	}
 	stopped, stop := context.WithCancel(t.Context())
