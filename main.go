@@ -147,7 +147,6 @@ func (p *program) define(app *kingpin.Application) {
 	p.serving.Web = kingpinflag.AddFlags(app, ":10187")
 	promslogflag.AddFlags(app, p.serving.Log)
 	app.PreAction(refuseEmpty)
-
 	app.Command("serve", "Serve metrics and the status page (the default).").Default()
 	c := app.Command("check", "Print the state of every token. Shares the state file and the request budget of serve, so "+
 		"that cron may run it every minute. Exit codes: 0 all valid, 1 warning, 2 a token is denied, 3 no verdict.")
@@ -221,14 +220,8 @@ func explain(err error, args []string) error {
 			return fmt.Errorf("%w; use %s or --no-%s, without a value", err, name, strings.TrimPrefix(name, "--"))
 		}
 	}
-	for problem, choices := range map[string][]string{
-		"unexpected ":             {"serve", "check", "healthcheck", "demo"},
-		"unrecognized log level ": promslog.LevelFlagOptions,
-		"unrecognized log format": promslog.FormatFlagOptions,
-	} {
-		if strings.HasPrefix(err.Error(), problem) {
-			return fmt.Errorf("%w; use one of %s", err, strings.Join(choices, ", "))
-		}
+	if strings.HasPrefix(err.Error(), "unexpected ") {
+		return fmt.Errorf("%w; the commands are serve, check, healthcheck and demo", err)
 	}
 	return fmt.Errorf("%w; see appfigures_exporter --help", err)
 }

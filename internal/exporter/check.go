@@ -22,11 +22,12 @@ import (
 // file, and returns the exit code. While an exporter uses the state file, it reports the state in it and probes nothing.
 // If lookAgain, tokens that are not valid get an extra turn.
 func Check(ctx context.Context, o check.Options, location config.Location, stateFile string, lookAgain bool) int {
+	logger := slog.New(slog.DiscardHandler)
 	cfg, warnings, err := location.Load()
 	if err != nil {
 		return o.Fail(err)
 	}
-	kept, err := openState(ctx, stateFile, location.String(), checkLockTimeout)
+	kept, err := openState(ctx, stateFile, location.String(), checkLockTimeout, logger)
 	locked := errors.Is(err, state.ErrLocked)
 	if locked {
 		kept.content, err = state.Read[monitor.State](kept.path)
@@ -57,7 +58,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 		}
 	}
 	m := monitor.New(cfg, monitor.Options{
-		NewProber: newProber, Store: kept.store, State: kept.content, Logger: slog.New(slog.DiscardHandler),
+		NewProber: newProber, Store: kept.store, State: kept.content, Logger: logger,
 	})
 	defer m.Close()
 	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {

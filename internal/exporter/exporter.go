@@ -83,7 +83,7 @@ func Run(ctx context.Context, o Options) error {
 	o.Log.Writer = log
 	logger := promslog.New(o.Log)
 
-	kept, err := openState(ctx, o.StateFile, o.Origin, serveLockTimeout)
+	kept, err := openState(ctx, o.StateFile, o.Origin, serveLockTimeout, logger)
 	if errors.Is(err, state.ErrLocked) {
 		return fmt.Errorf("%w; stop that process, or name another file with --state.file", err)
 	}

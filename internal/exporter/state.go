@@ -3,6 +3,7 @@ package exporter
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"syscall"
 	"time"
@@ -33,34 +34,41 @@ type stored struct {
 // openState opens the state file at path; if path is empty, that of the configuration with this identity. If the disk
 // does not let it, nothing is kept, and a warning says so. The error is [state.ErrLocked] if another process still uses
 // the file after the timeout, or else says that the file is none of ours.
-func openState(ctx context.Context, path, identity string, timeout time.Duration) (stored, error) {
-	nothing := func() error { return nil }
-	nowhere := stored{path: NoState, close: nothing}
+func openState(
+	ctx context.Context, path, identity string, timeout time.Duration, logger *slog.Logger,
+) (stored, error) {
+	opened := stored{path: path, close: func() error { return nil }}
+	without := func(err error) stored { // nothing is kept
+		opened.path = NoState
+		if err != nil {
+			opened.warnings = append(opened.warnings, "Running without a state file: a restart forgets all verdicts and "+
+				"histories, and probes every token again: "+err.Error())
+		}
+		return opened
+	}
 	if path == NoState {
-		return nowhere, nil
+		return without(nil), nil
 	}
-	var warning string
-	var err error
 	if path == "" {
-		path, warning, err = state.DefaultPath(identity, os.Getenv)
+		var warning string
+		var err error
+		if opened.path, warning, err = state.DefaultPath(identity, os.Getenv); err != nil {
+			return without(err), nil
+		}
+		if warning != "" {
+			opened.warnings = append(opened.warnings, warning)
+		}
 	}
-	var file *state.File
-	var content monitor.State
-	if err == nil {
-		file, content, err = state.Open[monitor.State](path)
+	file, content, err := state.Open[monitor.State](opened.path)
+	if errors.Is(err, state.ErrLocked) {
+		logger.Info("Waiting for another process to give up the state file", "state", opened.path, "timeout", timeout)
 	}
 	for end := time.Now().Add(timeout); errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end); {
 		time.Sleep(50 * time.Millisecond)
-		file, content, err = state.Open[monitor.State](path)
-	}
-	opened := stored{path: path, content: content, close: nothing}
-	if warning != "" {
-		opened.warnings = append(opened.warnings, warning)
+		file, content, err = state.Open[monitor.State](opened.path)
 	}
 	if _, isOfDisk := errors.AsType[syscall.Errno](err); isOfDisk {
-		nowhere.warnings = append(opened.warnings, "Running without a state file: a restart forgets all verdicts and "+
-			"histories, and probes every token again: "+err.Error())
-		return nowhere, nil
+		return without(err), nil
 	}
 	if err != nil {
 		return opened, err
@@ -69,6 +77,6 @@ func openState(ctx context.Context, path, identity string, timeout time.Duration
 		opened.warnings = append(opened.warnings, "The state file was damaged or of another version; it is "+file.Damaged+
 			" now, and nothing is known from before")
 	}
-	opened.store, opened.close = file, file.Close
+	opened.content, opened.store, opened.close = content, file, file.Close
 	return opened, nil
 }

@@ -3,6 +3,7 @@ package exporter
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,13 +17,13 @@ import (
 // TestOpenState checks where state is kept, and what users read if it is not.
 func TestOpenState(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("STATE_DIRECTORY", dir)
 	foreign, damaged := filepath.Join(dir, "notes.txt"), filepath.Join(dir, "damaged.json")
 	for path, content := range map[string]string{foreign: "notes", damaged: "", damaged + ".lock": ""} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	t.Setenv("STATE_DIRECTORY", dir)
 	for _, test := range []struct {
 		name, path string
 		want       string // beginning of the path
@@ -37,7 +38,7 @@ func TestOpenState(t *testing.T) {
 		{"damaged", damaged, damaged, "The state file was damaged or of another version; it is " + damaged + ".damaged now", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := openState(t.Context(), test.path, "/config.yml", time.Second)
+			s, err := openState(t.Context(), test.path, "/config.yml", time.Second, slog.New(slog.DiscardHandler))
 			defer s.close()
 			if (err == nil) != (test.err == "") || err != nil && !strings.HasSuffix(err.Error(), test.err) {
 				t.Errorf("error %v", err)
@@ -56,7 +57,7 @@ func TestOpenState(t *testing.T) {
 // TestLockedState checks that a second process waits for the file, gets what the first kept, and never has it beside it.
 func TestLockedState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	first, err := openState(t.Context(), path, "", 0)
+	first, err := openState(t.Context(), path, "", 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func TestLockedState(t *testing.T) {
 		if ctx == stopped {
 			timeout = time.Hour
 		}
-		second, err := openState(ctx, path, "", timeout)
+		second, err := openState(ctx, path, "", timeout, slog.New(slog.DiscardHandler))
 		if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) || second.store != nil || second.path != path {
 			t.Errorf("%+v, %v", second, err)
 		}
@@ -81,7 +82,7 @@ func TestLockedState(t *testing.T) {
 	}
 	got := make(chan opened)
 	go func() {
-		s, err := openState(t.Context(), path, "", time.Minute)
+		s, err := openState(t.Context(), path, "", time.Minute, slog.New(slog.DiscardHandler))
 		got <- opened{s, err}
 	}()
 	first.close()
