@@ -18,8 +18,8 @@ import (
 
 const module = "github.com/appfigures-exporter/appfigures_exporter/"
 
-// rules say that no file but those in the directories, or of the names, of except may import or use what is forbidden: a
-// path of an import, a PATH.NAME of another package, or a .NAME of a method.
+// rules say that no file but those in the directories, or of the names, of except may import or use what is forbidden:
+// a path of an import, a PATH.NAME of another package, or a .NAME of a method.
 var rules = []struct {
 	name      string
 	in        []string // directories or files that the rule is about; none: all
@@ -41,7 +41,7 @@ var rules = []struct {
 		except:    []string{"main.go"},
 		forbidden: []string{module + "internal/simulator"},
 	},
-	{name: "monitor makes no request, and keeps no file", in: []string{"internal/monitor"}, forbidden: []string{"net", "os"}},
+	{name: "monitor does no I/O", in: []string{"internal/monitor"}, forbidden: []string{"net", "os"}},
 	{
 		name: "collector and status turn values into values: they do no I/O and read no clock",
 		in:   []string{"collector", "internal/status"},

@@ -19,8 +19,8 @@ import (
 )
 
 // Check reports the state of the tokens as one scrape of [Run] would find it, with the same turns, budget and state
-// file, and returns the exit code. While an exporter uses the state file, it reports the state in it and probes nothing.
-// If lookAgain, tokens that are not valid get an extra turn.
+// file, and returns the exit code. While an exporter uses the state file, it reports the state in it and probes
+// nothing. If lookAgain, tokens that are not valid get an extra turn.
 func Check(ctx context.Context, o check.Options, location config.Location, stateFile string, lookAgain bool) int {
 	logger := slog.New(slog.DiscardHandler)
 	cfg, warnings, err := location.Load()

@@ -89,7 +89,7 @@ func (r *reloader) replace() (*config.Config, []string, error) {
 
 // watch reloads at each signal until ctx ends, and when two looks in a row, with the interval between them, see the
 // same fingerprint, which is not the last: a file that is being written changes between them. A configuration that
-// cannot be read is a change as well: its reload fails, and everybody hears of it. Without fingerprint, nothing is looked at.
+// cannot be read is a change as well: its reload fails and is reported. If fingerprint is nil, only signals count.
 func (r *reloader) watch(
 	ctx context.Context, hangups <-chan os.Signal, interval time.Duration, last string, fingerprint func() (string, error),
 ) {

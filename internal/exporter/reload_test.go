@@ -31,7 +31,8 @@ func TestReload(t *testing.T) {
 		var l loads
 		var log strings.Builder
 		var used []*config.Config
-		r := newReloader(l.load, func(cfg *config.Config) { used = append(used, cfg) }, slog.New(slog.NewTextHandler(&log, nil)))
+		use := func(cfg *config.Config) { used = append(used, cfg) }
+		r := newReloader(l.load, use, slog.New(slog.NewTextHandler(&log, nil)))
 		start := time.Now()
 		first, second := new(config.Config), new(config.Config)
 		hangs := make(chan struct{})

@@ -33,9 +33,9 @@ func TestOpenState(t *testing.T) {
 		{"off", NoState, NoState, "", ""},
 		{"named", filepath.Join(dir, "a.json"), filepath.Join(dir, "a.json"), "", ""},
 		{"default", "", filepath.Join(dir, "state-"), "", ""},
-		{"not possible", "/dev/null/state.json", NoState, "Running without a state file: a restart forgets all verdicts", ""},
+		{"not possible", "/dev/null/state.json", NoState, "Running without a state file: a restart forgets ", ""},
 		{"foreign", foreign, foreign, "", foreign + ": not a state file; it was left alone"},
-		{"damaged", damaged, damaged, "The state file was damaged or of another version; it is " + damaged + ".damaged now", ""},
+		{"damaged", damaged, damaged, "The state file was damaged", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := openState(t.Context(), test.path, "/config.yml", time.Second, slog.New(slog.DiscardHandler))
@@ -47,7 +47,7 @@ func TestOpenState(t *testing.T) {
 				t.Errorf("path %q, store %v", s.path, s.store)
 			}
 			warning := strings.Join(s.warnings, "\n")
-			if !strings.HasPrefix(warning, test.warning) || (warning == "") != (test.warning == "") || strings.Contains(warning, "\n") {
+			if !strings.HasPrefix(warning, test.warning) || len(s.warnings) != min(len(test.warning), 1) {
 				t.Errorf("warnings %q", s.warnings)
 			}
 		})
@@ -72,7 +72,8 @@ func TestLockedState(t *testing.T) {
 			timeout = time.Hour
 		}
 		second, err := openState(ctx, path, "", timeout, slog.New(slog.DiscardHandler))
-		if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) || second.store != nil || second.path != path {
+		if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) || second.store != nil ||
+			second.path != path {
 			t.Errorf("%+v, %v", second, err)
 		}
 	}

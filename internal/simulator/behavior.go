@@ -45,6 +45,7 @@ const (
 var (
 	chillOut = answer{status: 420, body: `{"status":420,"message":"Chill Out!","additional":"used $USED of $LIMIT daily ` +
 		`requests","see_also":"https://appfigures.com/support/faq#/question/420"}`}
+	tooMany  = withHeader(failure(429, "Too Many Requests", ""), "Retry-After", "$RETRY_AFTER")
 	notFound = failure(404, "Not Found", "")
 )
 
@@ -85,7 +86,7 @@ var behaviors = [...]struct {
 	Forbidden: {"forbidden", true, failure(403, "Forbidden",
 		"The client that issued this token lacks the scope account:read.")},
 	QuotaExhausted: {"quota_exhausted", true, chillOut},
-	RateLimited:    {"rate_limited", true, withHeader(failure(429, "Too Many Requests", ""), "Retry-After", "$RETRY_AFTER")},
+	RateLimited:    {"rate_limited", true, tooMany},
 	ServerError:    {"server_error", true, failure(503, "Service Unavailable", "Please try again later.")},
 	Maintenance:    {"maintenance", false, page(503, "Down for maintenance", "We will be back soon.")},
 	ProxyPage:      {"proxy_page", false, page(403, "Access denied", "This network does not allow this address.")},

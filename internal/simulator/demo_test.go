@@ -82,7 +82,7 @@ func TestBanner(t *testing.T) {
 			t.Errorf("%d columns, want at most 80: %s", columns, line)
 		}
 	}
-	for _, want := range []string{"  Status page    http://localhost:10187/\n", "  etl          valid for 20 s, then revoked"} {
+	for _, want := range []string{"  Status page    http://localhost:10187/\n", "  etl          valid for 20 s"} {
 		if !strings.Contains(banner, want) {
 			t.Errorf("%q is missing in\n%s", want, banner)
 		}
