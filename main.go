@@ -260,6 +260,9 @@ func (p *program) demo(ctx context.Context) error {
 
 // check prints the state of every token, and returns the exit code.
 func (p *program) check(ctx context.Context) int {
+	if p.exporterURL != "" && p.lookAgain {
+		return p.checking.Fail(errors.New("--now does not work with --exporter: reload that exporter to look again"))
+	}
 	if p.exporterURL != "" {
 		var err error // before signals are caught, as reading a file can hang
 		if p.checking.Load, err = check.FromExporter(p.exporterURL, p.httpConfigFile); err != nil {

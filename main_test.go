@@ -58,6 +58,8 @@ func TestCommandLine(t *testing.T) {
 			ours + `no token is named "<secret>"` + "\n"},
 		{[]string{"check", "--warn-quota=pat_secret"}, 3, "", ours + `invalid percentage "<secret>": `},
 
+		{[]string{"check", "--exporter=http://127.0.0.1:1", "--now"}, 3, "", ours + "--now does not work with --exporter: "},
+
 		// Values that would mean something else than their users think.
 		{[]string{"--config.file="}, 1, "", ours + "--config.file is empty; give it a value, or leave it out; "},
 		{[]string{"--web.listen-address="}, 1, "", ours + "--web.listen-address is empty; "},

@@ -181,7 +181,7 @@ func (d *Demo) Banner(exporterURL string) string {
 	fmt.Fprintf(&b, "Demo: %d tokens on a simulated Appfigures API. Ctrl-C ends it.\n\n", len(actors))
 	fmt.Fprintf(&b, "  Status page    %s\n", exporterURL)
 	fmt.Fprintf(&b, "  Metrics        %smetrics\n", exporterURL)
-	fmt.Fprintf(&b, "  Simulated API  %s  (tokens: pat_demo_NAME)\n", api)
+	fmt.Fprintf(&b, "  Simulated API  %s  (from this host or container only)\n", api)
 	fmt.Fprintf(&b, "  curl -H \"Authorization: Bearer %s\" %s\n\n", actors[0].secret(), api)
 	for _, a := range actors {
 		fmt.Fprintf(&b, "  %-13s%s\n", a.name, a.does)
