@@ -52,6 +52,7 @@ func TestReload(t *testing.T) {
 				[]*config.Config{first, second}, `msg="Configuration reloaded"`, 4 + loadTimeout/time.Second},
 		} {
 			time.Sleep(time.Second)
+			synctest.Wait()
 			l.next = test.next
 			log.Reset()
 			err := r.reload()
@@ -103,6 +104,7 @@ func TestWatch(t *testing.T) {
 					return test.looks[look-1].(string), nil
 				})
 				time.Sleep(time.Duration(len(test.looks))*time.Minute + time.Second)
+				synctest.Wait()
 				if n := l.count.Load(); n != test.loads || look != len(test.looks) {
 					t.Errorf("%d loads, want %d, after %d looks", n, test.loads, look)
 				}
