@@ -143,7 +143,7 @@ func TestHoldsTogether(t *testing.T) {
 func TestOwnRequestsCount(t *testing.T) {
 	a := accountOf(5, config.Pacing{QuotaShare: 1, AssumedDailyLimit: 1000})
 	a.learn(probe.Outcome{Quota: probe.Quota{Used: 997, UsedOK: true, Limit: 1000, LimitOK: true}}, noon)
-	var granted []taken
+	var granted []grant
 	for _, tok := range a.tokens {
 		if r, ok := a.take(tok, noon); ok {
 			granted = append(granted, r)
