@@ -1,10 +1,9 @@
 # One static binary, the CA certificates and an empty directory for the state file. No shell, no package manager.
 #
-#   make image                                stamped with the version of the checkout
-#   docker build -t appfigures_exporter .     without a version; needs BuildKit
-#   docker run --rm --read-only -p 127.0.0.1:10187:10187 appfigures_exporter demo
+#   make image     stamped with the version of the checkout
 #
-# deploy/README.md tells how to run it with your tokens.
+# It needs BuildKit: Docker 23 or newer has it, older ones with DOCKER_BUILDKIT=1; Podman and buildah need nothing more.
+# deploy/README.md says how to run the image.
 
 FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26.8-alpine AS build
 WORKDIR /src

@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/appfigures-exporter/appfigures_exporter/collector"
@@ -50,21 +49,23 @@ func full() monitor.Snapshot {
 			Duration: 9500 * time.Millisecond,
 			Phases:   probe.Phases{time.Millisecond, 2 * time.Millisecond, 3 * time.Millisecond, 4 * time.Second, 0},
 		},
-		Results:  [probe.NumResults]uint64{probe.Valid: 7, probe.Timeout: 1},
-		Skipped:  [monitor.NumSkipReasons]uint64{monitor.SkipBudget: 3},
-		Created:  noon.Add(-2 * time.Hour),
-		Interval: 384 * time.Second,
+		Counters: monitor.Counters{
+			Results: [probe.NumResults]uint64{probe.Valid: 7, probe.Timeout: 1}, Created: noon.Add(-2 * time.Hour),
+		},
+		Interval:   432 * time.Second,
+		VerdictDue: noon.Add(-time.Minute).Add(432 * time.Second),
 	}
 	denied := monitor.TokenState{
 		Token:   config.Token{Name: "denied", Account: "acme"},
 		Verdict: probe.VerdictDenied, Reason: probe.Rejected, VerdictTime: noon, VerdictSince: noon, Probed: true,
-		Last:    probe.Outcome{Result: probe.Rejected, HTTPStatus: 403, Start: noon, Duration: time.Millisecond},
-		Created: noon.Add(-time.Hour), Interval: time.Hour,
+		VerdictDue: noon.Add(time.Hour),
+		Last:       probe.Outcome{Result: probe.Rejected, HTTPStatus: 403, Start: noon, Duration: time.Millisecond},
+		Counters:   monitor.Counters{Created: noon.Add(-time.Hour)}, Interval: time.Hour,
 	}
 	return monitor.Snapshot{
 		Time: noon,
 		Tokens: []monitor.TokenState{probed, denied,
-			{Token: config.Token{Name: "not probed yet", Account: "other"}, Created: noon.Add(-time.Hour)}},
+			{Token: config.Token{Name: "not probed yet", Account: "other"}, Counters: denied.Counters}},
 		Accounts: []monitor.AccountState{
 			{
 				Name: "acme", Tokens: 2, Budget: 250, BudgetUsed: 8, Held: monitor.Reserve, Durations: durations,
@@ -73,6 +74,7 @@ func full() monitor.Snapshot {
 			},
 			{Name: "other", Tokens: 1, Budget: 250},
 		},
+		Unanswered:        monitor.Unanswered{Probes: 1, Since: noon.Add(-10 * time.Second)},
 		CertificateExpiry: noon.Add(90 * 24 * time.Hour),
 	}
 }
@@ -81,7 +83,7 @@ func full() monitor.Snapshot {
 func facts() collector.Exporter {
 	return collector.Exporter{
 		BuildInfo: map[string]string{
-			"version": "2.0.0", "revision": "abc", "branch": "main", "tags": "",
+			"version": "3.0.0", "revision": "abc", "branch": "main", "tags": "",
 			"goversion": "go1.26", "goos": "linux", "goarch": "amd64",
 		},
 		Started: noon.Add(-time.Hour), ReloadSuccessful: true, ReloadSuccess: noon.Add(-time.Hour), LogLinesDropped: 2,
@@ -89,16 +91,9 @@ func facts() collector.Exporter {
 	}
 }
 
-// all gathers a snapshot and the facts about the exporter.
-func all(snapshot monitor.Snapshot, e collector.Exporter) prometheus.Gatherers {
-	exporter := collector.ExporterMetrics(func() collector.Exporter { return e })
-	tokens := prometheus.GathererFunc(func() (families []*dto.MetricFamily, err error) {
-		for family := range collector.Families(snapshot) {
-			families = append(families, proto.CloneOf(family)) // it is valid until the next
-		}
-		return families, nil
-	})
-	return prometheus.Gatherers{tokens, exporter}
+// all returns the families of a snapshot and those about the exporter.
+func all(snapshot monitor.Snapshot, e collector.Exporter) []*dto.MetricFamily {
+	return append(collector.Families(snapshot), collector.ExporterFamilies(e)...)
 }
 
 // TestExposition compares whole expositions, absent series included.
@@ -107,94 +102,119 @@ func TestExposition(t *testing.T) {
 	golden(t, "testdata/empty.prom", exposition(t, all(monitor.Snapshot{Time: noon}, collector.Exporter{})))
 }
 
-// TestCreated checks that OpenMetrics has the time at which each counter began.
+// TestCreated checks that each counter and histogram has the time at which it began.
 func TestCreated(t *testing.T) {
-	var text bytes.Buffer
-	encoder := expfmt.NewEncoder(&text, expfmt.NewFormat(expfmt.TypeOpenMetrics), expfmt.WithCreatedLines())
-	families, err := all(full(), facts()).Gather()
-	if err != nil {
-		t.Fatal(err)
+	want := map[string]time.Time{ // by metric, and of probes by token
+		`appfigures_probes_total back\slash "quoted" 令牌`: noon.Add(-2 * time.Hour),
+		"appfigures_probes_total denied":                 noon.Add(-time.Hour),
+		"appfigures_probes_total not probed yet":         noon.Add(-time.Hour),
+		"appfigures_api_request_duration_seconds":        noon.Add(-time.Hour),
+		"appfigures_exporter_log_lines_dropped_total":    noon.Add(-time.Hour),
+		"appfigures_exporter_state_errors_total":         noon.Add(-time.Hour),
 	}
-	for _, family := range families {
-		if err := encoder.Encode(family); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, want := range []string{
-		`appfigures_probes_created{result="valid",token="denied"} 1.7954316e+09`,
-		`appfigures_probes_created{result="valid",token="back\\slash \"quoted\" 令牌"} 1.795428e+09`,
-		"appfigures_exporter_state_errors_created 1.79",
-		`appfigures_api_request_duration_seconds_created{account="acme"} 1.79`,
-	} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("no %s in\n%s", want, text.String())
+	for _, family := range all(full(), facts()) {
+		for _, series := range family.GetMetric() {
+			name := family.GetName()
+			created := series.GetCounter().GetCreatedTimestamp()
+			switch family.GetType() {
+			case dto.MetricType_GAUGE:
+				continue
+			case dto.MetricType_HISTOGRAM:
+				created = series.GetHistogram().GetCreatedTimestamp()
+			}
+			if name == "appfigures_probes_total" {
+				name += " " + series.GetLabel()[1].GetValue()
+			}
+			if at, ok := want[name]; !ok || !created.AsTime().Equal(at) {
+				t.Errorf("%s began at %v, want %v", name, created.AsTime(), at)
+			}
 		}
 	}
 }
 
-// TestRegistryChecks checks what the client library's registry would: series are unique and consistent, families
-// sorted, nothing carries a timestamp, and the linter has nothing to say.
+// TestRegistryChecks checks what the client library's registry would: series are unique and consistent, families and
+// labels sorted, nothing carries a timestamp. It also checks that the linter has nothing to say.
 func TestRegistryChecks(t *testing.T) {
-	if _, err := all(full(), facts()).Gather(); err != nil {
-		t.Error(err)
-	}
-	families, err := all(full(), facts()).Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	described := make(map[string]collector.Metric)
+	families := all(full(), facts())
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	var described []string
 	for _, m := range collector.Metrics() {
-		described[m.Name] = m
+		described = append(described, m.Name)
 	}
-	var names []string
-	for _, family := range families {
-		name := family.GetName()
-		names = append(names, name)
-		metric, ok := described[name]
-		if !ok || metric.Help != family.GetHelp() || metric.Type != family.GetType() {
-			t.Errorf("%s differs from its description %+v", name, metric)
+	if got := names(families); !slices.Equal(got, described) {
+		t.Errorf("metrics %v, want each of the table once: %v", got, described)
+	}
+	for i, family := range families {
+		metric := collector.Metrics()[i]
+		if metric.Help != family.GetHelp() || metric.Type != family.GetType() {
+			t.Errorf("%s differs from its description %+v", family.GetName(), metric)
 		}
 		for _, series := range family.GetMetric() {
-			var labels []string
-			for _, label := range series.GetLabel() {
-				labels = append(labels, label.GetName())
-			}
-			if !slices.IsSorted(labels) {
-				t.Errorf("%s: labels %v are not sorted", name, labels)
-			}
-			if name == "appfigures_token_info" {
-				labels = slices.DeleteFunc(labels, func(l string) bool { return l != "account" && l != "token" })
-			}
-			if want := slices.Sorted(slices.Values(metric.Labels)); !slices.Equal(labels, want) {
-				t.Errorf("%s: labels %v, want %v", name, labels, want)
-			}
-			if series.TimestampMs != nil {
-				t.Errorf("%s carries a timestamp", name)
-			}
+			checkSeries(t, metric, series)
 		}
-		delete(described, name)
 	}
-	if !slices.IsSorted(names) {
-		t.Errorf("families are not sorted: %v", names)
+	gatherer := prometheus.Gatherers{ // checks that series are unique and their names and labels valid
+		prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil }),
 	}
-	if len(described) > 0 {
-		t.Errorf("the full snapshot has no series of %v", described)
+	if _, err := gatherer.Gather(); err != nil {
+		t.Error(err)
 	}
-	problems, err := promlint.New(strings.NewReader(exposition(t, all(full(), facts())))).Lint()
+	problems, err := promlint.New(strings.NewReader(exposition(t, families))).Lint()
 	if err != nil || len(problems) > 0 {
 		t.Errorf("promlint: %v %v", problems, err)
+	}
+}
+
+func names(families []*dto.MetricFamily) []string {
+	var names []string
+	for _, family := range families {
+		names = append(names, family.GetName())
+	}
+	return names
+}
+
+// checkSeries checks that a series has the labels of its metric, sorted, and no timestamp.
+func checkSeries(t *testing.T, metric collector.Metric, series *dto.Metric) {
+	t.Helper()
+	var labels []string
+	for _, label := range series.GetLabel() {
+		labels = append(labels, label.GetName())
+	}
+	if !slices.IsSorted(labels) {
+		t.Errorf("%s: labels %v are not sorted", metric.Name, labels)
+	}
+	if metric.Name == "appfigures_token_info" { // which has those of the configuration as well
+		labels = slices.DeleteFunc(labels, func(l string) bool { return l != "account" && l != "token" })
+	}
+	if want := slices.Sorted(slices.Values(metric.Labels)); !slices.Equal(labels, want) {
+		t.Errorf("%s: labels %v, want %v", metric.Name, labels, want)
+	}
+	if series.TimestampMs != nil {
+		t.Errorf("%s carries a timestamp", metric.Name)
+	}
+}
+
+// TestFarDates checks that times beyond the range of nanoseconds in 64 bits do not overflow.
+func TestFarDates(t *testing.T) {
+	for date, want := range map[string]float64{"2000-01-01": 946684800, "9999-12-31": 253402214400} {
+		expires, err := time.Parse(time.DateOnly, date)
+		if err != nil {
+			t.Fatal(err)
+		}
+		snapshot := monitor.Snapshot{Tokens: []monitor.TokenState{{Token: config.Token{ExpiresAt: expires}}}}
+		families := collector.Families(snapshot)
+		i := slices.Index(names(families), "appfigures_token_expiry_timestamp_seconds")
+		if i < 0 || families[i].GetMetric()[0].GetGauge().GetValue() != want {
+			t.Errorf("%s: %v, want %v", date, families, want)
+		}
 	}
 }
 
 // TestReference checks that docs/metrics.md is made from the table.
 func TestReference(t *testing.T) { golden(t, "../docs/metrics.md", collector.Reference()) }
 
-func exposition(t *testing.T, gatherer prometheus.Gatherer) string {
+func exposition(t *testing.T, families []*dto.MetricFamily) string {
 	t.Helper()
-	families, err := gatherer.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var text bytes.Buffer
 	for _, family := range families {
 		if _, err := expfmt.MetricFamilyToText(&text, family); err != nil {

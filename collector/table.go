@@ -1,11 +1,13 @@
 package collector
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
@@ -14,9 +16,17 @@ import (
 // Metric describes one metric.
 type Metric struct {
 	Name   string
-	Help   string
-	Labels []string // besides those that the configuration gives a token, on appfigures_token_info
 	Type   dto.MetricType
+	Labels []string // besides those that the configuration gives a token, on appfigures_token_info
+	Help   string
+}
+
+// description is one row of the table: a metric, and the one function that adds its series.
+type description struct {
+	Metric
+
+	snapshot func(*family, *monitor.Snapshot)
+	exporter func(*family, *Exporter)
 }
 
 const (
@@ -25,237 +35,23 @@ const (
 	histogram = dto.MetricType_HISTOGRAM
 )
 
-// description is one row of the table: a metric, and one function that makes its series.
-type description struct {
-	Metric
-
-	perToken   func(*family, *monitor.TokenState)
-	perAccount func(*family, *monitor.AccountState)
-	whole      func(*family, *monitor.Snapshot)
-	exporter   func(*family, *Exporter)
-}
-
-// The members of the closed sets, and their labels, made once.
+// Names of labels, and the labels of the closed sets, made once.
 var (
+	tokenLabel, accountLabel = "token", "account"
+	perToken, perAccount     = []string{tokenLabel}, []string{accountLabel}
+
 	denials = slices.DeleteFunc(probe.Results(), func(r probe.Result) bool { return r.Verdict() != probe.VerdictDenied })
-	holds   = monitor.HoldReasons()
 
 	resultLabels = labelSet("result", probe.Results())
 	denialLabels = labelSet("reason", denials)
 	phaseLabels  = labelSet("phase", probe.AllPhases())
-	skipLabels   = labelSet("reason", monitor.SkipReasons())
-	holdLabels   = labelSet("reason", holds)
+	holdLabels   = labelSet("reason", monitor.HoldReasons())
 )
 
-func labelSet[T interface{ String() string }](name string, members []T) []*dto.LabelPair {
+func labelSet[T fmt.Stringer](name string, members []T) []*dto.LabelPair {
 	labels := make([]*dto.LabelPair, len(members))
 	for i, member := range members {
-		labels[i] = pair(name, member.String())
-	}
-	return labels
-}
-
-// table describes every metric, sorted by name.
-var table = sortedByName([]description{
-	{
-		Metric: Metric{"appfigures_token_valid", "Last verdict on the token: 1 valid, 0 denied. Absent while unknown. " +
-			"Outages, limits and timeouts leave it unchanged.", []string{"token"}, gauge},
-		perToken: func(f *family, t *monitor.TokenState) {
-			if t.Verdict != probe.VerdictUnknown {
-				f.add(number(t.Verdict == probe.VerdictValid))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_token_denied", "Whether the token is denied for this reason: 1 for the reason of a " +
-			"denied verdict, else 0.", []string{"token", "reason"}, gauge},
-		perToken: func(f *family, t *monitor.TokenState) {
-			for i, reason := range denials {
-				f.addMember(denialLabels[i], number(t.Verdict == probe.VerdictDenied && t.Reason == reason))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_token_verdict_timestamp_seconds", "When an answer last confirmed the verdict, in " +
-			"seconds since 1970.", []string{"token"}, gauge},
-		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictTime) },
-	},
-	{
-		Metric: Metric{"appfigures_token_verdict_change_timestamp_seconds", "Since when the verdict and its reason have " +
-			"been so, in seconds since 1970.", []string{"token"}, gauge},
-		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictSince) },
-	},
-	{
-		Metric: Metric{"appfigures_token_info", "Always 1. Carries the token's account and its labels from the " +
-			"configuration.", []string{"token", "account"}, gauge},
-		perToken: func(f *family, t *monitor.TokenState) {
-			labels := append(slices.Clip(f.labels), pair("account", t.Account))
-			for _, l := range t.Labels {
-				labels = append(labels, pair(l.Name, l.Value))
-			}
-			f.addLabeled(sorted(labels), 1)
-		},
-	},
-	{
-		Metric: Metric{"appfigures_token_expiry_timestamp_seconds", "When the token expires according to the " +
-			"configuration, in seconds since 1970. Absent without expires_at.", []string{"token"}, gauge},
-		perToken: func(f *family, t *monitor.TokenState) { f.addTime(t.ExpiresAt) },
-	},
-	{
-		Metric: Metric{"appfigures_token_probe_interval_seconds", "How long at most after its last probe the token is " +
-			"probed again at the present pace, if it is scraped.", []string{"token"}, gauge},
-		perToken: func(f *family, t *monitor.TokenState) { f.add(t.Interval.Seconds()) },
-	},
-	{
-		Metric: Metric{"appfigures_up", "Whether the last probe got an answer from the API itself: valid, rejected, " +
-			"locked, forbidden or rate_limited.", []string{"token"}, gauge},
-		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(number(t.Last.Result.Answered())) }),
-	},
-	{
-		Metric: Metric{"appfigures_probe_result", "Result of the last probe: 1 for its result, 0 for all others.",
-			[]string{"token", "result"}, gauge},
-		perToken: func(f *family, t *monitor.TokenState) {
-			for i, label := range resultLabels {
-				f.addMember(label, number(t.Probed && int(t.Last.Result) == i))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_probe_http_status_code", "HTTP status of the last probe's response. 0 without a " +
-			"response.", []string{"token"}, gauge},
-		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(float64(t.Last.HTTPStatus)) }),
-	},
-	{
-		Metric:   Metric{"appfigures_probe_duration_seconds", "Duration of the last probe.", []string{"token"}, gauge},
-		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.add(t.Last.Duration.Seconds()) }),
-	},
-	{
-		Metric: Metric{"appfigures_probe_phase_duration_seconds", "Duration of each phase of the last probe. dns, connect " +
-			"and tls are 0 if the probe used the connection of another probe of the same scrape.",
-			[]string{"token", "phase"}, gauge},
-		perToken: ifProbed(func(f *family, t *monitor.TokenState) {
-			for i, label := range phaseLabels {
-				f.addMember(label, t.Last.Phases[i].Seconds())
-			}
-		}),
-	},
-	{
-		Metric: Metric{"appfigures_probe_timestamp_seconds", "When the last probe was made, in seconds since 1970. Pacing " +
-			"can make it older than the scrape.", []string{"token"}, gauge},
-		perToken: ifProbed(func(f *family, t *monitor.TokenState) { f.addTime(t.Last.Start) }),
-	},
-	{
-		Metric: Metric{"appfigures_probes_total", "Requests made, by result. no_token makes none and stays 0.",
-			[]string{"token", "result"}, counter},
-		perToken: func(f *family, t *monitor.TokenState) {
-			for i, label := range resultLabels {
-				f.addMember(label, float64(t.Results[i]))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_probes_skipped_total", "Scrapes that did not probe the token, by reason.",
-			[]string{"token", "reason"}, counter},
-		perToken: func(f *family, t *monitor.TokenState) {
-			for i, label := range skipLabels {
-				f.addMember(label, float64(t.Skipped[i]))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_api_request_duration_seconds", "Durations of the probes that the API answered, per " +
-			"account.", []string{"account"}, histogram},
-		perAccount: func(f *family, a *monitor.AccountState) { f.addHistogram(a.Durations) },
-	},
-	{
-		Metric: Metric{"appfigures_account_quota_limit_requests", "Requests that the account may make per UTC day, as the " +
-			"API last reported today. Absent if it did not.", []string{"account"}, gauge},
-		perAccount: func(f *family, a *monitor.AccountState) {
-			if a.Quota.LimitOK {
-				f.add(float64(a.Quota.Limit))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_account_quota_used_requests", "Requests that all programs of the account have made " +
-			"today (UTC), as the API last reported today. Absent if it did not.", []string{"account"}, gauge},
-		perAccount: func(f *family, a *monitor.AccountState) {
-			if a.Quota.UsedOK {
-				f.add(float64(a.Quota.Used))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_account_quota_reset_timestamp_seconds", "When the reported use starts again at 0, in " +
-			"seconds since 1970. Absent if the API has not reported it today.", []string{"account"}, gauge},
-		perAccount: func(f *family, a *monitor.AccountState) { f.addTime(a.QuotaReset) },
-	},
-	{
-		Metric: Metric{"appfigures_account_budget_requests", "Requests that probes of the account may use in any 24 hours.",
-			[]string{"account"}, gauge},
-		perAccount: func(f *family, a *monitor.AccountState) { f.add(float64(a.Budget)) },
-	},
-	{
-		Metric: Metric{"appfigures_account_budget_used_requests", "Requests that probes of the account have used in the " +
-			"last 24 hours.", []string{"account"}, gauge},
-		perAccount: func(f *family, a *monitor.AccountState) { f.add(float64(a.BudgetUsed)) },
-	},
-	{
-		Metric: Metric{"appfigures_account_held", "Whether probes of the account are held for this reason: daily_limit, " +
-			"slow_down, or reserve (one probe per hour).", []string{"account", "reason"}, gauge},
-		perAccount: func(f *family, a *monitor.AccountState) {
-			for i, reason := range holds {
-				f.addMember(holdLabels[i], number(a.Held == reason))
-			}
-		},
-	},
-	{
-		Metric: Metric{"appfigures_api_certificate_expiry_timestamp_seconds", "Earliest expiry in the certificate chain of " +
-			"the last TLS handshake with the API, also of one that failed to verify, in seconds since 1970.", nil, gauge},
-		whole: func(f *family, s *monitor.Snapshot) { f.addTime(s.CertificateExpiry) },
-	},
-	{
-		Metric:   Metric{"appfigures_exporter_build_info", "Always 1. Carries the exporter's version.", buildLabels, gauge},
-		exporter: func(f *family, e *Exporter) { f.addLabeled(buildInfo(e), 1) },
-	},
-	{
-		Metric: Metric{"appfigures_exporter_config_last_reload_successful", "Whether the last attempt to load the " +
-			"configuration succeeded.", nil, gauge},
-		exporter: func(f *family, e *Exporter) { f.add(number(e.ReloadSuccessful)) },
-	},
-	{
-		Metric: Metric{"appfigures_exporter_config_last_reload_success_timestamp_seconds", "When the configuration was " +
-			"last loaded successfully, in seconds since 1970.", nil, gauge},
-		exporter: func(f *family, e *Exporter) { f.addTime(e.ReloadSuccess) },
-	},
-	{
-		Metric: Metric{"appfigures_exporter_log_lines_dropped_total", "Log lines that standard error did not take.",
-			nil, counter},
-		exporter: func(f *family, e *Exporter) { f.add(float64(e.LogLinesDropped)) },
-	},
-	{
-		Metric: Metric{"appfigures_exporter_state_saved_timestamp_seconds", "When the state file was last written, in " +
-			"seconds since 1970. Absent without a state file.", nil, gauge},
-		exporter: func(f *family, e *Exporter) { f.addTime(e.StateFile.Saved) },
-	},
-	{
-		Metric: Metric{"appfigures_exporter_state_errors_total", "Failed writes of the state file. Absent without a state " +
-			"file.", nil, counter},
-		exporter: func(f *family, e *Exporter) {
-			if e.StateFile.Enabled {
-				f.add(float64(e.StateFile.Errors))
-			}
-		},
-	},
-})
-
-// buildLabels are the labels of appfigures_exporter_build_info, as those of other exporters.
-var buildLabels = []string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"}
-
-func buildInfo(e *Exporter) []*dto.LabelPair {
-	labels := make([]*dto.LabelPair, 0, len(buildLabels))
-	for _, name := range slices.Sorted(maps.Keys(e.BuildInfo)) {
-		labels = append(labels, pair(name, e.BuildInfo[name]))
+		labels[i] = label(&name, new(member.String()))
 	}
 	return labels
 }
@@ -269,16 +65,181 @@ func Metrics() []Metric {
 	return metrics
 }
 
-func sortedByName(rows []description) []description {
-	slices.SortFunc(rows, func(a, b description) int { return strings.Compare(a.Name, b.Name) })
-	return rows
+// table describes every metric, sorted by name.
+var table = slices.SortedFunc(slices.Values([]description{
+	{Metric: Metric{"appfigures_token_valid", gauge, perToken, "Last verdict on the token: 1 valid, 0 denied. Absent " +
+		"while unknown. Outages, limits and timeouts leave it unchanged."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) {
+			if t.Verdict != probe.VerdictUnknown {
+				f.add(number(t.Verdict == probe.VerdictValid))
+			}
+		})},
+	{Metric: Metric{"appfigures_token_denied", gauge, []string{"token", "reason"}, "Whether the token is denied for " +
+		"this reason: 1 for the reason of a denied verdict, else 0."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) {
+			for i, reason := range denials {
+				f.add(number(t.Verdict == probe.VerdictDenied && t.Reason == reason), denialLabels[i])
+			}
+		})},
+	{Metric: Metric{"appfigures_token_verdict_timestamp_seconds", gauge, perToken, "When an answer last confirmed the " +
+		"verdict, in seconds since 1970."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictTime) })},
+	{Metric: Metric{"appfigures_token_verdict_change_timestamp_seconds", gauge, perToken, "Since when the verdict and " +
+		"its reason have been so, in seconds since 1970."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictSince) })},
+	{Metric: Metric{"appfigures_token_verdict_due_timestamp_seconds", gauge, perToken, "By when an answer should have " +
+		"confirmed the verdict, in seconds since 1970: a probe interval after the last one that did (before the first: " +
+		"after the token was configured), or the end of a hold if that is later."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictDue) })},
+	{Metric: Metric{"appfigures_token_info", gauge, []string{"token", "account"}, "Always 1. Carries the token's " +
+		"account and its labels from the configuration."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) {
+			labels := []*dto.LabelPair{label(&accountLabel, &t.Account)}
+			for _, l := range t.Labels {
+				labels = append(labels, label(&l.Name, &l.Value))
+			}
+			f.add(1, labels...)
+		})},
+	{Metric: Metric{"appfigures_token_expiry_timestamp_seconds", gauge, perToken, "When the token expires according to " +
+		"the configuration, in seconds since 1970. Absent without expires_at."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.ExpiresAt) })},
+	{Metric: Metric{"appfigures_token_probe_interval_seconds", gauge, perToken, "Time between two turns of the token at " +
+		"the present pace. At its turn, the next scrape probes it."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.add(t.Interval.Seconds()) })},
+	{Metric: Metric{"appfigures_up", gauge, perToken, "Whether the last probe got an answer from the API itself: " +
+		"valid, rejected, locked, forbidden, quota_exhausted or rate_limited."},
+		snapshot: probed(func(f *family, t *monitor.TokenState) { f.add(number(t.Last.Result.Answered())) })},
+	{Metric: Metric{"appfigures_probe_result", gauge, []string{"token", "result"}, "Result of the last probe: 1 for " +
+		"its result, 0 for all others."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) {
+			for i, label := range resultLabels {
+				f.add(number(t.Probed && t.Last.Result == probe.Result(i)), label)
+			}
+		})},
+	{Metric: Metric{"appfigures_probe_http_status_code", gauge, perToken, "HTTP status of the last probe's response. " +
+		"0 without a response."},
+		snapshot: probed(func(f *family, t *monitor.TokenState) { f.add(float64(t.Last.HTTPStatus)) })},
+	{Metric: Metric{"appfigures_probe_duration_seconds", gauge, perToken, "Duration of the last probe, from name " +
+		"resolution to the last byte of the response."},
+		snapshot: probed(func(f *family, t *monitor.TokenState) { f.add(t.Last.Duration.Seconds()) })},
+	{Metric: Metric{"appfigures_probe_phase_duration_seconds", gauge, []string{"token", "phase"}, "Duration of each " +
+		"phase of the last probe. 0 for a phase that it did not reach or need."},
+		snapshot: probed(func(f *family, t *monitor.TokenState) {
+			for i, label := range phaseLabels {
+				f.add(t.Last.Phases[i].Seconds(), label)
+			}
+		})},
+	{Metric: Metric{"appfigures_probe_timestamp_seconds", gauge, perToken, "When the last probe was made, in seconds " +
+		"since 1970. Pacing can make it older than the scrape."},
+		snapshot: probed(func(f *family, t *monitor.TokenState) { f.addTime(t.Last.Start) })},
+	{Metric: Metric{"appfigures_probes_total", counter, []string{"token", "result"}, "Probes made, by result, also " +
+		"those that reached nobody. no_token makes none and stays 0."},
+		snapshot: tokens(func(f *family, t *monitor.TokenState) {
+			f.created = timestamppb.New(t.Created)
+			for i, label := range resultLabels {
+				f.add(float64(t.Results[i]), label)
+			}
+		})},
+	{Metric: Metric{"appfigures_api_request_duration_seconds", histogram, perAccount, "Durations of the probes that the " +
+		"API answered, per account."},
+		snapshot: accounts(func(f *family, a *monitor.AccountState) {
+			if a.Durations != nil {
+				f.next(nil).Histogram = a.Durations
+			}
+		})},
+	{Metric: Metric{"appfigures_account_quota_limit_requests", gauge, perAccount, "Requests that the account may make " +
+		"per UTC day, as the API last reported today. Absent if it did not."},
+		snapshot: accounts(func(f *family, a *monitor.AccountState) {
+			if a.Quota.LimitOK {
+				f.add(float64(a.Quota.Limit))
+			}
+		})},
+	{Metric: Metric{"appfigures_account_quota_used_requests", gauge, perAccount, "Requests that all programs of the " +
+		"account have made today (UTC), as the API last reported today. Absent if it did not."},
+		snapshot: accounts(func(f *family, a *monitor.AccountState) {
+			if a.Quota.UsedOK {
+				f.add(float64(a.Quota.Used))
+			}
+		})},
+	{Metric: Metric{"appfigures_account_quota_reset_timestamp_seconds", gauge, perAccount, "When the reported use " +
+		"starts again at 0, in seconds since 1970. Absent if the API has not reported it today."},
+		snapshot: accounts(func(f *family, a *monitor.AccountState) { f.addTime(a.QuotaReset) })},
+	{Metric: Metric{"appfigures_account_budget_requests", gauge, perAccount, "Requests that probes of the account may " +
+		"use per UTC day."},
+		snapshot: accounts(func(f *family, a *monitor.AccountState) { f.add(float64(a.Budget)) })},
+	{Metric: Metric{"appfigures_account_budget_used_requests", gauge, perAccount, "Requests that probes of the account " +
+		"have used today (UTC)."},
+		snapshot: accounts(func(f *family, a *monitor.AccountState) { f.add(float64(a.BudgetUsed)) })},
+	{Metric: Metric{"appfigures_account_held", gauge, []string{"account", "reason"}, "Whether probes of the account are " +
+		"held for this reason. During reserve each token still has a turn, in an account of N tokens every N hours."},
+		snapshot: accounts(func(f *family, a *monitor.AccountState) {
+			for i, reason := range monitor.HoldReasons() {
+				f.add(number(a.Held == reason), holdLabels[i])
+			}
+		})},
+	{Metric: Metric{"appfigures_api_unanswered_probes", gauge, nil, "Consecutive probes, of whichever token, that the " +
+		"API itself did not answer. no_token does not count."},
+		snapshot: func(f *family, s *monitor.Snapshot) { f.add(float64(s.Unanswered.Probes)) }},
+	{Metric: Metric{"appfigures_api_certificate_expiry_timestamp_seconds", gauge, nil, "Earliest expiry in the " +
+		"certificate chain of the last TLS handshake with the API, also of one that failed to verify, in seconds since " +
+		"1970."},
+		snapshot: func(f *family, s *monitor.Snapshot) { f.addTime(s.CertificateExpiry) }},
+	{Metric: Metric{"appfigures_exporter_build_info", gauge,
+		[]string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
+		"Always 1. Carries the exporter's version."},
+		exporter: func(f *family, e *Exporter) {
+			var labels []*dto.LabelPair
+			for _, name := range slices.Sorted(maps.Keys(e.BuildInfo)) {
+				labels = append(labels, label(&name, new(e.BuildInfo[name])))
+			}
+			f.add(1, labels...)
+		}},
+	{Metric: Metric{"appfigures_exporter_config_last_reload_successful", gauge, nil, "Whether the last attempt to load " +
+		"the configuration succeeded."},
+		exporter: func(f *family, e *Exporter) { f.add(number(e.ReloadSuccessful)) }},
+	{Metric: Metric{"appfigures_exporter_config_last_reload_success_timestamp_seconds", gauge, nil, "When the " +
+		"configuration was last loaded successfully, in seconds since 1970."},
+		exporter: func(f *family, e *Exporter) { f.addTime(e.ReloadSuccess) }},
+	{Metric: Metric{"appfigures_exporter_log_lines_dropped_total", counter, nil, "Log lines that standard error did " +
+		"not take."},
+		exporter: func(f *family, e *Exporter) { f.add(float64(e.LogLinesDropped)) }},
+	{Metric: Metric{"appfigures_exporter_state_saved_timestamp_seconds", gauge, nil, "When the state file was last " +
+		"written, in seconds since 1970. Absent without a state file."},
+		exporter: func(f *family, e *Exporter) { f.addTime(e.StateFile.Saved) }},
+	{Metric: Metric{"appfigures_exporter_state_errors_total", counter, nil, "Failed writes of the state file. Absent " +
+		"without a state file."},
+		exporter: func(f *family, e *Exporter) {
+			if e.StateFile.Enabled {
+				f.add(float64(e.StateFile.Errors))
+			}
+		}},
+}), func(a, b description) int { return strings.Compare(a.Name, b.Name) })
+
+// tokens adds series for each token.
+func tokens(add func(*family, *monitor.TokenState)) func(*family, *monitor.Snapshot) {
+	return func(f *family, s *monitor.Snapshot) {
+		for i := range s.Tokens {
+			f.owner = label(&tokenLabel, &s.Tokens[i].Name)
+			add(f, &s.Tokens[i])
+		}
+	}
 }
 
-// ifProbed leaves out the tokens that have no result yet.
-func ifProbed(add func(*family, *monitor.TokenState)) func(*family, *monitor.TokenState) {
-	return func(f *family, t *monitor.TokenState) {
+// probed adds series for each token that has a result.
+func probed(add func(*family, *monitor.TokenState)) func(*family, *monitor.Snapshot) {
+	return tokens(func(f *family, t *monitor.TokenState) {
 		if t.Probed {
 			add(f, t)
+		}
+	})
+}
+
+// accounts adds series for each account.
+func accounts(add func(*family, *monitor.AccountState)) func(*family, *monitor.Snapshot) {
+	return func(f *family, s *monitor.Snapshot) {
+		for i := range s.Accounts {
+			f.owner = label(&accountLabel, &s.Accounts[i].Name)
+			add(f, &s.Accounts[i])
 		}
 	}
 }

@@ -3,7 +3,6 @@ module github.com/appfigures-exporter/appfigures_exporter/e2e/chart
 go 1.26.0
 
 require (
-	github.com/appfigures-exporter/appfigures_exporter v0.0.0
 	github.com/appfigures-exporter/appfigures_exporter/e2e v0.0.0
 	k8s.io/api v0.37.0
 	k8s.io/apiextensions-apiserver v0.37.0
@@ -16,6 +15,7 @@ require (
 require (
 	cel.dev/expr v0.25.2 // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
+	github.com/appfigures-exporter/appfigures_exporter v0.0.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/blang/semver/v4 v4.0.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

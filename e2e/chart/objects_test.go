@@ -30,8 +30,8 @@ func TestObjects(t *testing.T) {
 			pods := 0
 			for name, manifest := range render(t, "--values="+file) {
 				if strings.Contains(manifest, "\napiVersion: monitoring.coreos.com/v1\n") {
-					for _, problem := range customResourceProblems(t, manifest) {
-						t.Errorf("%s: %s", name, problem)
+					if problems := customResourceProblems(t, manifest); len(problems) > 0 {
+						t.Errorf("%s: %q", name, problems)
 					}
 					continue
 				}
@@ -113,18 +113,4 @@ func customResourceProblems(t *testing.T, manifest string) []string {
 		problems = append(problems, "unknown field "+field)
 	}
 	return problems
-}
-
-// TestCustomResourceProblems checks that the test above would notice a misspelled field and a wrong value.
-func TestCustomResourceProblems(t *testing.T) {
-	problems := strings.Join(customResourceProblems(t, `
-kind: ServiceMonitor
-spec: {selector: {}, endpoints: [{port: http, intervall: 1m, scrapeTimeout: 30sec}]}`), "\n")
-	for _, want := range []string{
-		"unknown field spec.endpoints[0].intervall", "spec.endpoints[0].scrapeTimeout: Invalid value",
-	} {
-		if !strings.Contains(problems, want) {
-			t.Errorf("problems do not contain %q:\n%s", want, problems)
-		}
-	}
 }

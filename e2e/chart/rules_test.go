@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"maps"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -16,13 +15,11 @@ import (
 
 // ruleFile is the content of a file of rules, and the spec of a PrometheusRule.
 type ruleFile struct {
-	Groups []ruleGroup `json:"groups"`
-}
-
-type ruleGroup struct {
-	Name     string           `json:"name"`
-	Interval string           `json:"interval"`
-	Rules    []map[string]any `json:"rules"`
+	Groups []struct {
+		Name     string           `json:"name"`
+		Interval string           `json:"interval"`
+		Rules    []map[string]any `json:"rules"`
+	} `json:"groups"`
 }
 
 // renderRules returns the spec of the chart's PrometheusRule.
@@ -59,33 +56,33 @@ func TestRules(t *testing.T) {
 	harness.Output(t, exec.Command(harness.Promtool(t), "check", "rules", "--lint=all", "--lint-fatal", file))
 }
 
-func TestAlertSwitches(t *testing.T) {
-	var values struct {
-		PrometheusRule struct{ Alerts map[string]bool }
-	}
-	unmarshal(t, harness.Read(t, dir+"/values.yaml"), &values)
-	for alert := range maps.Keys(values.PrometheusRule.Alerts) {
+// TestAlertValues checks what the values change about the shipped rules.
+func TestAlertValues(t *testing.T) {
+	for _, test := range []struct {
+		name, args string
+		change     func(alert string, labels map[string]any) (keep bool)
+	}{
+		{"a switch", "alerts.AppfiguresAPISlow=false", func(alert string, _ map[string]any) bool {
+			return alert != "AppfiguresAPISlow"
+		}},
+		{"a severity", "alerts.AppfiguresAPIDown=critical", func(alert string, labels map[string]any) bool {
+			if alert == "AppfiguresAPIDown" {
+				labels["severity"] = "critical"
+			}
+			return true
+		}},
+		{"labels", "alertLabels.severity=page,prometheusRule.alertLabels.team=growth", func(_ string, labels map[string]any) bool {
+			labels["severity"], labels["team"] = "page", "growth"
+			return true
+		}},
+	} {
 		want := shippedRules(t)
-		isOff := func(rule map[string]any) bool { return rule["alert"] == alert }
-		if !slices.ContainsFunc(want.Groups[0].Rules, isOff) {
-			t.Errorf("values.yaml has a switch for %s, which does not exist", alert)
+		want.Groups[0].Rules = slices.DeleteFunc(want.Groups[0].Rules, func(rule map[string]any) bool {
+			return !test.change(rule["alert"].(string), rule["labels"].(map[string]any))
+		})
+		if got := renderRules(t, "--set=prometheusRule."+test.args); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: the rules are %v\nwant %v", test.name, got, want)
 		}
-		want.Groups[0].Rules = slices.DeleteFunc(want.Groups[0].Rules, isOff)
-		if got := renderRules(t, "--set=prometheusRule.alerts."+alert+"=false"); !reflect.DeepEqual(got, want) {
-			t.Errorf("without %s the rules are %v\nwant %v", alert, got, want)
-		}
-	}
-}
-
-func TestAlertLabels(t *testing.T) {
-	want := shippedRules(t)
-	for _, rule := range want.Groups[0].Rules {
-		labels := rule["labels"].(map[string]any)
-		labels["severity"], labels["team"] = "page", "growth"
-	}
-	got := renderRules(t, "--set=prometheusRule.alertLabels.severity=page", "--set=prometheusRule.alertLabels.team=growth")
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("with labels the rules are %v\nwant %v", got, want)
 	}
 }
 

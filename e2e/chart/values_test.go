@@ -1,8 +1,8 @@
 package chart
 
 import (
-	"encoding/json"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -28,10 +28,15 @@ func TestValuesAreRefused(t *testing.T) {
 		{"replicaCount: 2", "additional properties 'replicaCount' not allowed"},
 		{"config: {pacing: {share: 1}}", "additional properties 'share' not allowed"},
 		{"config: {pacing: {quota_share: 2}}", "at '/config/pacing/quota_share': maximum"},
+		{"config: {pacing: {quota_share: '0'}}", "at '/config/pacing/quota_share': '0' does not match"},
+		{"config: {api_url: http://foo/}", "at '/config/api_url': 'http://foo/' does not match"},
+		{"config: {proxy_url: ftp://foo/}", "at '/config/proxy_url': 'ftp://foo/' does not match"},
 		{"config: {tokens: []}", "additional properties 'tokens' not allowed"},
 		{"config: {timeout: 10}", "at '/config/timeout': got number, want string"},
 		{"args: [--web.listen-address=:1]", "at '/args/0': '--web.listen-address=:1' does not match"},
-		{"fullnameOverride: tokens", "at '/fullnameOverride': 'tokens' does not match"},
+		{"fullnameOverride: Tokens", "at '/fullnameOverride': 'Tokens' does not match"},
+		{"commonLabels: {app.kubernetes.io/name: x}", "invalid propertyName 'app.kubernetes.io/name'"},
+		{"affinity: {nodeAfinity: {}}", "additional properties 'nodeAfinity' not allowed"},
 		{"resources: {limits: {cpus: 1}}", "additional properties 'cpus' not allowed"},
 		{"persistence: {size: 64 MiB}", "at '/persistence/size': '64 MiB' does not match"},
 		{"podSecurityContext: {runAsUser: 0}", "at '/podSecurityContext/runAsUser': minimum"},
@@ -50,37 +55,25 @@ func TestValuesAreRefused(t *testing.T) {
 	}
 }
 
-// TestSchemaIsStrict checks that every object of the schema refuses unknown keys, or is a map of labels or the like.
-func TestSchemaIsStrict(t *testing.T) {
-	var schema any
-	if err := json.Unmarshal([]byte(harness.Read(t, dir+"/values.schema.json")), &schema); err != nil {
-		t.Fatal(err)
-	}
-	objects := 0
-	var walk func(path string, node any)
-	walk = func(path string, node any) {
-		switch node := node.(type) {
-		case []any:
-			for _, item := range node {
-				walk(path+"[]", item)
-			}
-		case map[string]any:
-			// Helm sets global where the chart is a dependency of another.
-			if node["type"] == "object" && path != "/properties/global" {
-				objects++
-				_, isMap := node["additionalProperties"].(map[string]any)
-				if node["additionalProperties"] != false && !isMap {
-					t.Errorf("%s takes any key", path)
-				}
-			}
-			for key, value := range node {
-				walk(path+"/"+key, value)
-			}
+// TestExamples uncomments the examples in values.yaml, which follow an empty value, and renders all of them at once.
+func TestExamples(t *testing.T) {
+	examples := 0
+	values := regexp.MustCompile(`(?m) (\[\]|\{\})\n((#.*\n)+)`).ReplaceAllStringFunc(
+		harness.Read(t, dir+"/values.yaml"), func(match string) string {
+			examples++
+			_, lines, _ := strings.Cut(match, "\n")
+			return "\n" + strings.NewReplacer("\n#", "\n ", "#", " ").Replace(lines)
+		})
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	harness.Write(t, file, values)
+	manifests := render(t, "--values="+file)
+	for _, want := range []string{"quota_share: 0.5", "proxy.example", "growth", "vault"} {
+		if config := manifests["ConfigMap test-appfigures-exporter"]; !strings.Contains(config, want) {
+			t.Errorf("the configuration does not contain %q:\n%s", want, config)
 		}
 	}
-	walk("", schema)
-	if objects < 20 {
-		t.Errorf("found %d objects", objects)
+	if examples < 5 {
+		t.Errorf("values.yaml has %d examples", examples)
 	}
 }
 

@@ -4,49 +4,29 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"hash/maphash"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
-	"unicode"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// Statuses of the API that net/http does not name or that the rules below turn on.
-const (
-	statusChillOut = 420 // the account's daily limit is used up
-	statusSlowDown = http.StatusTooManyRequests
-)
+const statusChillOut = 420 // the API's when an account has used up its requests of the day; unknown to net/http
 
-// answer is what a response says.
-type answer struct {
-	result     probe.Result
-	message    string         // not cleaned
-	quota      probe.Quota    // zero unless result.Answered
-	throttle   probe.Throttle // also of a box that answers for the API
-	user       uint64
-	serverTime time.Time
-}
-
-// classify returns what a response says. bodyErr is why the body did not arrive whole, nil if it did.
-func classify(status int, header http.Header, body []byte, bodyErr error, now time.Time) answer {
+// classify returns what a response says: the result, a message that is not cleaned yet, and the limits. bodyErr is why
+// the body did not arrive whole, nil if it did.
+func classify(status int, header http.Header, body []byte, bodyErr error) (o probe.Outcome) {
 	r := parseResponse(status, header, body, bodyErr)
-	a := answer{throttle: readThrottle(r.status, header, now)}
-	a.serverTime, _ = http.ParseTime(header.Get("Date"))
-	a.result, a.message = r.classify()
-	if a.result.Answered() {
-		a.quota = readQuota(header, r.doc)
+	o.Result, o.Message = r.classify()
+	if o.Result.Answered() {
+		o.Quota = readQuota(header, r.doc)
 	}
-	if a.result == probe.Valid {
-		a.user = r.doc.User.hash
+	if o.Result == probe.RateLimited {
+		o.RetryAfter = readRetryAfter(header)
 	}
-	return a
+	return o
 }
 
 // response is a response as far as the rules need it.
@@ -74,7 +54,7 @@ func parseResponse(status int, header http.Header, body []byte, bodyErr error) r
 	if strings.TrimSpace(r.text) == "" {
 		r.text = r.challenges.description
 	}
-	if status == http.StatusOK && r.isObject && r.doc.Status.isError() {
+	if status == http.StatusOK && r.isObject && r.doc.Status >= 400 && r.doc.Status <= 599 {
 		r.status = int(r.doc.Status)
 	}
 	if status/100 == 3 {
@@ -93,10 +73,12 @@ func (r response) classify() (probe.Result, string) {
 		return probe.Unexpected, fmt.Sprintf("an HTML page with status %d, not an answer of the API", r.status)
 	case r.status >= 500 && r.status <= 599:
 		return probe.ServerError, r.text
-	case r.status == statusChillOut || r.status == statusSlowDown:
+	case r.status == statusChillOut:
+		return probe.QuotaExhausted, r.text
+	case r.status == http.StatusTooManyRequests:
 		return probe.RateLimited, r.text
 	case r.bodyErr != nil:
-		return probe.Unexpected, fmt.Sprintf("status %d, but %s", r.status, incomplete(r.bodyErr))
+		return probe.Unexpected, fmt.Sprintf("status %d, but the body is not whole: %s", r.status, r.bodyErr)
 	case r.status == http.StatusUnauthorized:
 		return r.unauthorized()
 	case r.status == http.StatusForbidden:
@@ -107,7 +89,7 @@ func (r response) classify() (probe.Result, string) {
 		return probe.Unexpected, withText(fmt.Sprintf("status %d, which the API does not use", r.status), r.text)
 	case !r.isObject:
 		return probe.Unexpected, "status 200, but the body is not a JSON object"
-	case !r.doc.User.present:
+	case !bytes.HasPrefix(r.doc.User, []byte("{")):
 		return probe.Unexpected, "status 200, but the body describes no user"
 	default:
 		return probe.Valid, ""
@@ -124,16 +106,12 @@ func (r response) unauthorized() (probe.Result, string) {
 	return probe.Rejected, r.text
 }
 
-// forbidden classifies a 403. Only what is in a form of the API denies; gateways and firewalls answer 403, too. What
-// the API says of tokens and accounts is believed in another form if the text begins with it: no gateway would.
+// forbidden classifies a 403. Only what is in a form of the API denies; gateways and firewalls answer 403, too, also
+// with a challenge for Bearer that has no error. What the API says of tokens and accounts is believed in another form
+// if the text begins with it: no gateway would.
 func (r response) forbidden() (probe.Result, string) {
-	text := strings.ToLower(strings.Map(func(c rune) rune {
-		if unicode.IsSpace(c) || c == '"' {
-			return -1
-		}
-		return c
-	}, r.text))
-	known, says := r.isAPIError() || r.isOAuthError() || r.challenges.bearer, strings.HasPrefix
+	text := strings.ToLower(strings.Join(strings.Fields(strings.ReplaceAll(r.text, `"`, " ")), ""))
+	known, says := r.isAPIError() || r.isOAuthError() || r.challenges.code != "", strings.HasPrefix
 	if known {
 		says = strings.Contains
 	}
@@ -177,25 +155,11 @@ func withText(problem, text string) string {
 	return problem + ": " + text
 }
 
-// incomplete returns why a body did not arrive whole.
-func incomplete(err error) string {
-	switch {
-	case errors.Is(err, errTooLarge):
-		return errTooLarge.Error()
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "the body was cut short"
-	default:
-		return "the body is unreadable: " + err.Error()
-	}
-}
-
 // isHTML reports whether a body that is not a JSON object is a web page: declared as one, or looking like one.
 func isHTML(contentType string, body []byte) bool {
 	media, _, _ := mime.ParseMediaType(contentType)
-	if media == "text/html" || media == "application/xhtml+xml" {
-		return true
-	}
-	return strings.HasPrefix(http.DetectContentType(body), "text/html")
+	return media == "text/html" || media == "application/xhtml+xml" ||
+		strings.HasPrefix(http.DetectContentType(body), "text/html")
 }
 
 // document is what this package reads of a body.
@@ -205,22 +169,16 @@ type document struct {
 	Description text            `json:"error_description"`
 	Error       text            `json:"error"`
 	Additional  text            `json:"additional"`
-	User        user            `json:"user"`
+	User        json.RawMessage `json:"user"`
 	Usage       json.RawMessage `json:"usage"`
-
-	// Fields of other programs' errors.
-	Path text `json:"path"`
-	URL  text `json:"url"`
+	Path        text            `json:"path"` // this and URL are of other programs' errors
+	URL         text            `json:"url"`
 }
 
 // decode reads a body, and reports whether it is a JSON object.
-func decode(body []byte) (document, bool) {
-	var doc document
-	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
-	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
-		return doc, false
-	}
-	if json.Unmarshal(body, &doc) != nil {
+func decode(body []byte) (doc document, isObject bool) {
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	if !bytes.HasPrefix(body, []byte("{")) || json.Unmarshal(body, &doc) != nil {
 		return document{}, false
 	}
 	return doc, true
@@ -246,34 +204,6 @@ type text string
 
 // UnmarshalJSON implements [json.Unmarshaler] and never fails.
 func (t *text) UnmarshalJSON(data []byte) error {
-	var s string
-	if json.Unmarshal(data, &s) == nil {
-		*t = text(s)
-	}
-	return nil
-}
-
-// user is what is read of the API's user: neither name, nor e-mail address, nor pictures.
-type user struct {
-	present bool   // whether it is an object
-	hash    uint64 // identifies the user within this process; 0 without an id
-}
-
-// userSeed makes hashes of users differ from process to process.
-var userSeed = maphash.MakeSeed()
-
-// UnmarshalJSON implements [json.Unmarshaler] and never fails.
-func (u *user) UnmarshalJSON(data []byte) error {
-	*u = user{present: data[0] == '{'}
-	var object struct {
-		ID json.RawMessage `json:"id"`
-	}
-	if !u.present || json.Unmarshal(data, &object) != nil {
-		return nil
-	}
-	id := bytes.Trim(object.ID, `"`) // a number, or a string
-	if len(id) > 0 && !bytes.ContainsAny(id[:1], "{[") && string(id) != "null" {
-		u.hash = max(1, maphash.Bytes(userSeed, id))
-	}
+	_ = json.Unmarshal(data, (*string)(t))
 	return nil
 }

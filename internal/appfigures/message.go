@@ -6,21 +6,22 @@ import (
 	"unicode"
 )
 
-// maxMessage bounds a message, in runes.
-const maxMessage = 200
+const (
+	maxMessage   = 200 // runes
+	minRevealing = 8   // characters of a token in a row that are too many to show
+)
 
 // emailAddress is deliberately wide: an answer may name the user, and nobody needs to read that in a log.
 var emailAddress = regexp.MustCompile(`[^\s@<>"'(),;:]+@[^\s@<>"'(),;:]+`)
 
-// minRevealing is how many characters of a token in a row are too many to show.
-const minRevealing = 8
-
 // cleanMessage makes one short printable line of what a server or an error said: no control characters, no e-mail
-// addresses, and nothing of the token, which an API may echo.
+// addresses, and none of the token, which an API may echo.
+//
+// What is recognized of the token is each stretch of at least minRevealing characters that follow one another in the
+// token, in upper or lower case. A token that is shorter is recognized as a whole. Not recognized are shorter
+// stretches, also where white space or other characters part the token into such, and the token in another encoding:
+// base64, hexadecimal, percent-encoded, reversed.
 func cleanMessage(message, token string) string {
-	if message == "" {
-		return ""
-	}
 	// Far more than is kept, so that what is cut here is not what the later steps would have had to see.
 	if len(message) > 16*maxMessage {
 		message = message[:16*maxMessage]
@@ -47,28 +48,27 @@ func redactToken(message, token string) string {
 	}
 	var out strings.Builder
 	for i := 0; i < len(message); {
-		end := i
-		for length := window; i+length <= len(message) && strings.Contains(lowToken, lowMessage[i:i+length]); length++ {
-			end = i + length
+		length := window
+		for i+length <= len(message) && strings.Contains(lowToken, lowMessage[i:i+length]) {
+			length++
 		}
-		if end == i {
+		if length == window {
 			out.WriteByte(message[i])
 			i++
 			continue
 		}
 		out.WriteString("<token>")
-		i = end
+		i += length - 1
 	}
 	return out.String()
 }
 
 // asciiLower lowers A to Z and, unlike [strings.ToLower], keeps the length in bytes.
 func asciiLower(s string) string {
-	lower := []byte(s)
-	for i, c := range lower {
-		if 'A' <= c && c <= 'Z' {
-			lower[i] = c + 'a' - 'A'
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
 		}
-	}
-	return string(lower)
+		return r
+	}, s)
 }

@@ -1,8 +1,8 @@
 package appfigures
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,17 +11,10 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-const (
-	// maxQuota bounds what is believed as a number of requests per day. The API's limit is 1,000.
-	maxQuota = 1_000_000_000
-	// maxRetryAfter bounds how long a response is believed to ask for a pause.
-	maxRetryAfter = 24 * time.Hour
-	// maxSkew is how far the API's Date header may be from our clock to be believed.
-	maxSkew = time.Hour
-)
+const maxRetryAfter = 24 * time.Hour // a response that asks for a longer pause gets this one
 
 // number is a whole number that the API writes as a JSON number or string. Anything else decodes to -1, as does a
-// number out of the range 0 to maxQuota.
+// number that is negative or has more than 31 bits, which nobody would believe: the API's limit is 1,000.
 type number int64
 
 // UnmarshalJSON implements [json.Unmarshaler] and never fails.
@@ -31,15 +24,12 @@ func (n *number) UnmarshalJSON(data []byte) error {
 }
 
 func parseNumber(s string) number {
-	value, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
-	if err != nil || value > maxQuota {
+	value, err := strconv.ParseUint(strings.TrimSpace(s), 10, 31)
+	if err != nil {
 		return -1
 	}
 	return number(value)
 }
-
-// isError reports whether the number is an HTTP status of 4xx or 5xx.
-func (n number) isError() bool { return n >= 400 && n <= 599 }
 
 // readQuota returns the account's quota from the headers that the API sends with each response or, for what they lack,
 // from the usage object in the root's body. A limit of zero is not believed.
@@ -48,52 +38,27 @@ func readQuota(header http.Header, doc document) probe.Quota {
 		Limit number `json:"daily_limit"`
 		Used  number `json:"daily_used"`
 	}{-1, -1}
-	if len(doc.Usage) == 0 || json.Unmarshal(doc.Usage, &usage) != nil {
-		usage.Limit, usage.Used = -1, -1
-	}
-	limit, used := parseNumber(header.Get("X-Request-Limit")), parseNumber(header.Get("X-Request-Usage"))
-	if limit <= 0 {
-		limit = usage.Limit
-	}
+	_ = json.Unmarshal(doc.Usage, &usage) // what is not an object changes nothing
+	limit := cmp.Or(max(0, parseNumber(header.Get("X-Request-Limit"))), max(0, usage.Limit))
+	used := parseNumber(header.Get("X-Request-Usage"))
 	if used < 0 {
 		used = usage.Used
 	}
-	return probe.Quota{Limit: max(0, int64(limit)), LimitOK: limit > 0, Used: max(0, int64(used)), UsedOK: used >= 0}
+	return probe.Quota{Limit: int64(limit), LimitOK: limit > 0, Used: max(0, int64(used)), UsedOK: used >= 0}
 }
 
-// readThrottle returns the API's demand for fewer requests, whatever body comes with it. RetryAfter is a duration that
-// starts with the response; it is the difference of wall clocks, so that one set from it may be compared to dates.
-func readThrottle(status int, header http.Header, now time.Time) (throttle probe.Throttle) {
-	switch status {
-	case statusChillOut:
-		throttle.Kind = probe.DailyLimit
-		throttle.RetryAfter, throttle.RetryAfterOK = untilMidnight(header.Get("Date"), now)
-	case statusSlowDown:
-		throttle.Kind = probe.SlowDown
-		throttle.RetryAfter, throttle.RetryAfterOK = parseRetryAfter(header.Get("Retry-After"), now)
+// readRetryAfter returns how long a response asks for a pause, at most maxRetryAfter; 0 if it does not. The header is
+// in seconds or a date (RFC 9110, section 10.2.3). A date is of the server's clock, and so is compared to the
+// response's own Date, without which it means nothing.
+func readRetryAfter(header http.Header) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
-	return throttle
-}
-
-// parseRetryAfter reads both forms of the header (RFC 9110, section 10.2.3): seconds, and a date.
-func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
-	value = strings.TrimSpace(value)
-	seconds, err := strconv.ParseUint(value, 10, 64)
-	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range: the largest
-		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second, true
+	until, err := http.ParseTime(value)
+	date, dateErr := http.ParseTime(header.Get("Date"))
+	if err != nil || dateErr != nil {
+		return 0
 	}
-	if date, err := http.ParseTime(value); err == nil {
-		return min(max(0, date.Sub(now)), maxRetryAfter), true
-	}
-	return 0, false
-}
-
-// untilMidnight returns how long the UTC day lasts by the API's clock. By our own, if that were a second ahead, the
-// first probe of our day would meet the last limit of the API's, and be held for another whole day.
-func untilMidnight(date string, now time.Time) (time.Duration, bool) {
-	its, err := http.ParseTime(date)
-	if err != nil || its.Sub(now).Abs() > maxSkew {
-		return 0, false
-	}
-	return its.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(its), true
+	return min(max(0, until.Sub(date)), maxRetryAfter)
 }

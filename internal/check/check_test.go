@@ -7,216 +7,210 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-const day = 24 * time.Hour
-
-func TestExitCodes(t *testing.T) {
-	soon, denied := expiring(valid("soon"), time.Hour), token("denied", probe.Rejected, 401, "")
-	down := token("down", probe.Timeout, 0, "")
-	tests := []struct {
-		name   string
-		tokens []monitor.TokenState
-		want   int
-	}{
-		{"all valid", []monitor.TokenState{valid("a"), valid("b")}, OK},
-		{"a warning among valid", []monitor.TokenState{valid("a"), soon, valid("b")}, Warning},
-		{"no verdict over a warning", []monitor.TokenState{soon, down, valid("a")}, Unknown},
-		{"denied over a warning", []monitor.TokenState{denied, soon}, Critical},
-		{"denied over no verdict", []monitor.TokenState{down, denied, down}, Critical},
-		{"denied over all", []monitor.TokenState{valid("a"), soon, down, denied}, Critical},
-		{"a denied token that expires", []monitor.TokenState{expiring(denied, time.Hour)}, Critical},
-		{"no verdict on a token that expires", []monitor.TokenState{expiring(down, time.Hour)}, Unknown},
-		{"not probed", []monitor.TokenState{valid("a"), {Token: down.Token}}, Unknown},
-		{"nearly all of the quota used", []monitor.TokenState{of("crowded", valid("a"))}, Warning},
-		{"no tokens", nil, Unknown},
+// TestAgreement checks that every format says the same of every state.
+func TestAgreement(t *testing.T) {
+	unverified, changed := valid("t"), unprobed("t")
+	unverified.VerdictDue = noon.Add(-3 * time.Hour)
+	changed.History = unverified.History
+	once := token("t", probe.Rejected, 401, "Unauthorized")
+	once.Unconfirmed, once.Verdict = true, probe.VerdictUnknown
+	type test struct {
+		name     string
+		snapshot monitor.Snapshot
+		code     int
+		state    string // and how long so
+		cause    string
+		headline string
+	}
+	tests := []test{
+		{"not probed", at(unprobed("t")), Unknown, "unknown 2 h", "not_probed", "Nothing has been probed yet"},
+		{"secret changed", at(changed), Unknown, "unknown -", "secret_changed", "The token is unknown"},
+		{"one denial", at(once), Unknown, "unknown 2 h", "unconfirmed", "The token is unknown"},
+		{"not confirmed for long", at(unverified), Unknown, "unknown 2 h", "unverified", "The token is unknown"},
+		{"expires", at(expiring(valid("t"), time.Hour)), Warning, "warning 2 h", "expiry", "The token has a warning"},
+		{"quota", at(of("crowded", valid("t"))), Warning, "warning 2 h", "quota", "The token has a warning"},
+		{"valid, but the API does not answer", unanswered(at(valid("t"))), Warning, "valid 2 h", "valid",
+			"Last known: the token is valid. The API has not answered for 12 min."},
+		{"denied, and the API does not answer", unanswered(at(token("t", probe.Locked, 403, ""))), Critical, "denied 2 h",
+			"locked", "The token is denied. The API has not answered for 12 min."},
 	}
 	for _, result := range probe.Results() {
-		want := Unknown
-		switch result {
-		case probe.Valid:
-			want = OK
-		case probe.Rejected, probe.Locked, probe.Forbidden:
-			want = Critical
-		default:
+		test := test{result.String(), at(token("t", result, 0, "")), Unknown, "unknown 2 h", result.String(),
+			"The token is unknown"}
+		switch result.Verdict() {
+		case probe.VerdictValid:
+			test.code, test.state, test.headline = OK, "valid 2 h", "The token is valid"
+		case probe.VerdictDenied:
+			test.code, test.state, test.headline = Critical, "denied 2 h", "The token is denied"
 		}
-		tests = append(tests, struct {
-			name   string
-			tokens []monitor.TokenState
-			want   int
-		}{result.String(), []monitor.TokenState{token("t", result, 0, "")}, want})
+		tests = append(tests, test)
 	}
 	for _, test := range tests {
+		state, lasting, _ := strings.Cut(test.state, " ")
+		texts := make(map[Format]string)
 		for _, format := range []Format{Table, JSON, Nagios, Prometheus} {
-			o := options(at(test.tokens...), format)
-			o.Exposition = func(io.Writer) error { return nil }
-			if got, _, _ := run(t, o); got != test.want {
-				t.Errorf("%s as %s: exit code %d, want %d", test.name, format, got, test.want)
+			code, stdout, stderr := run(t, options(test.snapshot, format))
+			if code != test.code || stderr != "" {
+				t.Errorf("%s as %s: exit code %d, want %d; %s", test.name, format, code, test.code, stderr)
 			}
+			texts[format] = stdout
+		}
+		var report status.Report
+		if err := json.Unmarshal([]byte(texts[JSON]), &report); err != nil {
+			t.Fatal(err)
+		}
+		got := report.Tokens[0]
+		if string(got.State) != state || got.Cause != test.cause || report.Headline != test.headline {
+			t.Errorf("%s: JSON says %s, %s, %q", test.name, got.State, got.Cause, report.Headline)
+		}
+		why, line := got.Why, fmt.Sprintf("\n%s for %s: t (%s", strings.ToUpper(state), lasting, got.Why)
+		switch {
+		case state == "valid":
+			why, line = "", ""
+		case lasting == "-":
+			line = strings.Replace(line, " for -", "", 1)
+		}
+		if want := fmt.Sprintf("APPFIGURES %s - %s", nagiosWords[test.code], test.headline); !strings.HasPrefix(
+			texts[Nagios], want) || !strings.Contains(texts[Nagios], line) || !strings.Contains(texts[Nagios], state+"=1;") {
+			t.Errorf("%s: nagios lacks %q or %q:\n%s", test.name, want, line, texts[Nagios])
+		}
+		row := strings.Fields(strings.Split(texts[Table], "\n")[3])
+		if row[0] != state || !strings.HasPrefix(strings.Join(row[3:], " "), lasting) ||
+			!strings.Contains(texts[Table], why) || !strings.HasPrefix(texts[Table], test.headline+"\n\n") {
+			t.Errorf("%s: the table says otherwise:\n%s", test.name, texts[Table])
 		}
 	}
 }
 
-// A report that was made with other thresholds, by a running exporter, is judged by those of the check.
-func TestThresholds(t *testing.T) {
-	quota := func(used, limit int64) monitor.Snapshot {
-		snapshot := at(valid("t"))
-		snapshot.Accounts = []monitor.AccountState{account("acme", used, limit)}
-		return snapshot
-	}
-	strict, lax := status.Thresholds{Expiry: 30 * day, Quota: 0.5}, status.Thresholds{Expiry: day, Quota: 0.99}
-	tests := []struct {
-		name       string
-		snapshot   monitor.Snapshot
-		thresholds status.Thresholds
-		want       int
-		note       string // in the table
-	}{
-		{"no expiry", at(valid("t")), status.DefaultThresholds, OK, ""},
-		{"expires in 14 days", at(expiring(valid("t"), 14*day)), status.DefaultThresholds, OK, ""},
-		{"expires in under 14 days", at(expiring(valid("t"), 14*day-1)), status.DefaultThresholds, Warning,
-			"It expires in 13 days"},
-		{"expires now", at(expiring(valid("t"), 0)), status.DefaultThresholds, Warning, "Its expires_at was now"},
-		{"expired long ago", at(expiring(valid("t"), -400*day)), status.DefaultThresholds, Warning,
-			"Its expires_at was 400 days ago"},
-		{"expires in 20 days, strict", at(expiring(valid("t"), 20*day)), strict, Warning,
-			"It expires in 20 days (2026-05-24 12:00 UTC)."},
-		{"expires in 2 days, lax", at(expiring(valid("t"), 2*day)), lax, OK, ""},
-		{"expired, lax", at(expiring(valid("t"), -1)), lax, Warning, "Its expires_at was"},
-		{"90 % used", quota(900, 1000), status.DefaultThresholds, OK, ""},
-		{"over 90 % used", quota(901, 1000), status.DefaultThresholds, Warning, "has used 901 of 1,000 requests today"},
-		{"90 % of a limit that 10 does not divide", quota(2, 3), status.DefaultThresholds, OK, ""},
-		{"over the limit", quota(1_000_000_000, 1), status.DefaultThresholds, Warning, "has used 1,000,000,000 of 1"},
-		{"51 % used, strict", quota(510, 1000), strict, Warning, "has used 510 of 1,000 requests today"},
-		{"95 % used, lax", quota(950, 1000), lax, OK, ""},
-		{"only the use is known", quota(5, 0), strict, OK, ""},
-		{"only the limit is known", quota(-1, 5), strict, OK, ""},
-		{"denied, lax", at(expiring(token("t", probe.Locked, 403, ""), time.Hour)), lax, Critical, ""},
-	}
-	for _, test := range tests {
-		o := options(test.snapshot, Table)
-		o.Thresholds = test.thresholds
-		code, stdout, _ := run(t, o)
-		if code != test.want {
-			t.Errorf("%s: exit code %d, want %d", test.name, code, test.want)
-		}
-		if got := strings.Join(strings.Fields(stdout), " "); !strings.Contains(got, test.note) {
-			t.Errorf("%s: the table lacks %q:\n%s", test.name, test.note, stdout)
-		}
-	}
-}
-
+// TestTokens checks that state, headline and exit code are about the chosen tokens, by the thresholds of the check.
 func TestTokens(t *testing.T) {
 	snapshot := at(valid("good"), of("crowded", valid("soon")), token("bad", probe.Rejected, 401, ""))
+	lax := status.Thresholds{Quota: 1}
 	for _, test := range []struct {
-		names []string
-		code  int
-		want  []string // on standard output
-		err   string
+		snapshot   monitor.Snapshot
+		names      []string
+		thresholds status.Thresholds
+		code       int
+		stdout     string // its beginning
 	}{
-		{nil, Critical, []string{"good", "soon", "bad"}, ""},
-		{[]string{"good"}, OK, []string{"good"}, ""},
-		{[]string{"soon", "good"}, Warning, []string{"good", "soon"}, ""},
-		{[]string{"bad", "bad"}, Critical, []string{"bad"}, ""},
-		{[]string{"good", "goood", ""}, Unknown, nil, `no token is named "goood" or ""`},
+		{snapshot, nil, lax, Critical, "APPFIGURES CRITICAL - 1 of 3 tokens is denied (bad) |"},
+		{snapshot, []string{"good"}, lax, OK, "APPFIGURES OK - The token is valid |"},
+		{snapshot, []string{"soon", "good"}, lax, OK, "APPFIGURES OK - All 2 tokens are valid |"},
+		{snapshot, []string{"soon", "good"}, status.DefaultThresholds, Warning,
+			"APPFIGURES WARNING - 1 of 2 tokens has a warning (soon) |"},
+		{snapshot, []string{"bad", "bad"}, lax, Critical, "APPFIGURES CRITICAL - The token is denied (bad) |"},
+		{snapshot, []string{"good", "goood", ""}, lax, Unknown, `APPFIGURES UNKNOWN - no token is named "goood" or ""`},
+		{at(), nil, lax, Unknown, "APPFIGURES UNKNOWN - there are no tokens to check\n"},
 	} {
-		o := options(snapshot, JSON)
-		o.Tokens = test.names
-		code, stdout, stderr := run(t, o)
-		var report status.Report
-		_ = json.Unmarshal([]byte(stdout), &report)
-		var names []string
-		for _, token := range report.Tokens {
-			names = append(names, token.Name)
-		}
-		if code != test.code || fmt.Sprint(names) != fmt.Sprint(test.want) || !strings.Contains(stderr, test.err) {
-			t.Errorf("%q: exit code %d, tokens %q and error %q; want %d, %q and %q",
-				test.names, code, names, stderr, test.code, test.want, test.err)
-		}
-		for _, account := range report.Accounts {
-			if account.Name != "acme" && len(test.names) == 1 {
-				t.Errorf("%q: the report has the account %q", test.names, account.Name)
-			}
+		o := options(test.snapshot, Nagios)
+		o.Tokens, o.Thresholds = test.names, test.thresholds
+		if code, stdout, _ := run(t, o); code != test.code || !strings.HasPrefix(stdout, test.stdout) {
+			t.Errorf("%q: exit code %d, want %d; want %q, got %q", test.names, code, test.code, test.stdout, stdout)
 		}
 	}
 }
 
+// TestQuiet checks what is left of a report with and without something wrong.
 func TestQuiet(t *testing.T) {
+	burst := of("burst", valid("good"))
 	for _, test := range []struct {
 		snapshot monitor.Snapshot
 		format   Format
-		want     string // beginning of standard output
+		want     []string // lines; a prefix of each
 	}{
-		{at(valid("good")), Table, ""},
-		{at(valid("good"), token("bad", probe.Rejected, 401, "")), Table,
-			"  NAME  STATE   RESULT    HTTP     PROBED   TIME  QUOTA\n✗ bad "},
-		{at(valid("good")), Nagios, "APPFIGURES OK - 1 token valid |"},
+		{at(burst), Table, []string{""}},
+		{at(valid("good"), token("bad", probe.Rejected, 401, "")), Table, []string{
+			"1 of 2 tokens is denied", "", "STATE ", "denied  bad ", "", "bad: The API rejected", "-> Create", ""}},
+		{at(burst, token("bad", probe.Rejected, 401, "")), Table, []string{
+			"1 of 2 tokens is denied", "", "STATE ", "denied  bad ", "", "bad: The API rejected", "-> Create", "",
+			"Account burst: ", ""}},
+		{unanswered(at(valid("good"), valid("fine"))), Table, []string{
+			"Last known: all valid. The API has not answered for 12 min.", ""}},
+		{at(valid("good")), Nagios, []string{"APPFIGURES OK - The token is valid |", "ACCOUNT: acme: ", "a note", ""}},
 	} {
 		o := options(test.snapshot, test.format)
-		o.Quiet, o.Note, o.Stderr.Is = true, "a note", true
+		o.Quiet, o.Note = true, "a note"
 		_, stdout, stderr := run(t, o)
-		asQuiet := test.want != "" || stdout == ""
-		if stderr != "" || !strings.HasPrefix(stdout, test.want) || !asQuiet || strings.Contains(stdout, "good") {
-			t.Errorf("%s: got %q and errors %q, want %q…", test.format, stdout, stderr, test.want)
+		lines := strings.Split(stdout, "\n")
+		same := slices.EqualFunc(lines, test.want, func(line, want string) bool {
+			return strings.HasPrefix(line, want) && (want != "" || line == "")
+		})
+		if !same || stderr != "" {
+			t.Errorf("got %q and errors %q, want %q", stdout, stderr, test.want)
+		}
+	}
+	o := options(at(valid("good")), JSON)
+	o.Quiet = true
+	if _, got, _ := run(t, o); !strings.Contains(got, `"tokens": []`) || !strings.Contains(got, `"state": "valid"`) {
+		t.Errorf("want no valid token: %s", got)
+	}
+}
+
+// TestNote checks that only a person who reads gets the note.
+func TestNote(t *testing.T) {
+	for format, want := range map[Format]string{Table: "Nothing was probed.\n", JSON: "", Nagios: "", Prometheus: ""} {
+		o := options(at(valid("t")), format)
+		o.Note = "Nothing was probed."
+		if _, stdout, stderr := run(t, o); stderr != want ||
+			strings.HasSuffix(stdout, "\nNothing was probed.\n") != (format == Nagios) {
+			t.Errorf("%s: %q and errors %q", format, stdout, stderr)
 		}
 	}
 }
 
-// TestStandardError checks that only a person who reads the table gets progress and notes.
-func TestStandardError(t *testing.T) {
-	for _, test := range []struct {
-		format   Format
-		terminal bool
-		want     string
-	}{
-		{Table, true, "Checking the tokens…\nWithout a state file ….\n"},
-		{Table, false, "Without a state file ….\n"},
-		{JSON, true, ""}, {Nagios, true, ""}, {Prometheus, true, ""},
-	} {
-		o := options(at(valid("t")), test.format)
-		o.Note, o.Stderr.Is = "Without a state file ….", test.terminal
-		o.Exposition = func(io.Writer) error { return nil }
-		if _, _, got := run(t, o); got != test.want {
-			t.Errorf("%s, terminal %t: %q, want %q", test.format, test.terminal, got, test.want)
+// TestTimeout checks that the report has what is known when the time is up.
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(at(valid("known"), unprobed("hangs")), Nagios)
+		load, start := o.Load, time.Now()
+		o.Timeout = 9 * time.Second
+		o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
+			<-ctx.Done()
+			return load(ctx)
 		}
-	}
+		code, stdout, _ := run(t, o)
+		if code != Unknown || time.Since(start) != o.Timeout ||
+			!strings.HasPrefix(stdout, "APPFIGURES UNKNOWN - 1 of 2 tokens has not been probed yet (hangs) |") ||
+			!strings.HasSuffix(stdout, "\nStopped early: probes that have not ended are not in this report.\n") {
+			t.Errorf("exit code %d after %v: %s", code, time.Since(start), stdout)
+		}
+	})
 }
 
-func TestErrors(t *testing.T) {
-	failed := errors.New("reading a | file: gone\nreading another: \x1b[31mgone")
-	broken := errors.New("one metric twice")
-	for _, test := range []struct {
-		name           string
-		format         Format
-		loadErr        error
-		exposition     func(io.Writer) error
-		stdout, stderr string
-	}{
-		{"no state", Table, failed, nil, "",
-			"appfigures_exporter: reading a | file: gone\nappfigures_exporter: reading another: �[31mgone\n"},
-		{"no state", Nagios, failed, nil,
-			"APPFIGURES UNKNOWN - reading a / file: gone; reading another: �[31mgone\n", ""},
-		{"metrics of another exporter", Prometheus, failed, nil, "", "appfigures_exporter: --output=prometheus does not work " +
-			"with --exporter: let Prometheus scrape the exporter's /metrics\n"},
-		{"broken metrics", Prometheus, nil, func(w io.Writer) error { _, _ = io.WriteString(w, "up 1\n"); return broken }, "",
-			"appfigures_exporter: making the metrics: one metric twice\n"},
-	} {
-		o := options(at(token("t", probe.Rejected, 401, "")), test.format)
-		o.Exposition = test.exposition
-		if test.loadErr != nil {
-			o.Load = func(context.Context) (status.Report, error) { return status.Report{}, test.loadErr }
-		}
+// TestFail checks that errors say everything but tokens, where each format's reader looks.
+func TestFail(t *testing.T) {
+	const secret = "pat_0123456789abcdef"
+	failed := errors.New("reading a | file: gone\nreading " + secret + ": \x1b[31mgone")
+	for _, format := range []Format{Table, JSON, Nagios, Prometheus} {
+		o := options(at(valid("t")), format)
+		o.Load = func(context.Context) (status.Report, []*dto.MetricFamily, error) { return status.Report{}, nil, failed }
 		code, stdout, stderr := run(t, o)
-		if code != Unknown || stdout != test.stdout || stderr != test.stderr {
-			t.Errorf("%s as %s: exit code %d, %q and %q; want %d, %q and %q",
-				test.name, test.format, code, stdout, stderr, Unknown, test.stdout, test.stderr)
+		redacted := config.Redact(secret)
+		got, want := stderr, "appfigures_exporter: reading a | file: gone\nappfigures_exporter: reading "+redacted+": �[31mgone\n"
+		if format == Nagios {
+			got, want = stdout, "APPFIGURES UNKNOWN - reading a / file: gone; reading "+redacted+": �[31mgone\n"
+		}
+		if code != Unknown || got != want || stdout+stderr != got {
+			t.Errorf("%s: exit code %d, %q and %q; want %q", format, code, stdout, stderr, want)
+		}
+		o = options(at(valid("t")), format)
+		o.Tokens = []string{secret}
+		if _, stdout, stderr := run(t, o); strings.Contains(stdout+stderr, secret) || stdout+stderr == "" {
+			t.Errorf("%s, a token for its name: %q and %q", format, stdout, stderr)
 		}
 	}
 }
@@ -237,35 +231,27 @@ func (w *writer) Write(p []byte) (int, error) {
 
 // TestWriting checks that the report is written at once, and that a report that cannot be written is not OK.
 func TestWriting(t *testing.T) {
+	denied := token("t", probe.Rejected, 401, "")
 	for _, test := range []struct {
 		token monitor.TokenState
 		err   error
 		want  int
 	}{
 		{valid("t"), nil, OK},
-		{valid("t"), errors.New("broken pipe"), Unknown},
-		{expiring(valid("t"), time.Hour), errors.New("broken pipe"), Unknown},
-		{token("t", probe.Rejected, 401, ""), errors.New("broken pipe"), Critical},
+		{valid("t"), io.ErrClosedPipe, Unknown},
+		{expiring(valid("t"), time.Hour), io.ErrClosedPipe, Unknown},
+		{denied, io.ErrClosedPipe, Critical},
 	} {
 		for _, format := range []Format{Table, JSON, Nagios, Prometheus} {
 			o := options(at(test.token), format)
-			o.Exposition = func(w io.Writer) error {
-				_, err := io.WriteString(w, strings.Repeat("appfigures_up 1\n", 10_000))
-				return err
-			}
 			out := &writer{err: test.err}
-			o.Stdout.Writer = out
-			code := Run(t.Context(), o)
-			if code != test.want || out.writes != 1 {
-				t.Errorf("%s, %v: exit code %d after %d writes, want %d after 1",
-					format, test.err, code, out.writes, test.want)
-			}
-			want := ""
+			o.Stdout = out
+			code, want := Run(t.Context(), o), ""
 			if test.err != nil {
-				want = "appfigures_exporter: writing the report: broken pipe\n"
+				want = "appfigures_exporter: writing the report: " + test.err.Error() + "\n"
 			}
-			if got := o.Stderr.Writer.(*bytes.Buffer).String(); got != want {
-				t.Errorf("%s, %v: standard error %q, want %q", format, test.err, got, want)
+			if got := o.Stderr.(*bytes.Buffer).String(); code != test.want || out.writes != 1 || got != want {
+				t.Errorf("%s, %v: exit code %d after %d writes, error %q", format, test.err, code, out.writes, got)
 			}
 		}
 	}

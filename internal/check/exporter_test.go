@@ -4,25 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
-
-const password = "pa55/word"
-
-// fixed returns a function that loads the report.
-func fixed(report status.Report) func(context.Context) (status.Report, error) {
-	return func(context.Context) (status.Report, error) { return report, nil }
-}
 
 func TestFromExporter(t *testing.T) {
 	snapshot := at(valid("a"), token("b", probe.Rejected, 401, ""))
@@ -32,50 +27,46 @@ func TestFromExporter(t *testing.T) {
 	}
 	const notState = "the response is not the state of an appfigures_exporter"
 	for _, test := range []struct {
-		name        string
-		path        string // of the URL
-		status      int
-		contentType string
-		body        []byte
-		want        string // the error without what all have in common; empty for a report
+		name   string
+		path   string // of the URL
+		status int
+		body   []byte
+		want   string // the error without what all have in common; empty for a report
 	}{
-		{"the state", "", 200, "application/json; charset=utf-8", report, ""},
-		{"the state, with a slash", "/", 200, "application/json", report, ""},
-		{"the state, under a prefix", "/appfigures/", 200, "application/json", report, ""},
-		{"a page", "", 200, "text/html", []byte("<html>"), notState},
-		{"the state as text", "", 200, "text/plain", report, notState},
-		{"other JSON", "", 200, "application/json", []byte(`{"status":"success"}`), notState},
-		{"broken JSON", "", 200, "application/json", report[:len(report)-1], notState},
-		{"too much", "", 200, "application/json", bytes.Repeat([]byte(" "), maxReport+1),
-			"the response is larger than 64 MiB"},
-		{"another server", "", 404, "text/plain", nil, "/api/v1/status responded with status 404 Not Found"},
-		{"a redirect", "", 302, "text/plain", nil, "/api/v1/status responded with status 302 Found"},
-		{"wrong password", "", 401, "text/plain", nil,
-			"it requires a user and a password; use --exporter=http://USER:PASSWORD@HOST"},
+		{"the state", "", 200, report, ""},
+		{"the state, with a slash", "/", 200, report, ""},
+		{"the state, under a prefix", "/appfigures/", 200, report, ""},
+		{"a page", "", 200, []byte("<html>"), notState},
+		{"other JSON", "", 200, []byte(`{"status":"success"}`), notState},
+		{"a token without a state", "", 200, []byte(`{"state":"valid","tokens":[{"name":"a"}]}`), notState},
+		{"a state that does not exist", "", 200, []byte(`{"state":"valid","tokens":[{"state":"fine"}]}`), notState},
+		{"control characters", "", 200, []byte(`{"state":"valid","tokens":[],"headline":"\u009b31m"}`), notState},
+		{"broken JSON", "", 200, report[:len(report)-1], notState},
+		{"too much", "", 200, bytes.Repeat([]byte(" "), maxReport+1), "the response is larger than 64 MiB"},
+		{"another server", "", 404, nil, "/api/v1/status responded with status 404"},
+		{"wrong password", "", 401, nil, "it requires other credentials; put them into a file for --http.config.file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var path, user, secret string
+			var path, user, password string
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				path = r.URL.Path
-				user, secret, _ = r.BasicAuth()
-				w.Header().Set("Content-Type", test.contentType)
-				w.Header().Set("Location", "/login")
+				user, password, _ = r.BasicAuth()
 				w.WriteHeader(test.status)
 				_, _ = w.Write(test.body)
 			}))
 			defer server.Close()
 			host := strings.TrimPrefix(server.URL, "http://")
-			load, err := FromExporter("http://monitoring:pa55%2Fword@" + host + test.path)
+			load, err := FromExporter("http://monitoring:pa55%2Fword@"+host+test.path, "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := load(t.Context())
+			got, families, err := load(t.Context())
 			want := strings.TrimSuffix(test.path, "/") + "/api/v1/status"
-			if path != want || user != "monitoring" || secret != password {
-				t.Errorf("requested %s as %q with %q, want %s as monitoring with %q", path, user, secret, want, password)
+			if path != want || user != "monitoring" || password != "pa55/word" {
+				t.Errorf("requested %s as %q with %q, want %s as monitoring with pa55/word", path, user, password, want)
 			}
 			switch {
-			case test.want == "" && (err != nil || len(got.Tokens) != 2 || got.State != "denied"):
+			case test.want == "" && (err != nil || len(got.Tokens) != 2 || got.State != status.Denied || families != nil):
 				t.Errorf("got %+v and error %v", got, err)
 			case test.want != "" && (err == nil || err.Error() != "loading the state from the exporter at "+host+": "+test.want):
 				t.Errorf("got error %v, want %q", err, test.want)
@@ -84,70 +75,95 @@ func TestFromExporter(t *testing.T) {
 	}
 }
 
-func TestFromExporterBadURL(t *testing.T) {
+func TestFromExporterBadOptions(t *testing.T) {
 	for _, exporter := range []string{
 		"", "localhost:10187", "ftp://u:pa55/word@host", "http://", "http://u:pa55/word@host:port", "http://host:1\x7f",
 	} {
-		_, err := FromExporter(exporter)
+		_, err := FromExporter(exporter, "")
 		const want = "--exporter is not an http or https URL; use one such as http://localhost:10187"
 		if err == nil || err.Error() != want {
 			t.Errorf("%q: got error %v, want %q", exporter, err, want)
 		}
 	}
+	for content, want := range map[string]string{
+		"basic_auth: [pa55word]":                     "reading --http.config.file: ",
+		"basic_auth: pa55word":                       "reading --http.config.file: ",
+		"tls_config: {ca_file: /does/not/exist.pem}": "using --http.config.file: ",
+	} {
+		_, err := FromExporter("http://localhost:10187", file(t, content))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "pa55") {
+			t.Errorf("%s: got error %v", content, err)
+		}
+	}
 }
 
-func TestFromExporterUnreachable(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
-	load, err := FromExporter(strings.Replace(server.URL, "http://", "http://u:pa55%2Fword@", 1))
-	if err != nil {
+// file returns the path of a file with this content.
+func file(t *testing.T, content string) string {
+	path := filepath.Join(t.TempDir(), "http.yml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = load(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "connection refused") || strings.Contains(err.Error(), "pa55") {
-		t.Errorf("got error %v", err)
-	}
+	return path
 }
 
-// An untrusted certificate is an error; nothing is sent.
-func TestFromExporterUntrusted(t *testing.T) {
-	requested := false
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requested = true }))
+// TestHTTPConfigFile checks that an exporter behind TLS and a password gets nothing without the file, and answers
+// with it.
+func TestHTTPConfigFile(t *testing.T) {
+	requests := 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		if user, password, _ := r.BasicAuth(); user != "monitoring" || password != "pa55word" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(status.NewReport(at(valid("a")), status.DefaultThresholds))
+	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	load, err := FromExporter(strings.Replace(server.URL, "https://", "https://u:p@", 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = load(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") || requested {
-		t.Errorf("requested: %t; error %v", requested, err)
-	}
-}
-
-// silence never responds.
-type silence struct{}
-
-func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
-	<-r.Context().Done()
-	return nil, context.Cause(r.Context())
-}
-
-func TestFromExporterTimeout(t *testing.T) {
-	before := http.DefaultTransport
-	http.DefaultTransport = silence{}
-	defer func() { http.DefaultTransport = before }()
-	synctest.Test(t, func(t *testing.T) {
-		load, err := FromExporter("http://exporter:10187")
+	ca := file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	for _, test := range []struct {
+		config   string
+		requests int
+		want     string // part of the error; empty for a report
+	}{
+		{"basic_auth: {username: monitoring, password: pa55word}", 0, "certificate signed by unknown authority"},
+		{"tls_config: {ca_file: " + ca + "}", 1, "it requires other credentials"},
+		{"tls_config: {ca_file: " + ca + "}\nbasic_auth: {username: monitoring, password: pa55word}", 1, ""},
+	} {
+		load, err := FromExporter(server.URL, file(t, test.config))
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
-		_, err = load(t.Context())
-		const want = "loading the state from the exporter at exporter:10187: no complete response within 10s"
-		if err == nil || err.Error() != want || time.Since(start) != exporterTimeout {
-			t.Errorf("got error %v after %v, want %q", err, time.Since(start), want)
+		requests = 0
+		report, _, err := load(t.Context())
+		if test.want == "" && (err != nil || len(report.Tokens) != 1) ||
+			test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) || requests != test.requests {
+			t.Errorf("%s: %d requests, error %v; want %d, %q", test.config, requests, err, test.requests, test.want)
 		}
-	})
+	}
+}
+
+// TestFromExporterTimeout checks an exporter that accepts connections and is silent, or is gone.
+func TestFromExporterTimeout(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	for _, test := range []struct {
+		ctx  context.Context
+		want string
+	}{
+		{ctx, "no complete response in time; --timeout sets how long to wait"},
+		{t.Context(), "connection refused"},
+	} {
+		load, err := FromExporter(strings.Replace(server.URL, "http://", "http://u:pa55@", 1), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = load(test.ctx)
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "pa55") {
+			t.Errorf("got error %v, want %q", err, test.want)
+		}
+		server.Close()
+	}
 }

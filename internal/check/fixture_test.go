@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
@@ -21,25 +23,33 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
-// token returns the state of a token whose first and only probe ended two minutes ago, after 12 ms.
+// token returns the state of a token whose results have been the same for two hours, the last one two minutes ago.
 func token(name string, result probe.Result, httpStatus int, message string) monitor.TokenState {
 	t := monitor.TokenState{
-		Token:    config.Token{Name: name, Account: "acme"},
-		Probed:   true,
-		Interval: 6 * time.Minute,
+		Token: config.Token{Name: name, Account: "acme"}, Configured: noon.Add(-2 * time.Hour),
+		Probed: true, Interval: 6 * time.Minute, VerdictDue: noon.Add(4 * time.Minute), NextProbe: noon.Add(4 * time.Minute),
 		Last: probe.Outcome{
 			Result: result, HTTPStatus: httpStatus, Message: message,
 			Start: noon.Add(-2 * time.Minute), Duration: 12 * time.Millisecond,
 		},
+		History: []monitor.PastResult{
+			{Time: noon.Add(-2 * time.Hour), Result: result}, {Time: noon.Add(-2 * time.Minute), Result: result},
+		},
 	}
-	t.ResultSince = t.Last.Start
 	if t.Verdict = result.Verdict(); t.Verdict != probe.VerdictUnknown {
-		t.Reason, t.Message, t.VerdictTime, t.VerdictSince = result, message, t.Last.Start, t.Last.Start
+		t.Reason, t.Message, t.VerdictTime, t.VerdictSince = result, message, t.Last.Start, noon.Add(-2*time.Hour)
 	}
 	return t
 }
 
 func valid(name string) monitor.TokenState { return token(name, probe.Valid, 200, "") }
+
+func unprobed(name string) monitor.TokenState {
+	return monitor.TokenState{
+		Token: config.Token{Name: name, Account: "acme"}, Configured: noon.Add(-2 * time.Hour),
+		VerdictDue: noon.Add(time.Minute), NextProbe: noon.Add(12 * time.Minute),
+	}
+}
 
 func expiring(t monitor.TokenState, in time.Duration) monitor.TokenState {
 	t.ExpiresAt = noon.Add(in)
@@ -53,18 +63,18 @@ func of(account string, t monitor.TokenState) monitor.TokenState {
 
 func account(name string, used, limit int64) monitor.AccountState {
 	return monitor.AccountState{
-		Name: name, Budget: limit / 4, Quota: probe.Quota{Used: used, UsedOK: used >= 0, Limit: limit, LimitOK: limit > 0},
+		Name: name, Tokens: 1, Budget: 250, BudgetUsed: 31, Interval: 6 * time.Minute,
+		Quota: probe.Quota{Used: used, UsedOK: true, Limit: limit, LimitOK: limit > 0},
 	}
 }
 
 // at returns the snapshot at noon of these tokens and their accounts.
 func at(tokens ...monitor.TokenState) monitor.Snapshot {
 	held := account("burst", 200, 1000)
-	held.Held, held.HeldUntil = monitor.SlowDown, noon.Add(15*time.Minute)
-	accounts := []monitor.AccountState{
-		account("acme", 125, 1000), held, account("crowded", 950, 1000),
-		account("no-limit", 125, 0), account("no-usage", -1, 1000), account("silent", -1, 0),
-	}
+	held.Held, held.HeldUntil = monitor.RateLimited, noon.Add(15*time.Minute)
+	slow := account("slow", 0, 0)
+	slow.Quota, slow.Limit, slow.LimitAssumed, slow.Interval = probe.Quota{}, 1000, true, 70*time.Minute
+	accounts := []monitor.AccountState{account("acme", 125, 1000), held, account("crowded", 950, 1000), slow}
 	accounts = slices.DeleteFunc(accounts, func(a monitor.AccountState) bool {
 		return !slices.ContainsFunc(tokens, func(t monitor.TokenState) bool { return t.Account == a.Name })
 	})
@@ -73,79 +83,42 @@ func at(tokens ...monitor.TokenState) monitor.Snapshot {
 
 // everything is a snapshot of all that can be.
 func everything() monitor.Snapshot {
-	slow := valid("warehouse")
-	slow.Last.Duration = 1530 * time.Millisecond
 	lasting := valid("nightly") // whose last probe failed
 	lasting.Last.Result, lasting.Last.HTTPStatus, lasting.Last.Message = probe.ServerError, 503, "try again later"
 	lasting.VerdictTime = noon.Add(-20 * time.Minute)
-	stale := valid("stale")
-	stale.Last.Start, stale.VerdictTime = noon.Add(-30*time.Hour), noon.Add(-30*time.Hour)
-	once := valid("odd")
-	once.Last.Result, once.Last.HTTPStatus, once.Last.Message, once.Unconfirmed = probe.Rejected, 401, "Unauthorized", true
-	waiting := monitor.TokenState{Token: config.Token{Name: "waiting", Account: "acme"}}
-	waiting.NextProbe = noon.Add(12 * time.Minute)
-	held := monitor.TokenState{Token: config.Token{Name: "webhooks", Account: "burst"}}
-	held.NextProbe = noon.Add(15 * time.Minute)
+	longest := token(strings.Repeat("very-long-", 4), probe.Rejected, 403, "AccessToken invalid")
+	longest.SinceStart = true
 	return at(
-		valid("reporting"), slow, lasting, stale, once, waiting, held,
-		of("no-limit", valid("t10")), of("no-usage", valid("t9")), of("silent", valid("t1")),
-		expiring(valid("partner-feed"), 5*24*time.Hour),
-		expiring(valid("outlived"), -3*24*time.Hour),
-		of("crowded", valid("import")),
-		token("mobile-old", probe.Rejected, 401, "Unauthorized: The access token was revoked."),
-		token(strings.Repeat("very-long-", 20), probe.Rejected, 403, "AccessToken invalid: "+strings.Repeat("x", 150)),
-		token("報告トークン", probe.Rejected, 401, "認証に失敗しました。"+strings.Repeat("漢字", 40)),
-		token("old-campaign", probe.Locked, 403, "No API Access: Your account is locked due to an unpaid balance."),
-		token("intern", probe.Forbidden, 403, ""),
-		expiring(token("lapsed", probe.Forbidden, 403, "Not for you."), -30*time.Minute),
-		token("bulk-import", probe.RateLimited, 420, "Chill Out!"),
-		token("broken", probe.ServerError, 503, "try again later"),
-		token("office", probe.Unexpected, 200, "an HTML page with status 200, not an answer of the API"),
-		token("export", probe.Timeout, 0, "no complete answer in time"),
-		token("vpn", probe.Unreachable, 0, "dial tcp 192.0.2.1:443: connect: connection refused"),
+		valid("reporting"), lasting, of("burst", unprobed("webhooks")), of("slow", valid("t10")),
+		expiring(valid("partner-feed"), 5*24*time.Hour), of("crowded", valid("import")),
+		token("mobile-old", probe.Rejected, 401, "Unauthorized: The access token was revoked."), longest,
+		token("報告", probe.Locked, 403, "No API Access: Your account is locked due to an unpaid balance."),
+		token("bulk-import", probe.QuotaExhausted, 420, "Chill Out!"),
 		token("forgotten", probe.NoToken, 0, "reading the token file: no such file; create it, or correct the path"),
 	)
+}
+
+// unanswered returns the snapshot while the API has not answered for 12 minutes.
+func unanswered(snapshot monitor.Snapshot) monitor.Snapshot {
+	snapshot.Unanswered = monitor.Unanswered{Probes: status.UnansweredLimit, Since: noon.Add(-12 * time.Minute)}
+	return snapshot
 }
 
 // options returns the options of a check that finds the snapshot.
 func options(snapshot monitor.Snapshot, format Format) Options {
 	return Options{
-		Load: func(context.Context) (status.Report, error) {
-			return status.NewReport(snapshot, status.DefaultThresholds), nil
+		Load: func(context.Context) (status.Report, []*dto.MetricFamily, error) {
+			return status.NewReport(snapshot, status.DefaultThresholds), []*dto.MetricFamily{}, nil
 		},
-		Format: format, Thresholds: status.DefaultThresholds,
-		Stdout: Terminal{Writer: new(bytes.Buffer)}, Stderr: Terminal{Writer: new(bytes.Buffer)},
-		Getenv: func(string) string { return "" },
+		Format: format, Thresholds: status.DefaultThresholds, Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer),
 	}
-}
-
-// withoutWords returns options whose report has placeholders for the sentences about causes and accounts, which are not
-// this package's.
-func withoutWords(o Options) Options {
-	load := o.Load
-	o.Load = func(ctx context.Context) (status.Report, error) {
-		report, err := load(ctx)
-		for i := range report.Tokens {
-			token := &report.Tokens[i]
-			token.Why = "Meaning of " + token.Cause + "."
-			if token.Advice != nil {
-				token.Advice = new("Advice on " + token.Cause + ".")
-			}
-		}
-		for i := range report.Accounts {
-			account := &report.Accounts[i]
-			account.Notes = []string{"Notes on " + account.Name + ".", status.PaceAdvice}
-		}
-		return report, err
-	}
-	return o
 }
 
 // run runs a check whose streams are buffers.
 func run(t *testing.T, o Options) (code int, stdout, stderr string) {
 	t.Helper()
 	code = Run(t.Context(), o)
-	return code, o.Stdout.Writer.(*bytes.Buffer).String(), o.Stderr.Writer.(*bytes.Buffer).String()
+	return code, o.Stdout.(*bytes.Buffer).String(), o.Stderr.(*bytes.Buffer).String()
 }
 
 // golden compares got with a file in testdata.

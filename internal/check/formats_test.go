@@ -1,72 +1,123 @@
 package check
 
 import (
+	"context"
 	"encoding/json"
-	"io"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
+func TestTable(t *testing.T) {
+	_, got, _ := run(t, options(everything(), Table))
+	golden(t, "table.txt", got)
+}
+
 func TestNagios(t *testing.T) {
-	_, stdout, _ := run(t, withoutWords(options(everything(), Nagios)))
-	golden(t, "nagios.txt", stdout)
-	o := options(at(valid("a"), valid("b")), Nagios)
-	want := "APPFIGURES OK - 2 tokens valid | denied=0;;0;0;2 unknown=0;;;0;2 warning=0;0;;0;2 valid=2;;;0;2 " +
-		"'acme quota used'=125;900;;0;1000\n" +
-		"ACCOUNT: acme: Probes used 0 of 250 requests in the last 24 hours; each token is probed every 6 min or sooner.\n" +
-		"Nothing was probed.\n"
-	o.Tokens, o.Note = []string{"a", "b"}, "Nothing was probed."
-	if _, got, _ := run(t, o); got != want {
-		t.Errorf("got  %swant %s", got, want)
+	snapshot := everything()
+	for _, name := range []string{"a|b", "a/b", "a=b"} {
+		snapshot.Accounts = append(snapshot.Accounts, account(name, 1, 1000))
 	}
+	_, got, _ := run(t, options(snapshot, Nagios))
+	golden(t, "nagios.txt", got)
 	// The guidelines: 'label'=value[UOM];[warn];[crit];[min];[max]
-	data := strings.Split(strings.SplitN(stdout, "\n", 2)[0], " | ")
-	if !regexp.MustCompile(`^(('[^'=]+'|[^' =]+)=\d+;\d*;\d*;\d*;\d*( |$))+$`).MatchString(data[1]) {
-		t.Errorf("malformed performance data: %s", data[1])
+	_, data, _ := strings.Cut(strings.SplitN(got, "\n", 2)[0], " | ")
+	form := regexp.MustCompile(`('[^'=]+'|[^' =]+)=\d+;\d*;\d*;\d*;\d*( |$)`)
+	if rest := form.ReplaceAllString(data, ""); rest != "" {
+		t.Errorf("malformed performance data: %q", rest)
+	}
+	seen := make(map[string]bool)
+	for _, match := range form.FindAllStringSubmatch(data, -1) {
+		if seen[match[1]] {
+			t.Errorf("the label %s repeats", match[1])
+		}
+		seen[match[1]] = true
+	}
+	if !seen["'a/b (2) quota used'"] || len(seen) != 4+3+3 {
+		t.Errorf("labels: %v", seen)
 	}
 }
 
 func TestJSON(t *testing.T) {
-	o := options(at(token("<a> & b", probe.Rejected, 401, "no")), JSON)
-	o.Tokens = []string{"<a> & b"}
-	_, got, _ := run(t, withoutWords(o))
-	golden(t, "one.json", got)
-	if !strings.HasSuffix(got, "}\n") || strings.HasSuffix(got, "\n\n") {
-		t.Errorf("does not end in one newline: %q", got)
-	}
-}
-
-func TestJSONQuiet(t *testing.T) {
-	o := options(at(valid("good")), JSON)
-	o.Quiet = true
-	if _, got, _ := run(t, o); !strings.Contains(got, `"tokens": []`) || !strings.Contains(got, `"state": "valid"`) {
-		t.Errorf("want no valid token: %s", got)
-	}
-}
-
-func TestJSONEscapes(t *testing.T) {
-	const hostile = "\x1b[31m\u009b31m\u202e\x7f\u2028\U000E0001é漢😀"
-	_, document, _ := run(t, options(at(token(hostile, probe.Rejected, 401, hostile)), JSON)) // see TestHostileText
-	if !strings.Contains(document, "é漢😀") {
-		t.Errorf("the document escapes what can be printed: %s", document)
-	}
+	snapshot := at(token("<a> & b", probe.Rejected, 401, "no"))
+	_, got, _ := run(t, options(snapshot, JSON))
 	var report status.Report
-	if err := json.Unmarshal([]byte(document), &report); err != nil {
+	if err := json.Unmarshal([]byte(got), &report); err != nil {
 		t.Fatal(err)
 	}
-	if got := report.Tokens[0]; got.Name != hostile || *got.Message != hostile {
-		t.Errorf("read back as %q and %q, want %q", got.Name, *got.Message, hostile)
+	if want := status.NewReport(snapshot, status.DefaultThresholds); !reflect.DeepEqual(report, want) {
+		t.Errorf("got %+v, want %+v", report, want)
+	}
+	if !strings.HasSuffix(got, "\n}\n") || !strings.Contains(got, `"name": "<a> & b"`) {
+		t.Errorf("not as people read JSON: %s", got)
 	}
 }
 
+// TestPrometheus checks that what has neither token nor account is left out.
 func TestPrometheus(t *testing.T) {
+	family := func(name string, labels ...string) *dto.MetricFamily {
+		metric := &dto.Metric{Gauge: &dto.Gauge{Value: new(1.0)}}
+		for _, label := range labels {
+			metric.Label = append(metric.Label, &dto.LabelPair{Name: &label, Value: new("x")})
+		}
+		return &dto.MetricFamily{Name: &name, Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{metric}}
+	}
 	o := options(at(token("t", probe.Rejected, 401, "")), Prometheus)
-	o.Exposition = func(w io.Writer) error { _, err := io.WriteString(w, "up 1\n"); return err }
-	if code, stdout, stderr := run(t, o); code != Critical || stdout != "up 1\n" || stderr != "" {
+	load := o.Load
+	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
+		report, _, err := load(ctx)
+		return report, []*dto.MetricFamily{
+			family("up", "token"), family("bare"), family("result", "result", "token"), family("held", "account"),
+			family("build_info", "version"), {Name: new("empty"), Type: dto.MetricType_GAUGE.Enum()},
+		}, err
+	}
+	want := "# TYPE up gauge\nup{token=\"x\"} 1\n# TYPE result gauge\nresult{result=\"x\",token=\"x\"} 1\n" +
+		"# TYPE held gauge\nheld{account=\"x\"} 1\n"
+	if code, stdout, stderr := run(t, o); code != Critical || stdout != want || stderr != "" {
 		t.Errorf("exit code %d, %q and %q", code, stdout, stderr)
+	}
+	o = options(at(valid("t")), Prometheus)
+	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
+		report, _, err := load(ctx)
+		return report, nil, err
+	}
+	if code, _, stderr := run(t, o); code != Unknown || !strings.Contains(stderr, "does not work with --exporter") {
+		t.Errorf("without metrics: exit code %d, %q", code, stderr)
+	}
+}
+
+// TestHostileText checks that nothing in a report, which may come from elsewhere, controls the terminal or ends a line.
+func TestHostileText(t *testing.T) {
+	const hostile = "a\x1b[2J\x9b]0;title\u009b\u202e31m|b\nc"
+	snapshot := at(of(hostile, token(hostile, probe.Rejected, 401, hostile)))
+	snapshot.Accounts = []monitor.AccountState{account(hostile, 999, 1000)}
+	report := status.NewReport(snapshot, status.DefaultThresholds)
+	first := &report.Tokens[0]
+	first.Cause, first.Result, first.Why, first.Advice = hostile, new(hostile), hostile, new(hostile)
+	first.Notes = []string{hostile}
+	report.Accounts[0].Notes = []string{hostile}
+	for format, lines := range map[Format]int{Table: 9, Nagios: 3} {
+		o := options(snapshot, format)
+		o.Load = func(context.Context) (status.Report, []*dto.MetricFamily, error) { return report, nil, nil }
+		_, stdout, _ := run(t, o)
+		for _, r := range stdout {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Fatalf("%s: the report contains %U:\n%q", format, r, stdout)
+			}
+		}
+		if got := strings.Count(stdout, "\n"); got != lines {
+			t.Errorf("%s: %d lines, want %d:\n%s", format, got, lines, stdout)
+		}
+		if pipes := strings.Count(stdout, "|"); format == Nagios && pipes != 1 {
+			t.Errorf("%d times '|' in %s", pipes, stdout)
+		}
 	}
 }

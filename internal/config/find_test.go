@@ -1,132 +1,162 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 )
 
-func TestLoadStartsPathsAtTheFile(t *testing.T) {
-	dir := t.TempDir()
-	path := writeFile(t, dir, "etc/config.yml", "tokens: [{name: etl, token_file: ../secrets/etl}]\ntoken_dir: ../more\n")
-	writeFile(t, dir, "secrets/etl", "pat_etl\n")
-	writeFile(t, dir, "more/other", "pat_other\n")
-	config, err := loadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, token := range config.Tokens {
-		secret, err := token.Source.Read()
-		got = append(got, fmt.Sprint(token.Name, " ", secret.Reveal(), " ", err))
-	}
-	if want := []string{"etl pat_etl <nil>", "other pat_other <nil>"}; !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if len(config.Warnings) != 0 {
-		t.Errorf("got warnings %q", config.Warnings)
-	}
-}
-
-func TestLoadNamesTheFile(t *testing.T) {
-	dir := t.TempDir()
-	path := writeFile(t, dir, "config.yml", "timeout: 5\n")
-	_, err := loadFile(path)
-	if err == nil || !strings.Contains(err.Error(), "\n"+path+":1: timeout: ") {
-		t.Errorf("got %v, want the path and line", err)
-	}
-	missing := filepath.Join(dir, "missing.yml")
-	if _, err := loadFile(missing); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
-		t.Errorf("got %v, want that %s does not exist", err, missing)
-	}
-	if _, err := loadFile(dir); fmt.Sprint(err) != "reading "+dir+": is a directory" {
-		t.Errorf("got %v, want that it is a directory", err)
-	}
-}
-
 // TestFind checks which of several configurations is used, and what is reported about the others.
 func TestFind(t *testing.T) {
-	t.Chdir(t.TempDir())
-	const unused = "config.yml is used and $APPFIGURES_API_KEY is not, although it is set; unset it, or set --config.file=config.yml"
-	fromDefault, fromNamed := "tokens: [{name: default-file, token_env: PATH}]\n", "tokens: [{name: named, token_env: PATH}]\n"
-	fromVariable := "tokens: [{name: variable, token_env: APPFIGURES_API_KEY}]\n"
+	dir := t.TempDir()
+	t.Chdir(dir)
+	defer func(files []string) { defaultFiles = files }(defaultFiles)
+	system := filepath.Join(dir, "etc/config.yml")
+	defaultFiles = []string{"config.yml", system}
+	unused := func(file string) []string {
+		return []string{file + " is used and $APPFIGURES_API_KEY is not, although it is set; unset it, or set --config.file=" + file}
+	}
+	here := filepath.Join(dir, "config.yml")
 	for _, test := range []struct {
-		name, flag, file, env string
-		token, location       string // the name of the token; the end of the location
-		warnings              []string
+		name, flag, env string
+		files           []string // that exist
+		location, token string
+		warnings        []string
 	}{
-		{"a named file", "named.yml", fromDefault, "pat_x", "named", "/named.yml", nil},
-		{"config.yml", "", fromDefault, "", "default-file", "/config.yml", nil},
-		{"config.yml and the variable", "", fromDefault, "pat_x", "default-file", "/config.yml", []string{unused}},
-		{"config.yml with the variable", "", fromVariable, "pat_x", "variable", "/config.yml", nil},
-		{"config.yml, named", "config.yml", fromDefault, "pat_x", "default-file", "/config.yml", nil},
-		{"the variable", "", "", "pat_x", "default", "$APPFIGURES_API_KEY", nil},
+		{"a named file", "named.yml", "pat_x", []string{"named.yml", "config.yml"}, filepath.Join(dir, "named.yml"), "named.yml", nil},
+		{"config.yml", "", "", []string{"config.yml", "etc/config.yml"}, here, "config.yml", nil},
+		{"config.yml and the variable", "", "pat_x", []string{"config.yml"}, here, "config.yml", unused(here)},
+		{"config.yml, named", "./config.yml", "pat_x", []string{"config.yml"}, here, "config.yml", nil},
+		{"the system's", "", "pat_x", []string{"etc/config.yml"}, system, "etc/config.yml", unused(system)},
+		{"the variable", "", "pat_x", nil, "$APPFIGURES_API_KEY", "default", nil},
 	} {
 		t.Setenv(EnvToken, test.env)
-		writeFile(t, ".", "named.yml", fromNamed)
-		if test.file != "" {
-			writeFile(t, ".", "config.yml", test.file)
+		for _, name := range test.files {
+			writeFile(t, dir, name, "tokens: [{name: "+name+", token_env: PATH}]\n")
 		}
 		location := Find(test.flag)
-		config, warnings, err := location.Load()
-		if err != nil || config.Tokens[0].Name != test.token || !slices.Equal(warnings, test.warnings) {
-			t.Errorf("%s: got %v, warnings %q, error %v", test.name, config.Tokens, warnings, err)
+		cfg, warnings, err := location.Load()
+		if err != nil || cfg.Tokens[0].Name != test.token || !slices.Equal(warnings, test.warnings) || location.String() != test.location {
+			t.Errorf("%s: got %v from %s, warnings %q, error %v", test.name, cfg, location, warnings, err)
 		}
-		if got := location.String(); !strings.HasSuffix(got, test.location) || !strings.HasPrefix(got, "$") && !filepath.IsAbs(got) {
-			t.Errorf("%s: location %s, want %s", test.name, got, test.location)
+		for _, name := range test.files {
+			_ = os.Remove(name)
 		}
-		if first, err := location.Fingerprint(); (first == "") != (location.Path == "") || err != nil {
-			t.Errorf("%s: fingerprint %q, error %v", test.name, first, err)
+	}
+}
+
+// TestSpellingsOfAPath checks that a relative and an absolute path are one configuration, with the same sources.
+func TestSpellingsOfAPath(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	path := writeFile(t, dir, "config.yml", "tokens: [{name: a, token_file: a}]\ntoken_dir: more\n")
+	writeFile(t, dir, "more/b", "pat_b")
+	var digests []string
+	for _, named := range []string{"config.yml", "./more/../config.yml", path, ""} {
+		location := Find(named)
+		cfg, _, err := location.Load()
+		if err != nil {
+			t.Fatal(err)
 		}
-		_ = os.Remove("config.yml")
+		digests = append(digests, fmt.Sprint(location, cfg.Tokens[0].Source.Digest(nil), cfg.Tokens[1].Source.Digest(nil)))
+	}
+	if digests = slices.Compact(digests); len(digests) != 1 {
+		t.Errorf("got %q", digests)
 	}
 }
 
 func TestFromEnvironment(t *testing.T) {
-	nothing := func(state string) string {
-		return "no tokens to watch: name a configuration with --config.file=FILE (or put config.yml into the working " +
-			"directory), or set APPFIGURES_API_KEY to watch one token (it " + state + "); `appfigures_exporter demo` needs neither"
-	}
+	const vendor = "https://api.appfigures.com/v2/"
+	dir := t.TempDir()
+	t.Chdir(dir)
+	writeFile(t, dir, "token", "pat_x\n")
+	inFile := FileSource(filepath.Join(dir, "token"))
+	nothing := "no tokens to watch: name a configuration with --config.file=FILE (or put config.yml into the working directory or " +
+		"/etc/appfigures_exporter), or set APPFIGURES_API_KEY, or APPFIGURES_API_KEY_FILE to a file, to watch one token; " +
+		"`appfigures_exporter demo` needs neither"
 	for _, test := range []struct {
-		name    string
-		env     map[string]string
-		apiURL  string
-		wantErr string
+		name, token, file, api string
+		source                 Source
+		apiURL, wantErr        string
 	}{
-		{"token", map[string]string{EnvToken: "pat_x"}, "https://api.appfigures.com/v2/", ""},
-		{"the vendor's own base URL", map[string]string{EnvToken: "pat_x", EnvAPIURL: "https://api.appfigures.com/v2"}, "https://api.appfigures.com/v2/", ""},
-		{"base URL with a slash", map[string]string{EnvToken: "pat_x", EnvAPIURL: "http://127.0.0.1:81/v2/"}, "http://127.0.0.1:81/v2/", ""},
-		{"empty base URL", map[string]string{EnvToken: "pat_x", EnvAPIURL: ""}, "https://api.appfigures.com/v2/", ""},
-		{"nothing", nil, "", nothing("is not set")},
-		{"only a base URL", map[string]string{EnvAPIURL: "http://127.0.0.1:81/v2"}, "", nothing("is not set")},
-		{"empty token", map[string]string{EnvToken: ""}, "", nothing("is set, but empty")},
-		{"malformed token", map[string]string{EnvToken: "Bearer pat_x"}, "", `APPFIGURES_API_KEY starts with "Bearer"; put only the token there`},
-		{"bad base URL", map[string]string{EnvToken: "pat_x", EnvAPIURL: "pat_x"}, "", "APPFIGURES_API_BASE_URL: not an http or https URL; write one such as https://api.appfigures.com/v2/"},
-		{"http to a stranger", map[string]string{EnvToken: "pat_x", EnvAPIURL: "http://api.example/v2"}, "", "APPFIGURES_API_BASE_URL: http would send the token in the clear; use https"},
+		{"token", "pat_x", "", "", EnvSource(EnvToken), vendor, ""},
+		{"the vendor's own base URL", "pat_x", "", "https://api.appfigures.com/v2", EnvSource(EnvToken), vendor, ""},
+		{"a file", "", "token", "http://127.0.0.1:81/v2/", inFile, "http://127.0.0.1:81/v2/", ""},
+		{"nothing", "", "", "", Source{}, "", nothing},
+		{"both", "pat_x", "token", "", Source{}, "", "environment: $APPFIGURES_API_KEY: set, and so is $APPFIGURES_API_KEY_FILE; unset one"},
+		{"malformed token", "Bearer pat_x", "", "", Source{}, "", `environment: $APPFIGURES_API_KEY: starts with "Bearer"; put only the token there`},
+		{"a token for a file", "", "pat_x", "", Source{}, "",
+			"environment: $APPFIGURES_API_KEY_FILE: contains pat_, with which tokens start; write the path of a file that has another name"},
+		{"bad base URL", "pat_x", "", "pat_x", Source{}, "",
+			"environment: $APPFIGURES_API_BASE_URL: not an http or https URL of scheme, host and path only; write one such as " + vendor},
+		{"http to a stranger", "pat_x", "", "http://api.example/v2", Source{}, "",
+			"environment: api_url: http would send tokens in the clear; use https, or set allow_insecure_http: true"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			config, err := fromEnvironment(func(name string) (string, bool) { text, ok := test.env[name]; return text, ok })
+			t.Setenv(EnvToken, test.token)
+			t.Setenv(EnvTokenFile, test.file)
+			t.Setenv(EnvAPIURL, test.api)
+			cfg, _, err := Location{}.Load()
 			if test.wantErr != "" {
-				if config != nil || fmt.Sprint(err) != test.wantErr {
-					t.Errorf("got %v and error %v, want error %s", config, err, test.wantErr)
+				if cfg != nil || fmt.Sprint(err) != test.wantErr {
+					t.Errorf("got %v and error %v, want error %s", cfg, err, test.wantErr)
 				}
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := newBuilder("").Config
-			apiURL(test.apiURL)(&want)
-			want.Tokens = []Token{{Name: "default", Account: "default", Source: EnvSource(EnvToken)}}
-			if !reflect.DeepEqual(plain(*config), want) {
-				t.Errorf("got %s\nwant %s", show(*config), show(want))
+			token := cfg.Tokens[0]
+			if len(cfg.Tokens) != 1 || token.Name != "default" || !token.Source.Equal(test.source) || cfg.APIURL.String() != test.apiURL {
+				t.Errorf("got %s", show(*cfg))
 			}
 		})
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "tokens/etl", "pat_1")
+	write := func(name, text string) func() { return func() { writeFile(t, dir, name, text) } }
+	location := Find(writeFile(t, dir, "config.yml", "token_dir: [tokens]\ntls_config: {ca_file: ca.pem}\n"))
+	seen := make(map[string]string)
+	for _, step := range []struct {
+		name    string
+		do      func()
+		changes bool
+	}{
+		{"first look", func() {}, true},
+		{"nothing", func() {}, false},
+		{"a token comes", write("tokens/reporting", "pat_3"), true},
+		{"a token changes", write("tokens/reporting", "pat_33"), true},
+		{"a hidden file comes", write("tokens/.tmp", "x"), false},
+		{"a token goes", func() { _ = os.Remove(filepath.Join(dir, "tokens/etl")) }, true},
+		{"the authorities come", write("ca.pem", "x"), true},
+		{"the directory goes", func() { _ = os.RemoveAll(filepath.Join(dir, "tokens")) }, true},
+		{"the file breaks", write("config.yml", "token_dir: [\n"), true},
+		{"the file is mended", write("config.yml", oneToken), true},
+	} {
+		step.do()
+		got, err := location.Fingerprint()
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		earlier, known := seen[got]
+		if known == step.changes {
+			t.Errorf("%s: got a new fingerprint: %t, want %t (seen at %q)", step.name, !known, step.changes, earlier)
+		}
+		seen[got] = step.name
+	}
+	if got, err := (Location{}).Fingerprint(); got != "" || err != nil {
+		t.Errorf("of the environment: %q, error %v", got, err)
+	}
+	if err := os.Remove(location.Path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := location.Fingerprint(); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("without the file: error %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 )
 
 // redacted is what a [Secret] shows to everyone but internal/appfigures.
@@ -44,3 +45,12 @@ func (s Secret) Digest(salt []byte) string {
 	mac.Write([]byte(s.Reveal()))
 	return hex.EncodeToString(mac.Sum(nil)[:size])
 }
+
+// tokenWithin matches a personal access token of Appfigures at the beginning of a text or of a word in it.
+var tokenWithin = regexp.MustCompile(`(?i)(^|[^A-Za-z0-9_.-])pat_[A-Za-z0-9][^\s"',;:]*`)
+
+// Redact replaces what may be a token in a text, such as an error that quotes the command line.
+func Redact(text string) string { return tokenWithin.ReplaceAllString(text, "${1}"+redacted) }
+
+// containsToken reports whether text contains what may be a token.
+func containsToken(text string) bool { return tokenWithin.MatchString(text) }

@@ -1,24 +1,19 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
+	"syscall"
 )
 
 // Source is where a token's secret comes from: a file, an environment variable, or the configuration itself.
 // Sources are immutable; Equal compares them.
-//
-// A path or a variable's name is a [Secret] too: it may be a token that was put under the wrong key.
 type Source struct {
-	kind      sourceKind
-	text      Secret          // the file's path, the variable's name, or the token itself
-	written   Secret          // the file's path as the configuration has it
-	at        position        // of the key that names the source
-	published map[string]bool // texts that the source never returns; shared by all tokens
+	kind sourceKind
+	text Secret // the file's path, the variable's name, or the token itself
 }
 
 type sourceKind uint8
@@ -30,24 +25,16 @@ const (
 )
 
 // FileSource is a secret in a file.
-func FileSource(path string) Source { return fileSource(path, path) }
-
-// fileSource is a secret in the file at path, for which the configuration has another form.
-func fileSource(path, written string) Source {
-	return Source{kind: fromFile, text: NewSecret(path), written: NewSecret(written)}
-}
+func FileSource(path string) Source { return Source{fromFile, NewSecret(path)} }
 
 // EnvSource is a secret in an environment variable.
-func EnvSource(variable string) Source { return Source{kind: fromEnv, text: NewSecret(variable)} }
+func EnvSource(variable string) Source { return Source{fromEnv, NewSecret(variable)} }
 
 // InlineSource is a secret in the configuration itself.
-func InlineSource(secret Secret) Source { return Source{kind: inline, text: secret} }
+func InlineSource(secret Secret) Source { return Source{inline, secret} }
 
 // Equal reports whether both name the same file or variable, or are the same inline secret.
 func (s Source) Equal(other Source) bool { return s.kind == other.kind && s.text.Equal(other.text) }
-
-// IsFile reports whether the secret is in a file, which may hang when it is read.
-func (s Source) IsFile() bool { return s.kind == fromFile }
 
 // Digest returns a short salted digest that is equal for equal sources. See [Secret.Digest].
 func (s Source) Digest(salt []byte) string { return s.String() + ":" + s.text.Digest(salt) }
@@ -70,93 +57,80 @@ func (s Source) String() string {
 // MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
 func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Read returns the secret as it is now, without the white space behind it. The error is what is wrong with the source;
-// what would be right. It never quotes the secret, nor a path or variable that may itself be a token.
+// Read returns the secret as it is now, without the white space behind it. A file system that hangs blocks it; see
+// [Reader]. The error is what is wrong with the source; what would be right. It never quotes the secret.
 func (s Source) Read() (Secret, error) {
-	if s.kind == inline {
-		return s.text, nil
-	}
-	text, err := s.readText()
-	if err != nil {
-		return Secret{}, err
-	}
-	secret, err := parseToken(text)
-	if err != nil {
-		return Secret{}, fmt.Errorf("the %s %w", s.name(), err)
-	}
-	if s.published[secret.Reveal()] {
-		return Secret{}, fmt.Errorf("the token in the %s %w", s.name(), errPublished)
-	}
-	return secret, nil
+	r := s.read()
+	return r.Secret, r.Err
 }
 
-func (s Source) readText() (string, error) {
-	if s.kind == fromFile {
-		text, err := readTokenFile(s.text.Reveal())
-		if err != nil {
-			return "", fmt.Errorf("reading the %s: %w", s.name(), err)
+func (s Source) read() (r Reading) {
+	switch s.kind {
+	case inline:
+		return Reading{Secret: s.text}
+	case fromEnv:
+		text, ok := os.LookupEnv(s.text.Reveal())
+		if !ok {
+			r.Err = fmt.Errorf("the environment variable %s is not set; set it for the exporter's process", s.text.Reveal())
+		} else if r.Secret, r.Err = parseToken(text); r.Err != nil {
+			r.Err = fmt.Errorf("the environment variable %s %w", s.text.Reveal(), r.Err)
 		}
-		return text, nil
+		return r
 	}
-	text, ok := os.LookupEnv(s.text.Reveal())
-	if !ok {
-		return "", fmt.Errorf("the %s is not set; set it for the exporter's process", s.name())
+	text, mode, err := readRegular(s.text.Reveal(), maxTokenBytes)
+	if err != nil {
+		r.Err = fmt.Errorf("reading the token file %s: %w", s.text.Reveal(), err)
+		return r
 	}
-	return text, nil
+	r.worldReadable = mode.Perm()&0o004 != 0
+	r.Secret, r.Err = parseToken(string(text))
+	if r.Err != nil {
+		r.Err = fmt.Errorf("the token file %s %w", s.text.Reveal(), r.Err)
+	}
+	return r
 }
 
-// name returns the file or variable by its name, unless that may be a token.
-func (s Source) name() string {
-	text := s.text.Reveal()
+// maxTokenBytes bounds what is read of a token file. No HTTP server takes a header of that length.
+const maxTokenBytes = 64 << 10
+
+// readRegular returns the content and mode of a regular file of at most limit bytes, after following symbolic links.
+// Pipes and devices, which could block for ever, are an error. The error does not name the file.
+func readRegular(path string, limit int64) ([]byte, fs.FileMode, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, explainFileError(err)
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
 	switch {
-	case s.kind == fromFile && isSurelyPath(text, s.written.Reveal()):
-		return "token file " + text
-	case s.kind == fromFile:
-		return "token file"
-	case isSurelyVariable(text):
-		return "environment variable " + text
-	default:
-		return "token's environment variable"
+	case err != nil:
+		return nil, 0, explainFileError(err)
+	case info.IsDir():
+		return nil, 0, errors.New("a directory, which Docker makes when the file to mount is missing; " +
+			"create the file on the host, then create the container again")
+	case !info.Mode().IsRegular():
+		return nil, 0, errors.New("not a regular file; give the path of one")
 	}
-}
-
-// isSurelyPath reports whether a path, which the configuration has in the form written, is not a token under the wrong
-// key: its directory exists, or it is written as no token is. A token can have slashes, also as its first character.
-func isSurelyPath(path, written string) bool {
-	separator := string(filepath.Separator)
+	content, err := io.ReadAll(io.LimitReader(file, limit+1))
 	switch {
-	case looksLikeToken(filepath.Base(path)), !isPlainText(path):
-		return false
-	case plainPath.MatchString(written):
-		return true
-	case !strings.Contains(written, separator):
-		return false
-	case isInDirectory(path):
-		return true
-	case strings.Contains(written, "pat_"):
-		return false
+	case err != nil:
+		return nil, 0, explainFileError(err)
+	case int64(len(content)) > limit:
+		return nil, 0, fmt.Errorf("larger than %d KiB; give the path of another file", limit>>10)
 	}
-	return strings.HasPrefix(written, "."+separator) || strings.HasPrefix(written, ".."+separator) ||
-		filepath.IsAbs(written) && strings.Count(written, separator) > 1
+	return content, info.Mode(), nil
 }
 
-// isInDirectory reports whether path is in a directory that exists, other than the root directory.
-func isInDirectory(path string) bool {
-	parent := filepath.Dir(path)
-	if parent == filepath.Dir(parent) {
-		return false
+// explainFileError returns what is wrong with a file and what to do, without the file's name.
+func explainFileError(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("no such file; create it, or correct the path")
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("permission denied; make it readable by the exporter's user (uid %d)", os.Geteuid())
 	}
-	info, err := os.Stat(parent)
-	return err == nil && info.IsDir()
-}
-
-// plainPath matches paths that are surely not tokens: of lower-case letters only, or with the suffix of a text file.
-var plainPath = regexp.MustCompile(`^([a-z._/-]+|[\w./-]+\.(txt|token|key|secret))$`)
-
-// variableName matches names that are surely not tokens: in upper case, as is usual, or of lower-case letters only.
-var variableName = regexp.MustCompile(`^([A-Z_][A-Z0-9_]*|[a-z_]+)$`)
-
-// isSurelyVariable reports whether name is not a token under the wrong key: it is written as variables are.
-func isSurelyVariable(name string) bool {
-	return variableName.MatchString(name) && !looksLikeToken(name)
+	if cause, ok := errors.AsType[syscall.Errno](err); ok {
+		return cause
+	}
+	return errors.New("cannot be read")
 }

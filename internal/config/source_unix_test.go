@@ -3,19 +3,22 @@
 package config
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-func TestSourceSaysWhatIsWrongWithAFile(t *testing.T) {
+func TestSourceReportsWhatIsWrongWithAFile(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	writeFile(t, dir, "large", strings.Repeat("x", maxTokenBytes+1))
 	writeFile(t, dir, "file", "pat_secret")
-	for name, target := range map[string]string{"nowhere": "gone", "itself": "itself", "link": "..data/token"} {
+	for name, target := range map[string]string{"nowhere": "gone", "itself": "itself"} {
 		if err := os.Symlink(target, path(name)); err != nil {
 			t.Fatal(err)
 		}
@@ -25,37 +28,58 @@ func TestSourceSaysWhatIsWrongWithAFile(t *testing.T) {
 	}
 	const missing = "no such file; create it, or correct the path"
 	const irregular = "not a regular file; give the path of one"
+	for name, want := range map[string]string{
+		path("missing"):    missing,
+		path("nowhere"):    missing,
+		path("itself"):     "too many levels of symbolic links",
+		path("pipe"):       irregular,
+		"/dev/zero":        irregular,
+		path("large"):      "larger than 64 KiB; give the path of another file",
+		path("file/token"): "not a directory",
+		dir: "a directory, which Docker makes when the file to mount is missing; create the file on the host, " +
+			"then create the container again",
+	} {
+		wantReadError(t, FileSource(name), "reading the token file "+name+": "+want)
+	}
+}
+
+func TestExplainFileError(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		source Source
-		want   string
+		err  error
+		want string
 	}{
-		{"missing", FileSource(path("missing")), "token file " + path("missing") + ": " + missing},
-		{"dangling link", FileSource(path("nowhere")), "token file " + path("nowhere") + ": " + missing},
-		{"link to itself", FileSource(path("itself")), "token file " + path("itself") + ": too many levels of symbolic links"},
-		{"directory", FileSource(dir), "token file " + dir + ": " + irregular},
-		{"pipe", FileSource(path("pipe")), "token file " + path("pipe") + ": " + irregular},
-		{"device", FileSource("/dev/zero"), "token file /dev/zero: " + irregular},
-		{"too large", FileSource(path("large")), "token file " + path("large") + ": larger than 64 KiB; the file must contain one token and nothing else"},
-		{"below a file", FileSource(path("file/token")), "token file " + path("file/token") + ": not a directory"},
-		{"a token as a bare word", fileSource(path("pat_secret"), "pat_secret"), "token file: " + missing},
-		{"a token with a slash", fileSource(path("pat/Secret"), "pat/Secret"), "token file: " + missing},
-		{"a relative path", fileSource(path("secrets/etl"), "secrets/etl"), "token file " + path("secrets/etl") + ": " + missing},
-		{"a text file", fileSource(path("etl-1.txt"), "etl-1.txt"), "token file " + path("etl-1.txt") + ": " + missing},
-		{"a token that starts with a slash", FileSource("/pat_secret"), "token file: " + missing},
-		{"a token in a directory that exists", FileSource(path("pat_secret")), "token file: " + missing},
-		{"a token in a directory that is missing", FileSource("/nowhere/pat_secret"), "token file: " + missing},
-		{"a missing directory", FileSource("/nowhere/token"), "token file /nowhere/token: " + missing},
-		{"a missing directory, relative", fileSource(path("gone/token"), "./gone/token"), "token file " + path("gone/token") + ": " + missing},
-		{"NUL", FileSource(path("pat\x00")), "token file: invalid argument"},
+		{&fs.PathError{Err: syscall.EACCES}, "permission denied; make it readable by the exporter's user (uid " + strconv.Itoa(os.Geteuid()) + ")"},
+		{&fs.PathError{Op: "read", Path: "pat_secret", Err: syscall.EIO}, "input/output error"},
+		{errors.New("pat_secret"), "cannot be read"},
 	} {
-		t.Run(test.name, func(t *testing.T) { wantError(t, test.source, "reading the "+test.want) })
+		if got := explainFileError(test.err).Error(); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
 	}
-	for variable, name := range map[string]string{
-		"APPFIGURES_TEST_UNSET": "environment variable APPFIGURES_TEST_UNSET",
-		"appfigures1":           "token's environment variable",
-		"PAT_SECRET":            "token's environment variable",
-	} {
-		wantError(t, EnvSource(variable), "the "+name+" is not set; set it for the exporter's process")
+}
+
+// TestConfigurationIsARegularFile checks that neither loading nor looking for changes hangs on a pipe.
+func TestConfigurationIsARegularFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yml")
+	want := "reading the configuration " + path + ": "
+	check := func(reason string) {
+		t.Helper()
+		_, _, loadErr := Find(path).Load()
+		_, lookErr := Find(path).Fingerprint()
+		for _, err := range []error{loadErr, lookErr} {
+			if err == nil || !strings.HasPrefix(err.Error(), want+reason) {
+				t.Errorf("got %v, want %s%s", err, want, reason)
+			}
+		}
 	}
+	check("no such file")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("not a regular file")
+	_ = os.Remove(path)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	check("a directory, which Docker makes")
 }

@@ -1,15 +1,25 @@
 // Package monitor owns all state that changes: what is known about each token, when each token has its turn, and which
-// probes are under way. Scrapes ask it for a [Snapshot]. It makes no request itself and knows nothing of HTTP.
+// probes are under way. It makes no request itself and knows nothing of HTTP, files or metrics.
+//
+// To read it, begin with [Monitor.Scrape], which is one scrape from top to bottom. pacing.go decides when a token is
+// probed, token.go what an answer does to its verdict.
 package monitor
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"log/slog"
+	"maps"
+	"math"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // Prober probes tokens. Its method is safe for concurrent use.
@@ -20,59 +30,248 @@ type Prober interface {
 
 // Store keeps the state. Save returns when the state is on disk, or with an error; it may hang with the disk.
 type Store interface {
-	Save(state.State) error
+	Save(content any) error
 }
 
 // Options is what a monitor needs besides its configuration.
 type Options struct {
 	NewProber func(*config.Config) Prober // called for each configuration
 	Store     Store                       // nil: the state lives in memory only
-	State     state.State                 // what an earlier process saved; zero if nothing
+	State     State                       // what an earlier process saved; zero if nothing
 	Logger    *slog.Logger
 	Now       func() time.Time // the wall clock; nil: the system's
 }
 
 // Monitor watches the tokens of one configuration at a time. Its methods are safe for concurrent use.
-type Monitor struct{}
+type Monitor struct {
+	Options
+	saver
+	reader config.Reader
+	salt   []byte          // of the digests in the state
+	ctx    context.Context // ends all probes
+	stop   context.CancelFunc
+
+	mu                sync.Mutex // guards the fields below and all of tokens and accounts; see unlock
+	api               *api
+	tokens            []*token // in the order of the configuration
+	byName            map[string]*token
+	accounts          map[string]*account // also those that left the configuration today, whose budget is not forgotten
+	unanswered        Unanswered
+	certificateExpiry time.Time
+	stateFile         StateFile
+	dirty             bool // whether there is something to save
+	lines             []logLine
+}
+
+// api is how the API is reached by a configuration. A request keeps the one that it began with.
+type api struct {
+	prober  Prober
+	slots   chan struct{} // one element per request under way
+	timeout time.Duration
+}
+
+// logLine is a line to log once the mutex is free: a logger can block.
+type logLine struct {
+	level   slog.Level
+	message string
+	args    []any
+}
 
 // New returns a monitor of cfg's tokens. It probes nothing until it is scraped; Close ends it.
-func New(cfg *config.Config, o Options) *Monitor { panic("TODO") }
+func New(cfg *config.Config, o Options) *Monitor {
+	m := &Monitor{Options: o, salt: o.State.Salt, accounts: make(map[string]*account)}
+	if len(m.salt) == 0 {
+		m.salt = make([]byte, 16)
+		_, _ = rand.Read(m.salt) // never fails
+	}
+	m.stateFile.Enabled = o.Store != nil
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.restoreAccounts(o.State, cfg.Pacing)
+	m.configure(cfg)
+	m.restoreTokens(o.State)
+	m.startSaver()
+	return m
+}
 
-// Started gives tokens extra turns because a person sets things up or has mended something: serve calls it once after
-// New; Reload does so itself.
-func (m *Monitor) Started() { panic("TODO") }
+// now returns the wall-clock time, which a restart can compare to its own.
+func (m *Monitor) now() time.Time {
+	if m.Now != nil {
+		return m.Now()
+	}
+	return time.Now().Round(0)
+}
 
-// LookAgain gives the tokens that are not valid an extra turn: a person has mended something.
-func (m *Monitor) LookAgain() { panic("TODO") }
+// unlock releases the mutex, then logs what happened while it was held.
+func (m *Monitor) unlock() {
+	lines := m.lines
+	m.lines = nil
+	m.mu.Unlock()
+	for _, l := range lines {
+		m.Logger.Log(context.Background(), l.level, l.message, l.args...)
+	}
+}
+
+// logLocked logs a line when the mutex is released.
+func (m *Monitor) logLocked(level slog.Level, message string, args ...any) {
+	m.lines = append(m.lines, logLine{level, message, args})
+}
+
+// Stop cancels all probes under way; they are no results. Scrapes return at once from then on.
+func (m *Monitor) Stop() { m.stop() }
+
+// Started notes that serve has started: for ten minutes every scrape probes every token, as far as the budget for news
+// permits, so that whoever sets things up sees the effect. Reload does the same.
+func (m *Monitor) Started() {
+	m.mu.Lock()
+	for _, a := range m.accounts {
+		a.started = m.now()
+	}
+	m.mu.Unlock()
+	m.LookAgain()
+}
+
+// LookAgain gives the tokens that are not valid an extra turn: someone has fixed the cause.
+func (m *Monitor) LookAgain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.accounts {
+		a.lookAgain(func(t *token) bool { return t.Verdict != probe.VerdictValid })
+	}
+	m.dirty = true
+}
 
 // Reload watches cfg's tokens from now on. Tokens whose name and source are unchanged keep their state, and accounts
 // of the same name their budget. Probes under way go on.
-func (m *Monitor) Reload(cfg *config.Config) { panic("TODO") }
-
-// Scrape probes the named tokens whose turn it is, or all if there are no names, and returns their state. It returns
-// when the probes have ended, at the deadline, or when ctx ends, whatever still hangs. Probes that it started run until
-// they end or their timeout expires; the next scrape shows their results. A zero deadline is none.
-func (m *Monitor) Scrape(ctx context.Context, deadline time.Time, names ...string) Snapshot {
-	panic("TODO")
+func (m *Monitor) Reload(cfg *config.Config) {
+	m.configure(cfg)
+	m.Started()
 }
 
-// Snapshot returns the state of the named tokens, or of all, without probing.
-func (m *Monitor) Snapshot(names ...string) Snapshot { panic("TODO") }
+// configure replaces the configuration.
+func (m *Monitor) configure(cfg *config.Config) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	slots := make(chan struct{}, cfg.MaxConcurrency)
+	if m.api != nil && cap(m.api.slots) == cfg.MaxConcurrency { // the probes under way go on counting
+		slots = m.api.slots
+	}
+	m.api = &api{m.NewProber(cfg), slots, cfg.Timeout}
+	for _, a := range m.accounts {
+		a.tokens, a.settings = nil, cfg.Pacing
+	}
+	known := m.byName
+	m.tokens, m.byName = nil, make(map[string]*token, len(cfg.Tokens))
+	var added []*token
+	for _, configured := range cfg.Tokens {
+		source := configured.Source.Digest(m.salt)
+		t := known[configured.Name]
+		if t == nil || t.SourceDigest != source {
+			t = newToken(configured.Name, source, now)
+			added = append(added, t)
+		}
+		t.Token, t.account = configured, m.accountLocked(configured.Account, cfg.Pacing)
+		t.account.tokens = append(t.account.tokens, t)
+		m.tokens, m.byName[t.Name] = append(m.tokens, t), t
+	}
+	for _, t := range added {
+		t.LastTurn = t.account.firstTurn(slices.Index(t.account.tokens, t), now)
+	}
+	for name, a := range m.accounts {
+		if a.startDay(now); len(a.tokens) == 0 && a.Used == 0 && !a.onHold(now) {
+			delete(m.accounts, name)
+		}
+	}
+	m.dirty = true
+}
+
+// accountLocked returns the account of that name, which may be new.
+func (m *Monitor) accountLocked(name string, settings config.Pacing) *account {
+	a := m.accounts[name]
+	if a == nil {
+		a = &account{
+			savedAccount: savedAccount{Name: name}, settings: settings,
+			answers: prometheus.NewHistogram(prometheus.HistogramOpts{
+				Name:                            "durations", // the collector gives the metric its name
+				Buckets:                         []float64{.05, .1, .2, .3, .5, .75, 1, 2, 3, 5, 10, 30},
+				NativeHistogramBucketFactor:     1.1,
+				NativeHistogramMaxBucketNumber:  100,
+				NativeHistogramMinResetDuration: time.Hour,
+			}),
+		}
+		m.accounts[name] = a
+	}
+	return a
+}
 
 // Has reports whether a token of that name is configured.
-func (m *Monitor) Has(name string) bool { panic("TODO") }
+func (m *Monitor) Has(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.byName[name] != nil
+}
 
-// StateFile returns how the state file does.
-func (m *Monitor) StateFile() StateFile { panic("TODO") }
+// selectLocked returns the named tokens, or all if there are no names.
+func (m *Monitor) selectLocked(names []string) []*token {
+	if len(names) == 0 {
+		return m.tokens
+	}
+	var selected []*token
+	for _, name := range names {
+		if t := m.byName[name]; t != nil && !slices.Contains(selected, t) {
+			selected = append(selected, t)
+		}
+	}
+	return selected
+}
 
-// Healthy returns an error if a restart would help.
-func (m *Monitor) Healthy() error { panic("TODO") }
+// StateFile reports the last write of the state file, and those that failed.
+func (m *Monitor) StateFile() StateFile {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stateFile
+}
 
-// Stop cancels all probes under way; they are no results. Scrapes return at once from then on.
-func (m *Monitor) Stop() { panic("TODO") }
+// Healthy returns an error if a restart would help: a probe does not end long after its timeout.
+func (m *Monitor) Healthy() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.tokens {
+		if t.call != nil && !t.call.started.IsZero() && time.Since(t.call.started) > m.api.timeout+time.Minute {
+			return fmt.Errorf("the probe of token %q does not end", t.Name)
+		}
+	}
+	return nil
+}
 
-// Close stops and saves the state.
-func (m *Monitor) Close() { panic("TODO") }
+// warnInterval is the time between two turns of a token from which on [Warnings] mentions it.
+const warnInterval = time.Hour
 
-// Warnings returns, one line each, which accounts have more tokens than their budget can look at each hour.
-func Warnings(cfg *config.Config) []string { panic("TODO") }
+// Warnings returns, one line each, which accounts have more tokens than their budget can probe each hour.
+func Warnings(cfg *config.Config) []string {
+	accounts := make(map[string]*account)
+	for _, t := range cfg.Tokens {
+		if accounts[t.Account] == nil {
+			accounts[t.Account] = &account{settings: cfg.Pacing}
+		}
+		accounts[t.Account].tokens = append(accounts[t.Account].tokens, nil)
+	}
+	var warnings []string
+	for _, name := range slices.Sorted(maps.Keys(accounts)) {
+		a := accounts[name]
+		interval := a.interval(time.Time{})
+		if interval <= max(warnInterval, cfg.Pacing.MinInterval) {
+			continue
+		}
+		remedy := "watch fewer of them"
+		// Four fifths of the budget are for turns: one token per hour takes 24 of them.
+		perDay := len(a.tokens) * int(day/warnInterval) * 5 / 4
+		if share := math.Ceil(100*float64(perDay)/float64(a.effectiveLimit())) / 100; share <= 1 {
+			remedy = fmt.Sprintf("raise pacing.quota_share to %.2f to probe each once per hour, or ", share) + remedy
+		}
+		warnings = append(warnings, fmt.Sprintf("account %q: each of its %d tokens is probed only every %s, because "+
+			"pacing.quota_share %v of %d requests per day is %d for all of them; %s", name, len(a.tokens),
+			interval.Round(time.Minute), cfg.Pacing.QuotaShare, a.effectiveLimit(), a.budget(), remedy))
+	}
+	return warnings
+}

@@ -1,6 +1,9 @@
 package monitor
 
 import (
+	"cmp"
+	"errors"
+	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -25,40 +28,51 @@ type Snapshot struct {
 // Unanswered counts the consecutive probes, of whichever token, that the API itself did not answer. A token that could
 // not be read does not count: it was not probed.
 type Unanswered struct {
-	Probes int
-	Since  time.Time // start of the first of them; zero if there is none
+	Probes int       `json:"probes"`
+	Since  time.Time `json:"since"` // start of the first of them; zero if there is none
 }
 
-// StateFile is how the state file does.
+// StateFile is about the last write of the state file, and those that failed.
 type StateFile struct {
 	Enabled bool
 	Saved   time.Time // when it was last written; zero before the first time
 	Errors  uint64    // failed writes
 }
 
-// TokenState is what is known about one token.
+// TokenState is what is known about one token. The state file keeps what has a key.
 type TokenState struct {
-	config.Token // name, account, labels, expiry, source
+	config.Token `json:"-"` // name, account, labels, expiry, source
 
-	Verdict      probe.Verdict
-	Reason       probe.Result // the result that the verdict rests on: Valid, or Rejected, Locked or Forbidden
-	Message      string       // the API's, of that result
-	VerdictTime  time.Time    // when an answer last confirmed the verdict; zero before the first
-	VerdictSince time.Time    // since when the verdict and its reason have been so; zero before the first
-	SinceStart   bool         // whether that is since the first probe, so that it may have been so for longer
-	Unconfirmed  bool         // whether the last deciding answer was a denial that no second one has confirmed yet
+	Verdict probe.Verdict `json:"verdict"`
+	// Reason is the result that the verdict rests on: Valid, or Rejected, Locked or Forbidden. Message is the API's.
+	Reason  probe.Result `json:"reason"`
+	Message string       `json:"message,omitempty"`
+	// VerdictTime is when an answer last confirmed the verdict, VerdictSince since when the verdict and its reason have
+	// been so; zero before the first. SinceStart is whether the first answers already said so: it may be older.
+	VerdictTime  time.Time `json:"verdict_time,omitzero"`
+	VerdictSince time.Time `json:"verdict_since,omitzero"`
+	SinceStart   bool      `json:"since_start,omitempty"`
+	// Unconfirmed is whether the last deciding answer was a denial that no second one has confirmed yet.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
 
-	Probed  bool          // whether Last holds a result
-	Last    probe.Outcome // the last probe's; NoToken if the token could not be read, which is no probe
-	History []PastResult  // the last results, oldest first, at most HistoryLength; must not be modified
+	Probed bool `json:"probed,omitempty"` // whether Last holds a result
+	// Last is the last probe's outcome; NoToken if the token could not be read, which is no probe.
+	Last probe.Outcome `json:"last,omitzero"`
+	// History holds the last results, oldest first, at most HistoryLength. It must not be modified.
+	History []PastResult `json:"history,omitempty"`
+	// Configured is when the token, or its present secret, was first seen.
+	Configured time.Time `json:"configured"`
 
-	Results    [probe.NumResults]uint64 // probes made by this process, by result; those of NoToken stay 0
-	Created    time.Time                // when this process began to count
-	Configured time.Time                // when the token was first configured
+	Counters   `json:"-"`
+	Interval   time.Duration `json:"-"` // between two turns, at the present pace
+	VerdictDue time.Time     `json:"-"` // by when an answer should have confirmed the verdict
+	NextProbe  time.Time     `json:"-"` // when a scrape would next probe it; not after the snapshot's time if at once
+}
 
-	Interval   time.Duration // between two turns, at the present pace
-	VerdictDue time.Time     // by when an answer should have confirmed the verdict
-	NextProbe  time.Time     // when a scrape would next probe it; not after the snapshot's time if at once
+// Counters count what this process did with a token.
+type Counters struct {
+	Results [probe.NumResults]uint64 // probes made, by result; those of NoToken stay 0
+	Created time.Time                // when this process began to count
 }
 
 // HistoryLength is how many results of a token are kept.
@@ -66,9 +80,9 @@ const HistoryLength = 40
 
 // PastResult is one result in a token's history. Consecutive results for which no request left are one.
 type PastResult struct {
-	Time   time.Time // of the probe; of the first of several
-	Result probe.Result
-	Unsent bool // whether no request left
+	Time   time.Time    `json:"time"` // of the probe; of the first of several
+	Result probe.Result `json:"result"`
+	Unsent bool         `json:"unsent,omitempty"` // whether no request left
 }
 
 // SecretChanged reports whether the token has another secret than the one that was last probed, and was not probed
@@ -117,3 +131,89 @@ func HoldReasons() []HoldReason { return []HoldReason{QuotaExhausted, RateLimite
 
 // String returns the value of the label "reason" of appfigures_account_held.
 func (r HoldReason) String() string { return holdNames[r] }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (r HoldReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such reason.
+func (r *HoldReason) UnmarshalText(text []byte) error {
+	i := slices.Index(holdNames[:], string(text))
+	if i < 0 {
+		return errors.New("unknown reason of a hold")
+	}
+	*r = HoldReason(i)
+	return nil
+}
+
+// Snapshot returns the state of the named tokens, or of all if there are no names. It probes nothing.
+func (m *Monitor) Snapshot(names ...string) Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	tokens := m.selectLocked(names)
+	snapshot := Snapshot{
+		Time: now, Tokens: make([]TokenState, len(tokens)),
+		Unanswered: m.unanswered, CertificateExpiry: m.certificateExpiry, StateFile: m.stateFile,
+	}
+	seen := make(map[*account]bool)
+	for i, t := range tokens {
+		a := t.account
+		if !seen[a] {
+			seen[a] = true
+			snapshot.Accounts = append(snapshot.Accounts, a.state(now))
+		}
+		s := &snapshot.Tokens[i]
+		*s = t.TokenState
+		s.Interval, s.VerdictDue, s.NextProbe = a.interval(now), a.verdictDue(t, now), a.nextProbe(t, now)
+	}
+	slices.SortFunc(snapshot.Accounts, func(a, b AccountState) int { return cmp.Compare(a.Name, b.Name) })
+	return snapshot
+}
+
+// state returns what others see of the account.
+func (a *account) state(now time.Time) AccountState {
+	s := AccountState{
+		Name:         a.Name,
+		Tokens:       len(a.tokens),
+		Limit:        a.effectiveLimit(),
+		LimitAssumed: a.Limit == 0,
+		Budget:       a.budget(),
+		Interval:     a.interval(now),
+	}
+	s.Held, s.HeldUntil = a.heldBy(now)
+	s.BudgetUsed = a.Used // of today: heldBy has started the day
+	if a.useKnown(now) {
+		s.Quota = probe.Quota{Used: a.Report.Used, UsedOK: true, Limit: a.Limit, LimitOK: a.Limit > 0}
+		s.QuotaReset = a.Report.Until.Truncate(time.Second) // the API tells its time in seconds
+	}
+	var metric dto.Metric
+	if a.answers.Write(&metric) == nil {
+		s.Durations = metric.GetHistogram()
+	}
+	return s
+}
+
+// nextProbe returns when a scrape would next probe a token, as far as is known at now.
+func (a *account) nextProbe(t *token, now time.Time) time.Time {
+	next := t.LastTurn.Add(a.interval(now))
+	if from, ok := a.extraFrom(t, now); ok && from.Before(next) {
+		next = from
+	}
+	if until, stopped := a.stopped(now); stopped {
+		next = later(next, until)
+	}
+	return next
+}
+
+// verdictDue returns by when an answer should have confirmed the verdict on a token.
+func (a *account) verdictDue(t *token, now time.Time) time.Time {
+	since := t.VerdictTime
+	if since.IsZero() {
+		since = t.Configured
+	}
+	due := since.Add(a.interval(now))
+	if until, stopped := a.stopped(now); stopped {
+		due = later(due, until)
+	}
+	return later(due, a.Hold.Until)
+}

@@ -5,22 +5,30 @@ import "time"
 // Outcome is everything that one probe found out. It is a value; it holds no name or e-mail address of a user and no
 // part of a token.
 type Outcome struct {
-	Result     Result
-	HTTPStatus int           // as on the wire; 0 without a response
-	Message    string        // the API's or the network's, cleaned: one short line without e-mail addresses or tokens
-	Sent       bool          // whether any byte of the request was written; if not, it cost nothing
-	Start      time.Time     // of name resolution or dialing; waiting for a slot comes before it
-	Duration   time.Duration // from Start to the last byte of the response, or to the failure
-	Phases     Phases
-	Quota      Quota // zero unless Result.Answered
+	Result Result `json:"result"`
+	// HTTPStatus is as on the wire; 0 without a response.
+	HTTPStatus int `json:"http_status,omitempty"`
+	// Message is the API's or the network's, cleaned: one short line without e-mail addresses or tokens.
+	Message string `json:"message,omitempty"`
+	// Sent is whether any byte of the request was written; if not, it cost nothing.
+	Sent bool `json:"sent,omitempty"`
+	// Start is that of name resolution or dialing; waiting for a slot comes before it.
+	Start time.Time `json:"start"`
+	// Duration is from Start to the last byte of the response, or to the failure.
+	Duration time.Duration `json:"duration"`
+	Phases   Phases        `json:"phases"`
 
+	// The rest is about the account or the API. Who keeps an outcome need not keep it.
+
+	// Quota is zero unless Result.Answered.
+	Quota Quota `json:"-"`
 	// ServerTime is the response's Date header; zero without one.
-	ServerTime time.Time
+	ServerTime time.Time `json:"-"`
 	// RetryAfter is how long the API asked to pause, at most a day; 0 unless Result is RateLimited and it said so.
-	RetryAfter time.Duration
+	RetryAfter time.Duration `json:"-"`
 	// CertificateExpiry is the earliest NotAfter in the chain that the server presented, also if it failed to verify;
 	// zero if there was no TLS handshake.
-	CertificateExpiry time.Time
+	CertificateExpiry time.Time `json:"-"`
 }
 
 // Phase is a part of a probe.
@@ -31,7 +39,7 @@ const (
 	DNS        Phase = iota // resolving the host
 	Connect                 // TCP, including a proxy's answer to CONNECT
 	TLS                     // the TLS handshake
-	Processing              // from the last byte of the request to the first of the response
+	Processing              // from the open connection to the first byte of the response
 	Transfer                // reading the response
 )
 

@@ -2,6 +2,8 @@
 // from it, and the outcome, which is everything that one probe found out. It imports no other package of this module.
 package probe
 
+import "fmt"
+
 // Result is how one probe ended. The set is closed: [Results] lists it in the order of the exposition.
 type Result uint8
 
@@ -126,12 +128,27 @@ func (v Verdict) String() string {
 	return [...]string{VerdictUnknown: "unknown", VerdictValid: "valid", VerdictDenied: "denied"}[v]
 }
 
-// ParseResult returns the result of that name.
-func ParseResult(name string) (Result, bool) {
-	for _, r := range Results() {
-		if r.String() == name {
-			return r, true
+// MarshalText implements [encoding.TextMarshaler].
+func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such result.
+func (r *Result) UnmarshalText(text []byte) error { return parse(r, Results(), text) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such verdict.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	return parse(v, []Verdict{VerdictUnknown, VerdictValid, VerdictDenied}, text)
+}
+
+// parse sets value to the member of that name.
+func parse[T fmt.Stringer](value *T, members []T, name []byte) error {
+	for _, member := range members {
+		if member.String() == string(name) {
+			*value = member
+			return nil
 		}
 	}
-	return 0, false
+	return fmt.Errorf("unknown %T", *value)
 }

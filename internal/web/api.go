@@ -10,8 +10,8 @@ import (
 
 // serveStatus serves the state of all tokens and accounts to programs, as [status.Report].
 func serveStatus(scraper Scraper) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, r, status.NewReport(scraper.Snapshot(), status.DefaultThresholds))
+	return func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, status.NewReport(scraper.Snapshot(), status.DefaultThresholds))
 	}
 }
 
@@ -24,7 +24,7 @@ type targetGroup struct {
 // serveDiscovery serves Prometheus' HTTP service discovery: each token is a target. Its name is the __address__, which
 // the scrape configuration relabels to the parameter of /probe.
 func serveDiscovery(scraper Scraper) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) { writeJSON(w, r, targetGroups(scraper.Snapshot())) }
+	return func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, targetGroups(scraper.Snapshot())) }
 }
 
 // targetGroups returns one group per token, in the order of the configuration. Its meta labels are the token's account
@@ -42,11 +42,7 @@ func targetGroups(snapshot monitor.Snapshot) []targetGroup {
 }
 
 // writeJSON responds with a value that can be marshaled, on one line.
-func writeJSON(w http.ResponseWriter, r *http.Request, value any) {
+func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	response := newBufferedResponse(w.Header(), r)
-	if err := json.NewEncoder(response).Encode(value); err != nil {
-		panic(err) // impossible: strings, times and finite numbers always marshal
-	}
-	response.send(w)
+	_ = json.NewEncoder(w).Encode(value) // fails if the client is gone
 }

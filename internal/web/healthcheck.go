@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -43,30 +44,33 @@ func Healthcheck(ctx context.Context, listenAddress string) error {
 func dialAddresses(listen string) ([]string, error) {
 	const flag = "--web.listen-address"
 	if strings.Contains(listen, "://") {
-		return nil, fmt.Errorf("%s %q: healthcheck connects over TCP only; give the exporter a TCP address too, "+
-			"and healthcheck that one", flag, listen)
+		return nil, fmt.Errorf("%s %q: unix sockets and vsock are not supported by healthcheck; give the exporter a TCP "+
+			"address too, and healthcheck that one", flag, listen)
 	}
-	host, port, err := net.SplitHostPort(listen)
+	host, service, err := net.SplitHostPort(listen)
 	if err != nil {
 		return nil, fmt.Errorf("%s %q: must be host:port or :port", flag, listen)
 	}
-	if port == "" || port == "0" {
+	port, err := net.LookupPort("tcp", service) // as the server does: http is 80, and nothing is 0
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: no such port", flag, listen)
+	}
+	if port == 0 {
 		return nil, fmt.Errorf("%s %q: the system chooses this port; give the exporter a fixed one", flag, listen)
 	}
 	hosts := []string{host}
-	switch {
+	switch ip := net.ParseIP(host); {
 	case host == "":
 		hosts = []string{"127.0.0.1", "::1"}
-	case net.ParseIP(host).IsUnspecified() && net.ParseIP(host).To4() != nil:
+	case ip.IsUnspecified() && ip.To4() != nil:
 		hosts = []string{"127.0.0.1"}
-	case net.ParseIP(host).IsUnspecified():
+	case ip.IsUnspecified():
 		hosts = []string{"::1", "127.0.0.1"} // an IPv6 socket takes IPv4 as well
 	}
-	addresses := make([]string, len(hosts))
 	for i, host := range hosts {
-		addresses[i] = net.JoinHostPort(host, port)
+		hosts[i] = net.JoinHostPort(host, strconv.Itoa(port))
 	}
-	return addresses, nil
+	return hosts, nil
 }
 
 // checkHealth makes one request to one server.

@@ -7,83 +7,160 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-//go:embed status.html
-var statusHTML string
+//go:embed page.html
+var pageHTML string
 
-//go:embed status.css
-var statusCSS string
+//go:embed page.css
+var pageCSS string
 
-// pagePolicy allows the page's own style, icon and form, and nothing else.
-var pagePolicy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; "+
-	"form-action 'self'; frame-ancestors 'none'", base64.StdEncoding.EncodeToString(sum(statusCSS)))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"nobreak": nobreak, "minute": status.Minute, "anchor": anchor, "states": status.States,
+}).Parse(pageHTML))
 
-func sum(text string) []byte {
-	digest := sha256.Sum256([]byte(text))
-	return digest[:]
+// styleHash allows the page's style in a Content-Security-Policy.
+var styleHash = func() string {
+	digest := sha256.Sum256([]byte(pageCSS))
+	return "sha256-" + base64.StdEncoding.EncodeToString(digest[:])
+}()
+
+// Pages that the page links to.
+const (
+	keysPage    = "appfigures.com/developers/keys" // as in advice
+	runbookPage = "https://github.com/appfigures-exporter/appfigures_exporter/blob/main/docs/runbooks.md#"
+)
+
+// runbooks are the anchors in the runbooks by the cause of a token's state. There is none for what only needs time.
+var runbooks = map[string]string{
+	"rejected":     "appfigurestokenrejected",
+	"locked":       "appfiguresaccountlocked",
+	"forbidden":    "appfigurestokenforbidden",
+	"unverified":   "appfigurestokenunverified",
+	"no_token":     "appfigurestokensecretunavailable",
+	"expiry":       "appfigurestokenexpiringsoon",
+	"quota":        "appfiguresquotanearlyexhausted",
+	"server_error": "appfiguresapidown", "unexpected": "appfiguresapidown",
+	"timeout": "appfiguresapidown", "unreachable": "appfiguresapidown",
+	"quota_exhausted": "appfiguresquotaexhausted", "rate_limited": "appfiguresquotaexhausted",
 }
 
-// icons are dots in the color of a tone, for the browser's tab.
-var icons = map[string]template.URL{
-	"bad":  icon("c8261d"),
-	"warn": icon("d98a00"),
-	"idle": icon("808890"),
-	"good": icon("2a8c4f"),
+// view is what page.html renders: a report, and what stands around it.
+type view struct {
+	status.Report
+	Style       template.CSS
+	Icon        template.URL
+	Filter      filter
+	Rows        []row // those that the filter shows, worst first
+	Notices     []notice
+	StateFile   string
+	MetricsPath string // relative to the page, so that it works behind a proxy that strips a prefix
+	Version     string
 }
 
-func icon(color string) template.URL {
-	return template.URL("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E" +
-		"%3Ccircle cx='8' cy='8' r='7' fill='%23" + color + "'/%3E%3C/svg%3E")
+// notice concerns more than one token. Its link is empty if there is none.
+type notice struct{ Tone, Title, Text, Link string }
+
+// statusPage shows the state of all tokens to people. It never probes.
+func statusPage(options Options) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		f, err := parseFilter(r.URL.Query())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		var body bytes.Buffer
+		if err := pageTemplate.Execute(&body, newView(options, f)); err != nil {
+			panic(err) // impossible: tests execute all of the template
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = body.WriteTo(w) // fails if the client is gone
+	}
 }
+
+func newView(options Options, f filter) *view {
+	report := status.NewReport(options.Scraper.Snapshot(), status.DefaultThresholds)
+	v := &view{
+		Report:      report,
+		Style:       template.CSS(pageCSS),
+		Icon:        icon(report.State),
+		Filter:      f,
+		MetricsPath: strings.TrimPrefix(options.TelemetryPath, "/"),
+		Version:     options.Version,
+	}
+	for _, token := range report.WorstFirst() {
+		if f.State == "" || f.State == token.State {
+			v.Rows = append(v.Rows, row{token, report.Time})
+		}
+	}
+	if at, err := options.LastReload(); err != nil {
+		v.Notices = append(v.Notices, notice{"denied", "Reloading the configuration failed; the old one stays in use.",
+			fmt.Sprintf("Tried %s: %v", status.Ago(at, report.Time), err),
+			runbookPage + "appfiguresexporterconfigreloadfailed"})
+	}
+	file := options.Exporter().StateFile
+	switch {
+	case !file.Enabled:
+		v.StateFile = "No state file: a restart forgets verdicts, budgets and holds."
+	case file.Saved.IsZero():
+		v.StateFile = "State file: not saved yet."
+	default:
+		v.StateFile = "State file: saved " + status.Ago(file.Saved, report.Time) + "."
+	}
+	if file.Errors > 0 && report.Time.Sub(file.Saved) > unsavedAfter {
+		v.Notices = append(v.Notices, notice{"warning", "The state file cannot be written.",
+			"A restart would forget what was learned since it was last saved. The exporter's log has the error.", ""})
+	}
+	for _, account := range report.Accounts {
+		if account.Held != nil {
+			v.Notices = append(v.Notices, notice{"warning", "Account " + account.Name + ":",
+				strings.Join(account.Notes, " "), "#" + anchor("account", account.Name)})
+		}
+	}
+	return v
+}
+
+// unsavedAfter is how old the state file is when failed writes are worth a notice; the next write may succeed.
+const unsavedAfter = 15 * time.Minute
 
 // filter is what the page's query asks for.
 type filter struct {
-	Text      string // part of the name of a token or account, in any case
-	State     string // name of a state; empty: all
-	NoRefresh bool   // the page does not refresh itself
-	All       bool   // no limit of rows
+	State     status.State // empty: all
+	NoRefresh bool         // the page does not refresh itself
 }
 
 // parseFilter reads a filter from a query. The error is for the user and quotes nothing.
 func parseFilter(query url.Values) (filter, error) {
-	f := filter{
-		Text:      strings.TrimSpace(query.Get("q")),
-		State:     query.Get("state"),
-		NoRefresh: query.Get("refresh") == "off",
-		All:       query.Has("all"),
-	}
-	if f.State != "" {
-		if _, err := status.ParseState(f.State); err != nil {
-			return filter{}, fmt.Errorf("invalid state: use one of %v", status.States())
-		}
+	f := filter{status.State(query.Get("state")), query.Get("refresh") == "off"}
+	if f.State != "" && !slices.Contains(status.States(), f.State) {
+		return filter{}, fmt.Errorf("invalid state: use one of %v", status.States())
 	}
 	return f, nil
 }
 
-// Active reports whether the filter leaves tokens out.
-func (f filter) Active() bool { return f.Text != "" || f.State != "" }
+// With returns the filter for a state; empty: all.
+func (f filter) With(state status.State) filter { f.State = state; return f }
 
-// link returns the relative URL of the page with this filter.
-func (f filter) link() string {
+// Toggled returns the filter of the page that refreshes itself if this one does not, and the reverse.
+func (f filter) Toggled() filter { f.NoRefresh = !f.NoRefresh; return f }
+
+// Link returns the relative URL of the page with this filter.
+func (f filter) Link() string {
 	query := make(url.Values)
-	if f.Text != "" {
-		query.Set("q", f.Text)
-	}
 	if f.State != "" {
-		query.Set("state", f.State)
+		query.Set("state", string(f.State))
 	}
 	if f.NoRefresh {
 		query.Set("refresh", "off")
-	}
-	if f.All {
-		query.Set("all", "1")
 	}
 	if len(query) == 0 {
 		return "./"
@@ -91,48 +168,92 @@ func (f filter) link() string {
 	return "./?" + query.Encode()
 }
 
-// statusPage shows the state of all tokens to people. It never probes.
-type statusPage struct {
-	Options
-	template *template.Template
+// row is one token.
+type row struct {
+	status.Token
+	now time.Time
 }
 
-func newStatusPage(options Options) (*statusPage, error) {
-	parsed, err := template.New("status").Parse(statusHTML)
-	if err != nil {
-		return nil, fmt.Errorf("parsing the status page: %w", err)
+// Lasting returns for how long the token has been in its state.
+func (r row) Lasting() string { return r.Token.Lasting(r.now) }
+
+// Next returns when the token is probed next.
+func (r row) Next() string { return r.Token.Next(r.now) }
+
+// Ago returns how far a time of the token is from now.
+func (r row) Ago(t time.Time) string { return status.Ago(t, r.now) }
+
+// Latency returns how long the last probe took; empty if there was none.
+func (r row) Latency() string {
+	if r.DurationSeconds == nil {
+		return ""
 	}
-	return &statusPage{options, parsed}, nil
+	return status.Latency(*r.DurationSeconds)
 }
 
-func (p *statusPage) serve(w http.ResponseWriter, r *http.Request) {
-	f, err := parseFilter(r.URL.Query())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+// LabelList returns the token's labels, sorted.
+func (r row) LabelList() []string {
+	var labels []string
+	for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
+		labels = append(labels, name+"="+r.Labels[name])
 	}
-	snapshot := p.Scraper.Snapshot()
-	v := newView(snapshot, f)
-	v.Style, v.Icon = template.CSS(statusCSS), icons[v.Tone]
-	v.Version, v.MetricsPath = p.Version, strings.TrimPrefix(p.TelemetryPath, "/")
-	if at, err := p.LastReload(); err != nil {
-		v.Notices = append([]notice{reloadFailed(at, snapshot.Time, err)}, v.Notices...)
-	}
-
-	var body bytes.Buffer
-	if err := p.template.Execute(&body, v); err != nil {
-		panic(err) // impossible: tests execute all of the template
-	}
-	if w.Header().Get("Content-Security-Policy") == strictPolicy {
-		w.Header().Set("Content-Security-Policy", pagePolicy)
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	response := newBufferedResponse(w.Header(), r)
-	_, _ = body.WriteTo(response)
-	response.send(w)
+	return labels
 }
 
-func reloadFailed(at, now time.Time, err error) notice {
-	return notice{"bad", "Reloading the configuration failed; the old one stays in use.",
-		fmt.Sprintf("Tried %s (%s): %v", status.Ago(at, now), status.Minute(at), err)}
+// ToDo returns the advice with the vendor's page as a link.
+func (r row) ToDo() template.HTML {
+	if r.Advice == nil {
+		return ""
+	}
+	link := `<a href="https://` + keysPage + `">` + keysPage + `</a>`
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(*r.Advice), keysPage, link))
 }
+
+// Runbook returns the link to the runbook of the token's cause; empty if there is none.
+func (r row) Runbook() string {
+	if runbooks[r.Cause] == "" {
+		return ""
+	}
+	return runbookPage + runbooks[r.Cause]
+}
+
+// Span returns from when to when the history reaches: "4 h 40 min ago – 4 min ago".
+func (r row) Span() string {
+	first, last := r.History[0].Time, r.History[len(r.History)-1].Time
+	if first.Equal(last) {
+		return r.Ago(last)
+	}
+	return r.Ago(first) + " – " + r.Ago(last)
+}
+
+// Summary describes the history in words: "40 results, 4 h 40 min ago – 4 min ago: 22 valid, 18 rejected".
+func (r row) Summary() string {
+	counts := make(map[string]int)
+	for _, past := range r.History {
+		counts[past.Result]++
+	}
+	var words []string
+	for _, result := range slices.Sorted(maps.Keys(counts)) {
+		words = append(words, fmt.Sprintf("%d %s", counts[result], result))
+	}
+	return status.Plural(len(r.History), "result") + ", " + r.Span() + ": " + strings.Join(words, ", ")
+}
+
+// anchor returns the id of an element: the name as it is, so that #token-NAME works as a link, but for spaces, which an
+// id cannot have and which a link has as %20.
+func anchor(kind, name string) string { return kind + "-" + strings.ReplaceAll(name, " ", "%20") }
+
+// icon returns a dot in the color of a state, for the browser's tab.
+func icon(state status.State) template.URL {
+	colors := map[status.State]string{
+		status.Denied: "c8261d", status.Unknown: "d98a00", status.Warning: "d98a00", status.Valid: "2a8c4f",
+	}
+	return template.URL("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E" +
+		"%3Ccircle cx='8' cy='8' r='7' fill='%23" + colors[state] + "'/%3E%3C/svg%3E")
+}
+
+// unit is a number and the space before its unit.
+var unit = regexp.MustCompile(`(\d) (ms|s|min|h|days?)\b`)
+
+// nobreak keeps numbers and their units on one line.
+func nobreak(words string) string { return unit.ReplaceAllString(words, "$1\u00a0$2") }

@@ -2,312 +2,174 @@ package web
 
 import (
 	"errors"
-	"fmt"
-	"math"
+	"html"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// compareGolden compares with a file in testdata. With UPDATE_GOLDEN=1 in the environment it writes the file instead,
-// for review.
-func compareGolden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+var (
+	tableRow = regexp.MustCompile(`(?s)<tr role="row" id="([^"]*)".*?</tr>`)
+	tag      = regexp.MustCompile(`<[^>]*>`)
+)
+
+// rows returns the rows of the page by id, in order, and the words of each as a person reads them without CSS.
+func rows(page string) (ids []string, words map[string]string) {
+	words = make(map[string]string)
+	for _, found := range tableRow.FindAllStringSubmatch(page, -1) {
+		id := html.UnescapeString(found[1])
+		ids = append(ids, id)
+		text := html.UnescapeString(tag.ReplaceAllString(strings.ReplaceAll(found[0], "</td>", "</td> "), ""))
+		words[id] = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\n' }), " ")
 	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; UPDATE_GOLDEN=1 go test ./internal/web writes it again. Got:\n%s", path, got)
-	}
+	return ids, words
 }
 
-// withoutStyle cuts out the style sheet, which has a file of its own, and the policy's hash of it.
-func withoutStyle(page string) string {
-	return regexp.MustCompile(`(?s)<style>.*</style>`).ReplaceAllString(page, "<style></style>")
-}
-
-func TestPages(t *testing.T) {
-	quiet := monitor.Snapshot{Time: threeAtNight, Tokens: []monitor.TokenState{unprobed("etl"), unprobed("reporting")}}
-	quiet.Accounts = []monitor.AccountState{{Name: "acme", Tokens: 2, Limit: 1000, LimitAssumed: true, Budget: 250}}
-	for name, test := range map[string]struct {
-		snapshot  monitor.Snapshot
-		target    string
-		reloadErr error
-	}{
-		"every_state.html": {everyState(), "/", errors.New("config.yml:3: tokens: none")},
-		"filtered.html":    {manyTokens(300), "/?q=STORE-4&state=denied&refresh=off", nil},
-		"not_probed.html":  {quiet, "/", nil},
+// TestRows checks what the page says about a token in each state, and about accounts. Spaces before units are no-break.
+func TestRows(t *testing.T) {
+	page := ask(newHandler(t, testOptions(&fakeScraper{snapshot: everyState()})), "GET", "/").Body.String()
+	ids, words := rows(page)
+	for id, want := range map[string]string{
+		"token-reporting": "reporting account acme · env=prod · team=growth valid for at least 46_h 50_min " +
+			"valid 200 · 83_ms · 2_min ago next in 4_min 46_h 50_min ago – 2_min ago",
+		"token-mobile-old": "mobile-old account acme · team=mobile denied for 20_h 26_min The API rejected the token: it " +
+			"was revoked, has expired, or never existed. Invalid access token Create a new token at " +
+			"appfigures.com/developers/keys and replace this one with it. Runbook rejected 401 · 83_ms · 2_min ago " +
+			"next in 4_min 46_h 50_min ago – 2_min ago",
+		"token-lost": "lost account acme unknown for 2_min The token could not be read, so no request was made. reading " +
+			"token file /run/secrets/lost: no such file or directory Last known: valid, 1_h 14_min ago. Check that the " +
+			"token's file or variable exists, is readable by the exporter, and contains only the token. Runbook " +
+			"no_token 2_min ago next in 4_min 9_h 38_min ago – 2_min ago",
+		"token-newcomer": "newcomer account acme unknown for 1_h The token has not been probed yet. Wait for its turn; " +
+			"tokens are probed only by scrapes and by runs of check. none yet next in 4_min no result yet",
+		"token-blip": "blip account acme valid for at least 46_h 50_min Last probe: timeout, 2_min ago (no response " +
+			"within 10s); valid as of 1_h 14_min ago. timeout 83_ms · 2_min ago next in 4_min 46_h 50_min ago – 2_min ago",
+		"token-billing": "billing account acme · team=finance warning for at least 46_h 50_min Its expires_at is " +
+			"2026-05-09 03:00 UTC, in 5_days. Replace the token, or correct its expires_at. Runbook valid 200 · 83_ms · " +
+			"2_min ago next in 4_min 46_h 50_min ago – 2_min ago",
+		`token-<script>alert("x")</script>`: `<script>alert("x")</script> account acme denied for at least 1_h 14_min ` +
+			"The API rejected the token: it was revoked, has expired, or never existed. Invalid access token Create a new " +
+			"token at appfigures.com/developers/keys and replace this one with it. Runbook rejected 401 · 83_ms · 2_min " +
+			"ago next in 4_min 1_h 14_min ago – 2_min ago",
+		"account-globex": "globex tokens: 1 quota today: 800 of 800 requests probes today: 40 of 200 requests each token: " +
+			"every 9_min Not probed until 2026-05-05 00:00 UTC, in 21_h: the account's requests of today (UTC) are used up.",
+		"account-initech%20eu": "initech eu tokens: 1 quota today: not reported probes today: 3 of 250 requests each " +
+			"token: every 7_min The API has not reported the account's limit yet: 1000 requests per day are assumed.",
 	} {
-		options := testOptions(&fakeScraper{snapshot: test.snapshot})
-		options.LastReload = func() (time.Time, error) { return threeAtNight.Add(-time.Hour), test.reloadErr }
-		page := ask(newHandler(t, options), "GET", test.target).Body.String()
-		compareGolden(t, name, withoutStyle(page))
-		if strings.Contains(page, sentinel) {
-			t.Errorf("%s contains a secret", name)
+		if got := strings.ReplaceAll(words[id], "\u00a0", "_"); got != want {
+			t.Errorf("%s:\n%s\nwant:\n%s", id, got, want)
 		}
 	}
-}
-
-func TestDiscovery(t *testing.T) {
-	answer := ask(newHandler(t, testOptions(&fakeScraper{snapshot: everyState()})), "GET", "/sd")
-	if got := answer.Header().Get("Content-Type"); got != "application/json" {
-		t.Errorf("Content-Type %q", got)
+	if worst := []string{ids[0], ids[19]}; !slices.Equal(worst, []string{"token-export", "token-shop%20export"}) {
+		t.Errorf("the first and the last token are %q", worst)
 	}
-	compareGolden(t, "discovery.json", answer.Body.String())
-
-	none := ask(newHandler(t, testOptions(&fakeScraper{})), "GET", "/sd")
-	if got := none.Body.String(); got != "[]\n" {
-		t.Errorf("without tokens: %q, want an empty list", got)
-	}
-}
-
-func TestHeadlines(t *testing.T) {
-	valid, denied := probed("t", probe.Valid, 200, ""), probed("t", probe.Rejected, 401, "")
-	unknown, waiting := probed("t", probe.Timeout, 0, ""), unprobed("t")
-	many := func(n int, tokens ...monitor.TokenState) []monitor.TokenState {
-		return append(slices.Repeat([]monitor.TokenState{valid}, n), tokens...)
-	}
-	for _, test := range []struct {
-		tokens []monitor.TokenState
-		tone   string
-		want   string
-	}{
-		{nil, "idle", "Nothing has been probed yet"},
-		{many(0, waiting, waiting), "idle", "Nothing has been probed yet"},
-		{many(1), "good", "The token is valid"},
-		{many(12), "good", "All tokens are valid"},
-		{many(11, waiting), "good", "All tokens probed so far are valid"},
-		{many(0, denied), "bad", "The token needs attention"},
-		{many(11, denied), "bad", "1 of 12 tokens needs attention"},
-		{many(10, unknown, denied), "bad", "2 of 12 tokens need attention"},
-		{many(9998, unknown, unknown), "warn", "2 of 10,000 tokens need attention"},
-		{many(0, unknown, waiting), "warn", "1 of 2 tokens needs attention"},
+	for _, want := range []string{
+		`<a href="https://appfigures.com/developers/keys">appfigures.com/developers/keys</a>`, `href="#account-globex"`,
+		`href="#accounts"`, `<section id="accounts">`, `href="#token-mobile-old"`, `href="./metrics"`,
+		`role="img" aria-label="23 results, 26 h 26 min ago – 2 min ago: 3 quota_exhausted, 20 valid"`,
+		`<i class="valid" title="valid, 2026-05-04 02:58 UTC"></i>`, `<i class="none" title="no_token, `,
+		`<i class="denied" title="rejected, `, `<i class="undecided" title="timeout, `,
 	} {
-		v := newView(monitor.Snapshot{Time: threeAtNight, Tokens: test.tokens}, filter{})
-		if v.Headline != test.want || v.Tone != test.tone {
-			t.Errorf("%s %q, want %s %q", v.Tone, v.Headline, test.tone, test.want)
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
 		}
 	}
 }
 
-func TestNotices(t *testing.T) {
-	at := func(token monitor.TokenState, last, due time.Duration) monitor.TokenState {
-		token.Last.Start = threeAtNight.Add(last)
-		token.NextProbe = threeAtNight.Add(due)
-		return token
-	}
-	good, slow := probed("a", probe.Valid, 200, ""), probed("b", probe.Timeout, 0, "")
-	lost := probed("c", probe.NoToken, 0, "")
-	tokens := func(tokens ...monitor.TokenState) monitor.Snapshot { return monitor.Snapshot{Tokens: tokens} }
-	accounts := func(accounts ...monitor.AccountState) monitor.Snapshot {
-		return monitor.Snapshot{Tokens: []monitor.TokenState{good}, Accounts: accounts}
-	}
-	used := func(name string, used int64) monitor.AccountState {
-		return monitor.AccountState{Name: name, Quota: reported(used, 1000)}
-	}
-	held := func(account monitor.AccountState) monitor.AccountState {
-		account.Held, account.HeldUntil = monitor.SlowDown, threeAtNight.Add(15*time.Minute)
-		return account
-	}
-	file := func(errors uint64, saved time.Duration) monitor.Snapshot {
-		snapshot := tokens(good)
-		snapshot.StateFile = monitor.StateFile{Enabled: true, Errors: errors, Saved: threeAtNight.Add(-saved)}
-		return snapshot
-	}
-	for _, test := range []struct {
-		name     string
-		snapshot monitor.Snapshot
-		want     []string // beginnings of titles
-	}{
-		{"all valid", tokens(good), nil},
-		{"some time out", tokens(good, slow, slow), nil},
-		{"all time out", tokens(slow, slow, lost), []string{"The API answers for no token"}},
-		{"the only one times out", tokens(slow, lost), nil},
-		{"nothing probed", tokens(unprobed("a")), []string{"The exporter probes when"}},
-		{"quiet, something due", tokens(at(good, -16*time.Minute, -time.Minute)), []string{"Nothing seems to scrape"}},
-		{"quiet, nothing due", tokens(at(good, -16*time.Minute, time.Minute)), nil},
-		{"not quiet for long", tokens(at(good, -14*time.Minute, -time.Minute)), nil},
-		{"one hold", accounts(used("x", 1), held(used("acme", 1))), []string{"Account acme is on hold"}},
-		{"two holds", accounts(held(used("acme", 1)), held(used("x", 1))), []string{"2 accounts are on hold"}},
-		{"90 % used", accounts(used("x", 900)), nil},
-		{"more used", accounts(used("x", 901), used("y", 1)), []string{"Account x has used 901 of 1,000 requests today"}},
-		{"more used by two", accounts(used("x", 901), used("y", 1000)), []string{"2 accounts have used"}},
-		{"used up and held", accounts(held(used("x", 1000))), []string{"Account x is on hold"}},
-		{"shared user", accounts(monitor.AccountState{Name: "x", SameUserAs: []string{"y"}}), []string{"1 account share"}},
-		{"state saved late", file(0, time.Hour), nil},
-		{"state saved after an error", file(3, time.Minute), nil},
-		{"state not saved", file(3, time.Hour), []string{"The state file cannot be written"}},
-	} {
-		test.snapshot.Time = threeAtNight
-		got := newView(test.snapshot, filter{}).Notices
-		if !slices.EqualFunc(got, test.want, func(n notice, start string) bool { return strings.HasPrefix(n.Title, start) }) {
-			t.Errorf("%s: %+v, want %q", test.name, got, test.want)
-		}
-	}
-}
-
-func TestLongPageShowsTheWorst(t *testing.T) {
-	handler := newHandler(t, testOptions(&fakeScraper{snapshot: manyTokens(1000)}))
+func TestFilterAndRefresh(t *testing.T) {
+	handler := newHandler(t, testOptions(&fakeScraper{snapshot: everyState()}))
+	const refreshes = `http-equiv="refresh"`
 	for _, test := range []struct {
 		target string
-		rows   int
+		tokens int
 		has    []string
-		lacks  []string
+		lacks  string
 	}{
-		{"/", maxRows, []string{"500 more tokens", `href="./?all=1"`,
-			"of 1,000 tokens need attention", `id="token-store-8"`}, nil},
-		{"/?all=1", 1000, nil, []string{"more token"}},
-		{"/?q=store-999", 1, []string{"1 of 1,000 tokens", `id="token-store-999"`, `id="account-acct100"`},
-			[]string{"acct99"}},
-		{"/?q=ACCT3&state=denied", 12, []string{`value="ACCT3"`}, nil},
-		{"/?q=nobody", 0, []string{"No token matches"}, []string{"more token"}},
+		{"/", 20, []string{refreshes, `href="./?refresh=off"`, `<b>5</b> denied`, `href="./?state=denied"`}, `aria-current="true"`},
+		{"/?refresh=off", 20, []string{`href="./"`, `href="./?refresh=off&amp;state=valid"`}, refreshes},
+		{"/?state=warning", 3, []string{`aria-current="true"><b>3</b> warning`, `<a href="./"><b>20</b> in all`}, `id="token-reporting"`},
 	} {
 		page := ask(handler, "GET", test.target).Body.String()
-		if rows := strings.Count(page, `id="token-`); rows != test.rows {
-			t.Errorf("%s: %d rows, want %d", test.target, rows, test.rows)
+		if n := strings.Count(page, `id="token-`); n != test.tokens {
+			t.Errorf("%s: %d tokens, want %d", test.target, n, test.tokens)
 		}
 		for _, want := range test.has {
 			if !strings.Contains(page, want) {
-				t.Errorf("%s: no %q", test.target, want)
+				t.Errorf("%s lacks %s", test.target, want)
 			}
 		}
-		for _, bad := range test.lacks {
-			if strings.Contains(page, bad) {
-				t.Errorf("%s: %q", test.target, bad)
-			}
+		if strings.Contains(page, test.lacks) {
+			t.Errorf("%s has %s", test.target, test.lacks)
 		}
+	}
+	answer := ask(handler, "GET", "/?state=<b>")
+	if body := answer.Body.String(); answer.Code != 400 || body != "invalid state: use one of [denied unknown warning valid]\n" {
+		t.Errorf("status %d: %s", answer.Code, body)
 	}
 }
 
-// TestGroupsSayOnce checks that 300 tokens need one explanation per cause, worst first and in natural order.
-func TestGroupsSayOnce(t *testing.T) {
-	v := newView(manyTokens(300), filter{})
-	var got []string
-	for _, g := range v.Groups {
-		names := make([]string, min(3, len(g.Rows)))
-		for i := range names {
-			names[i] = g.Rows[i].Name
-		}
-		got = append(got, fmt.Sprint(g.State(), " ", g.Cause(), " ", g.Count, " ", names, " ", g.Message))
-	}
-	want := []string{
-		"denied rejected 8 [store-8 store-48 store-88] Invalid access token",
-		"denied locked 10 [store-21 store-22 store-23] No API Access: this account is locked due to an unpaid balance.",
-		"valid server_error 11 [store-4 store-54 store-79] Service Unavailable",
-		"valid valid 271 [store-1 store-2 store-3] ",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("groups:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-	if names := fmt.Sprint(v.Accounts[0].Name, v.Accounts[1].Name, v.Accounts[9].Name); names != "acct1acct2acct10" {
-		t.Errorf("accounts are not in natural order: %s", names)
-	}
-}
-
-// TestAnchors checks that the anchors work in links with and without percent-encoding.
-func TestAnchors(t *testing.T) {
-	for name, want := range map[string]string{
-		"store-1": "token-store-1", "a b": "token-a%20b", "報告/x": "token-報告/x",
+// TestNotices checks what stands above the table, and how the headline is colored.
+func TestNotices(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Options, *monitor.Snapshot)
+		want   []string
+	}{
+		"a token denied": {func(*Options, *monitor.Snapshot) {}, []string{
+			`<h1 class="denied">5 of 20 tokens are denied</h1>`, "<strong>Account globex:</strong> <span>Not probed until",
+			"State file: saved 7\u00a0s ago."}},
+		"the API down": {func(_ *Options, s *monitor.Snapshot) {
+			s.Tokens = s.Tokens[:1]
+			s.Unanswered = monitor.Unanswered{Probes: 3, Since: threeAtNight.Add(-12 * time.Minute)}
+		}, []string{`<h1 class="warning">`, "The API has not answered for 12\u00a0min."}},
+		"a reload failed": {func(o *Options, _ *monitor.Snapshot) {
+			o.LastReload = func() (time.Time, error) { return threeAtNight.Add(-time.Hour), errors.New("config.yml:3: <none>") }
+		}, []string{`class="notice denied"`, "Tried 1\u00a0h ago: config.yml:3: &lt;none&gt;"}},
+		"a full disk": {func(o *Options, _ *monitor.Snapshot) {
+			file := monitor.StateFile{Enabled: true, Errors: 3, Saved: threeAtNight.Add(-time.Hour)}
+			o.Exporter = func() collector.Exporter { return collector.Exporter{StateFile: file} }
+		}, []string{"The state file cannot be written."}},
+		"no state file": {func(o *Options, _ *monitor.Snapshot) {
+			o.Exporter = func() collector.Exporter { return collector.Exporter{} }
+		}, []string{"No state file: a restart forgets"}},
 	} {
-		if got := anchor("token", name); got != want {
-			t.Errorf("anchor of %q: %q, want %q", name, got, want)
+		scraper := &fakeScraper{snapshot: everyState()}
+		options := testOptions(scraper)
+		test.change(&options, &scraper.snapshot)
+		page := ask(newHandler(t, options), "GET", "/").Body.String()
+		for _, want := range test.want {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: the page lacks %q", name, want)
+			}
 		}
 	}
 }
 
-func TestInvalidFilter(t *testing.T) {
-	answer := ask(newHandler(t, testOptions(&fakeScraper{})), "GET", "/?state=<b>")
-	text := answer.Body.String()
-	if answer.Code != 400 || strings.Contains(text, "<b>") || !strings.Contains(text, "denied unknown warning valid") {
-		t.Errorf("status %d: %s", answer.Code, text)
-	}
-}
-
-// TestTableRoles checks that every part of a table has a role: where CSS lays a table out as cards, browsers hide that
+// TestTableRoles checks that every part of a table has a role: where CSS lays a row out as a block, browsers hide that
 // it is one from screen readers.
 func TestTableRoles(t *testing.T) {
 	page := ask(newHandler(t, testOptions(&fakeScraper{snapshot: everyState()})), "GET", "/").Body.String()
-	for tag, role := range map[string]string{
-		"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "td": "cell",
-		`th scope="col"`: "columnheader", `th scope="row"`: "rowheader",
-	} {
-		tags := regexp.MustCompile("<"+regexp.QuoteMeta(tag)+"[ >]").FindAllString(page, -1)
-		if roles := strings.Count(page, "<"+tag+` role="`+role+`"`); len(tags) == 0 || roles != len(tags) {
-			t.Errorf("%d of %d <%s> have the role %s", roles, len(tags), tag, role)
-		}
-	}
-	if captions := strings.Count(page, "<caption>"); captions != strings.Count(page, "<table") {
-		t.Errorf("%d captions", captions)
-	}
-}
-
-// minContrast is what WCAG 2 level AA requires between text and background.
-const minContrast = 4.5
-
-func TestColorsContrast(t *testing.T) {
-	schemes := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(statusCSS, -1)
-	if len(schemes) != 2 {
-		t.Fatalf("%d color schemes, want light and dark", len(schemes))
-	}
-	for _, scheme := range schemes {
-		colors := make(map[string]float64) // relative luminance by name
-		for _, found := range regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{6});`).FindAllStringSubmatch(scheme[1], -1) {
-			colors[found[1]] = luminance(t, found[2])
-		}
-		for text, backgrounds := range map[string][]string{
-			"text":  {"page", "card", "bad-wash", "warn-wash"},
-			"quiet": {"page", "card", "warn-wash"},
-			"link":  {"page", "card"},
-			"bad":   {"page", "card", "bad-wash"},
-			"warn":  {"page", "card", "warn-wash"},
-			"good":  {"page", "card"},
-			"idle":  {"page", "card"},
-		} {
-			for _, background := range backgrounds {
-				a, foundText := colors[text]
-				b, foundBackground := colors[background]
-				if !foundText || !foundBackground {
-					t.Fatalf("no color %s or %s", text, background)
-				}
-				if contrast := (max(a, b) + 0.05) / (min(a, b) + 0.05); contrast < minContrast {
-					t.Errorf("%s on %s: contrast %.2f, want at least %v", text, background, contrast, minContrast)
-				}
-			}
+	for _, found := range regexp.MustCompile(`<(table|thead|tbody|tr|td|th)[ >][^>]*`).FindAllString(page, -1) {
+		if !strings.Contains(found, ` role="`) {
+			t.Errorf("%s has no role", found)
 		}
 	}
 }
 
-// luminance is the relative luminance of a color, by WCAG 2's formula.
-func luminance(t *testing.T, hex string) float64 {
-	t.Helper()
-	var sum float64
-	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
-		channel, err := strconv.ParseUint(hex[2*i:2*i+2], 16, 8)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := float64(channel) / 255
-		if c <= 0.04045 {
-			c /= 12.92
-		} else {
-			c = math.Pow((c+0.055)/1.055, 2.4)
-		}
-		sum += weight * c
+// TestRunbooks checks that the anchors exist.
+func TestRunbooks(t *testing.T) {
+	text, err := os.ReadFile("../../docs/runbooks.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return sum
+	for cause, anchor := range runbooks {
+		if !strings.Contains(strings.ToLower(string(text)), "\n## "+anchor+"\n") {
+			t.Errorf("%s: no runbook %s", cause, anchor)
+		}
+	}
 }

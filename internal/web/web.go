@@ -1,11 +1,11 @@
-// Package web serves the exporter: metrics, service discovery, JSON, health, and a status page for people. It renders
-// snapshots and has no state of its own. Only GET requests for /metrics and /probe make requests to the API.
+// Package web serves the exporter over HTTP: metrics, a status page for people, JSON, service discovery, health, and
+// reload. It renders what others know and keeps no state. Only GET requests for metrics and /probe make probes.
 package web
 
 import (
 	"context"
 	"fmt"
-	"iter"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -15,15 +15,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 
+	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
 // Scraper knows the state of the tokens and probes them.
 type Scraper interface {
-	// Scrape probes the named tokens that are due, or all if there are no names, and returns their state. It returns
-	// when all is done, at the deadline, or when ctx ends. Without a deadline it takes as long as its probes may take.
+	// Scrape probes the named tokens whose turn it is, or all if there are no names, and returns their state. It returns
+	// when the probes have ended, at the deadline, or when ctx ends.
 	Scrape(ctx context.Context, deadline time.Time, names ...string) monitor.Snapshot
 	// Snapshot returns the same state without probing.
 	Snapshot(names ...string) monitor.Snapshot
@@ -34,27 +34,24 @@ type Scraper interface {
 // Options is what the handler serves. All fields without a default must be set.
 type Options struct {
 	Scraper Scraper
-	// Exposition turns a snapshot into metric families, each name once, sorted by name.
-	Exposition func(monitor.Snapshot) iter.Seq[*dto.MetricFamily]
-	// Exporter gathers the exporter's own metrics.
-	Exporter prometheus.Gatherer
+	// Exporter returns what the exporter reports about itself.
+	Exporter func() collector.Exporter
 	// Registry holds the metrics of the process. The handler adds those of promhttp.
 	Registry *prometheus.Registry
 	// TelemetryPath is the path of the metrics, by default /metrics. At / they replace the status page.
 	TelemetryPath string
 	// TimeoutOffset is subtracted from Prometheus' scrape timeout.
 	TimeoutOffset time.Duration
-	// TokensOnMetrics serves the tokens' metrics at TelemetryPath. Otherwise only /probe has them, and TelemetryPath has
-	// the metrics of the process.
+	// TokensOnMetrics serves the tokens' metrics at TelemetryPath. Otherwise only /probe has them.
 	TokensOnMetrics bool
 	// EnablePprof serves Go's profiles under /debug/pprof/.
 	EnablePprof bool
-	// Healthy returns an error if the exporter cannot do its work and a restart would help. It must not block.
+	// Healthy returns an error if a restart would help. It must not block.
 	Healthy func() error
-	// Ready reports whether scrapes are served: the configuration is loaded and the exporter is not shutting down.
+	// Ready reports whether scrapes are served: the exporter is not shutting down.
 	Ready func() bool
-	// Reload reloads the configuration. An error means that nothing has changed; clients see it. The handler makes one
-	// call at a time.
+	// Reload reloads the configuration. An error means that nothing has changed; clients see it. It must be safe for
+	// concurrent use, and return in time even if a file cannot be read: each request calls it.
 	Reload func() error
 	// LastReload returns when the configuration was last loaded, and the error if that failed; the page shows it.
 	LastReload func() (time.Time, error)
@@ -63,15 +60,28 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// How many requests of a kind are served at once. A scrape costs about 20 KiB while it waits for the API; a response
-// about all tokens costs memory per token.
+// Limits of each request and connection.
 const (
-	maxProbes  = 1500
-	maxMetrics = 40
-	maxPages   = 20
-	maxReloads = 4
-	maxPprof   = 4
+	readHeaderTimeout = 5 * time.Second // also for the TLS handshake
+	// requestTimeout bounds a whole request, from its header to the last byte of the response. net/http ends the
+	// context of a request that is read for longer, so reading has the same limit.
+	requestTimeout = maxScrape + 30*time.Second
+	idleTimeout    = 6 * time.Minute // Prometheus closes idle connections after 5 minutes; let it be the first
+	maxHeaderBytes = 32 << 10
 )
+
+// Server returns a server for the handler with a timeout for each part of a request and a limit of its headers.
+func Server(handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}
 
 // defaultTelemetryPath is Prometheus' own default.
 const defaultTelemetryPath = "/metrics"
@@ -81,69 +91,115 @@ func New(options Options) (http.Handler, error) {
 	if options.TelemetryPath == "" {
 		options.TelemetryPath = defaultTelemetryPath
 	}
-	page, err := newStatusPage(options)
-	if err != nil {
-		return nil, err
-	}
-	exposition := newExposition(options)
-
-	metrics := promhttp.InstrumentMetricHandler(options.Registry, limit(maxMetrics, exposition.serveMetrics))
+	m := metrics{options, make(chan struct{}, maxScrapes)}
+	reload := http.NewCrossOriginProtection().Handler(serveReload(options.Reload))
 	routes := map[string]http.Handler{
-		"GET /{$}":           limit(maxPages, page.serve),
-		"GET /probe":         limit(maxProbes, exposition.serveProbe),
-		"GET /sd":            limit(maxPages, serveDiscovery(options.Scraper)),
-		"GET /api/v1/status": limit(maxPages, serveStatus(options.Scraper)),
+		"GET /{$}":           statusPage(options),
+		"GET /probe":         m.bounded(m.serveProbe),
+		"GET /sd":            serveDiscovery(options.Scraper),
+		"GET /api/v1/status": serveStatus(options.Scraper),
 		"GET /-/healthy":     serveHealthy(options.Healthy),
 		"GET /-/ready":       serveReady(options.Ready),
-		"POST /-/reload":     http.NewCrossOriginProtection().Handler(limit(maxReloads, serveReload(options.Reload))),
-	}
-	if err := addTelemetry(routes, options.TelemetryPath, metrics); err != nil {
-		return nil, err
+		"POST /-/reload":     reload,
+		"PUT /-/reload":      reload,
 	}
 	if options.EnablePprof {
-		addPprof(routes)
+		routes["GET /debug/pprof/"] = http.HandlerFunc(pprof.Index)
+		routes["GET /debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
+		routes["GET /debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
+		routes["GET /debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
+		routes["GET /debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
 	}
+	if err := checkTelemetryPath(options.TelemetryPath, routes); err != nil {
+		return nil, err
+	}
+	at := options.TelemetryPath
+	if at == "/" {
+		at = "/{$}"
+	}
+	routes["GET "+at] = promhttp.InstrumentMetricHandler(options.Registry, m.bounded(m.serveMetrics))
+
 	mux := http.NewServeMux()
 	for pattern, handler := range routes {
 		mux.Handle(pattern, handler)
 	}
-	return securityHeaders(recoverPanics(options.Logger, mux)), nil
+	return secure(mux), nil
 }
 
-// addTelemetry adds the metrics at the configured path, which may replace the status page but nothing else.
-func addTelemetry(routes map[string]http.Handler, at string, metrics http.Handler) error {
+// checkTelemetryPath returns an error if the metrics cannot be served there. They may replace the page, nothing else.
+func checkTelemetryPath(at string, routes map[string]http.Handler) error {
 	const flag = "--web.telemetry-path"
-	switch {
-	case !strings.HasPrefix(at, "/"):
+	if !strings.HasPrefix(at, "/") {
 		return fmt.Errorf("%s %q: must begin with a slash, as in /metrics", flag, at)
-	case strings.ContainsAny(at, "{}%?#") || at != "/" && path.Clean(at) != strings.TrimSuffix(at, "/"):
+	}
+	if path.Clean(at) != at || strings.ContainsAny(at, "{}%?#") {
 		return fmt.Errorf("%s %q: must be a plain path, as in /metrics", flag, at)
-	case strings.HasPrefix(at, "/debug/pprof/"):
-		return fmt.Errorf("%s %q: used for profiles", flag, at)
 	}
-	pattern := "GET " + at
-	if strings.HasSuffix(at, "/") {
-		pattern += "{$}"
+	for pattern := range routes {
+		if _, used, _ := strings.Cut(pattern, " "); used == at {
+			return fmt.Errorf("%s %q: already used by the exporter", flag, at)
+		}
 	}
-	if pattern != "GET /{$}" && (routes[pattern] != nil || routes["POST "+at] != nil) {
-		return fmt.Errorf("%s %q: already used by the exporter", flag, at)
-	}
-	routes[pattern] = metrics
 	return nil
 }
 
-// addPprof adds Go's profiles, whose parameters set how long they take.
-func addPprof(routes map[string]http.Handler) {
-	for pattern, serve := range map[string]http.HandlerFunc{
-		"GET /debug/pprof/":        pprof.Index,
-		"GET /debug/pprof/cmdline": pprof.Cmdline,
-		"GET /debug/pprof/profile": pprof.Profile,
-		"GET /debug/pprof/symbol":  pprof.Symbol,
-		"GET /debug/pprof/trace":   pprof.Trace,
-	} {
-		routes[pattern] = limit(maxPprof, func(w http.ResponseWriter, r *http.Request) {
-			extendDeadlines(w, time.Now().Add(maxScrape))
-			serve(w, r)
-		})
+// securityHeaders tell a browser to do nothing with a response but show it; of the page, with its style and icon.
+var securityHeaders = map[string]string{
+	"Content-Security-Policy": "default-src 'none'; style-src '" + styleHash + "'; img-src data:; base-uri 'none'; " +
+		"form-action 'none'; frame-ancestors 'none'",
+	"X-Content-Type-Options": "nosniff",
+	"Referrer-Policy":        "no-referrer",
+	"Cache-Control":          "no-store",
+}
+
+// secure adds the security headers. Those that --web.config.file sets take precedence.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for key, value := range securityHeaders {
+			if w.Header().Get(key) == "" {
+				w.Header().Set(key, value)
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serveHealthy reports whether the exporter can do its work. Whether tokens are valid does not matter.
+func serveHealthy(healthy func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := healthy(); err != nil {
+			http.Error(w, fmt.Sprintf("appfigures_exporter is not healthy: %v", err), http.StatusServiceUnavailable)
+			return
+		}
+		writeText(w, "appfigures_exporter is healthy.\n")
 	}
+}
+
+// serveReady reports whether scrapes are served.
+func serveReady(ready func() bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if !ready() {
+			http.Error(w, "appfigures_exporter is not ready: it is shutting down.", http.StatusServiceUnavailable)
+			return
+		}
+		writeText(w, "appfigures_exporter is ready.\n")
+	}
+}
+
+// serveReload reloads the configuration.
+func serveReload(reload func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := reload(); err != nil {
+			http.Error(w, fmt.Sprintf("Reloading the configuration failed; keeping the old one: %v", err),
+				http.StatusInternalServerError)
+			return
+		}
+		writeText(w, "Configuration reloaded.\n")
+	}
+}
+
+// writeText responds with status 200 and plain text.
+func writeText(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, text) // fails if the client is gone
 }

@@ -10,6 +10,7 @@ import (
 // TestCheckConfig checks what is reported of a --web.config.file that exporter-toolkit refuses: never what it contains.
 func TestCheckConfig(t *testing.T) {
 	const (
+		users  = "basic_auth_users:\n  prometheus: $2y$04$Wfh9GQyGuYSLpZOaMmbxVO6XuL1FMrvLqJVBxNDvUMeJ2p5Vxkq7y\n"
 		secret = "Q7sentinelZ9x4W2"
 		hash   = "basic_auth_users: passwords must be bcrypt hashes; make one with `htpasswd -nBC 10 USER`"
 		keys   = "an unknown key, a key given twice, or a value of the wrong kind; " +

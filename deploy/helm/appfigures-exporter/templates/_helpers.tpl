@@ -21,6 +21,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "appfigures-exporter.commonLabels" -}}
+{{- with .Values.commonLabels }}
+{{- toYaml . }}
+{{ end -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
@@ -58,6 +61,14 @@ nodeSelector:
 {{- end }}
 {{- with .Values.tolerations }}
 tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.topologySpreadConstraints }}
+topologySpreadConstraints:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
@@ -104,15 +115,20 @@ for twice the requests.
 {{- $keys = append $keys $key }}
 {{- $names = append $names .secret.name }}
 {{- end }}
-{{- if not $names }}
+{{- if not (or $names .Values.config.token_dir) }}
 {{- fail "no tokens: set tokenSecrets to existing Secrets of which each key is a token, or list tokens one by one" }}
 {{- end }}
 {{- $names | uniq | sortAlpha | toJson }}
 {{- end -}}
 
-{{/* config is config.yml. */}}
+{{/* config is config.yml. After --set, fractions are strings. */}}
 {{- define "appfigures-exporter.config" -}}
 {{- $config := deepCopy .Values.config }}
+{{- range $key, $value := $config.pacing }}
+{{- if has $key (list "quota_share" "reserve") }}
+{{- $_ := set $config.pacing $key (float64 $value) }}
+{{- end }}
+{{- end }}
 {{- $tokens := list }}
 {{- range .Values.tokens }}
 {{- $file := printf "/run/secrets/appfigures/%s/%s" .secret.name .secret.key }}
@@ -121,7 +137,7 @@ for twice the requests.
 {{- with $tokens }}
 {{- $_ := set $config "tokens" . }}
 {{- end }}
-{{- $dirs := list }}
+{{- $dirs := $config.token_dir | default list }}
 {{- range .Values.tokenSecrets }}
 {{- $dirs = append $dirs (set (omit . "name") "path" (printf "/run/secrets/appfigures/%s" .name)) }}
 {{- end }}

@@ -1,0 +1,155 @@
+package config
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestEnvironmentProxy(t *testing.T) {
+	const (
+		https = oneToken
+		http  = "api_url: http://api.example/\nallow_insecure_http: true\n" + oneToken
+		clear = "api_url: http://api.example/\n" + oneToken
+		bad   = ": not a proxy's URL; "
+	)
+	for _, test := range []struct{ name, variables, yaml, want string }{
+		{"none", "", https, "<nil>"},
+		{"with a scheme", "HTTPS_PROXY=http://proxy.example:3128", https, "http://proxy.example:3128"},
+		{"without a scheme", "HTTPS_PROXY=me:p%25@proxy.example:3128", https, "http://me:p%25@proxy.example:3128"},
+		{"in lower case", "https_proxy=socks5h://proxy.example", https, "socks5h://proxy.example"},
+		{"of the other scheme", "HTTP_PROXY=http://proxy.example", https, "<nil>"},
+		{"of http", "HTTP_PROXY=http://proxy.example", http, "http://proxy.example"},
+		{"exempt", "HTTPS_PROXY=http://proxy.example NO_PROXY=.appfigures.com", https, "<nil>"},
+		{"bad but exempt", "HTTPS_PROXY=ftp://x NO_PROXY=*", https, "<nil>"},
+		{"proxy_url wins", "HTTPS_PROXY=ftp://x", "proxy_url: http://other.example\n" + https, "http://other.example"},
+		{"stray percent", "HTTP_PROXY=http://user:100%zeal@127.0.0.1:41873", http, "$HTTP_PROXY" + bad},
+		{"number sign", "HTTPS_PROXY=http://user:a#b@proxy.example", https, "$HTTPS_PROXY" + bad},
+		{"number sign, without a scheme", "HTTPS_PROXY=user:a#b@proxy.example:1", https, "$HTTPS_PROXY" + bad},
+		{"slash", "HTTPS_PROXY=http://user:a/b@proxy.example", https, "$HTTPS_PROXY" + bad},
+		{"backslash", `HTTPS_PROXY=http://user:a\b@proxy.example`, https, "$HTTPS_PROXY" + bad},
+		{"space", "HTTPS_PROXY=http://user:a\u0020b@proxy.example", https, "$HTTPS_PROXY" + bad},
+		{"unknown scheme", "HTTPS_PROXY=socks4://proxy.example", https, "$HTTPS_PROXY" + bad},
+		{"http through a proxy", "HTTP_PROXY=http://proxy.example", clear, ":1: api_url: http would send tokens in the clear; "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"} {
+				t.Setenv(name, "")
+			}
+			for _, variable := range strings.Split(strings.ReplaceAll(test.variables, " NO_", "\nNO_"), "\n") {
+				if name, value, ok := strings.Cut(variable, "="); ok {
+					t.Setenv(name, value)
+				}
+			}
+			cfg, err := parseIn(t, "testdata", test.yaml)
+			if err != nil {
+				if !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "user") {
+					t.Errorf("got error %v, want %s", err, test.want)
+				}
+			} else if got := fmt.Sprint(cfg.ProxyURL); got != test.want {
+				t.Errorf("got proxy %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTLSConfig(t *testing.T) {
+	dir := t.TempDir()
+	one := writeCertificate(t, dir, "one")
+	writeCertificate(t, dir, "two")
+	cert := readFile(t, filepath.Join(dir, "one.pem"))
+	writeFile(t, dir, "mark.pem", "\ufeff"+cert+cert)
+	writeFile(t, dir, "damaged.pem", "# a comment\n"+strings.Replace(cert, "-----\nMI", "-----\nAA", 1)+cert)
+	writeFile(t, dir, "second.pem", "\ufeff"+cert+readFile(t, filepath.Join(dir, "one.key")))
+	lines := strings.Count(cert, "\n")
+	for _, test := range []struct{ yaml, wantErr string }{
+		{"{ca_file: one.pem, cert_file: one.pem, key_file: one.key, server_name: api.example, min_version: TLS13}", ""},
+		{"{ca_file: mark.pem, server_name: api.example, min_version: TLS13}", ""},
+		{"{ca_file: damaged.pem}", "ca_file: the certificate at line 2 of the file is damaged; copy it again"},
+		{"{ca_file: second.pem}", fmt.Sprintf("ca_file: the block at line %d of the file is not a certificate; remove or replace it", lines+1)},
+		{"{cert_file: one.pem, key_file: two.key}", "cert_file has no certificate that matches key_file; " +
+			"give both or none, as PEM files of a certificate and its unencrypted key"},
+	} {
+		cfg, err := parseIn(t, dir, "tls_config: "+test.yaml+"\n"+oneToken)
+		if test.wantErr != "" {
+			if err == nil || !strings.HasSuffix(err.Error(), test.wantErr) {
+				t.Errorf("%s: got %v, want %s", test.yaml, err, test.wantErr)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := cfg.TLS
+		if got.RootCAs == nil || got.InsecureSkipVerify || got.ServerName != "api.example" || got.MinVersion != tls.VersionTLS13 {
+			t.Errorf("%s: got authorities %v, server name %q, minimum %x", test.yaml, got.RootCAs, got.ServerName, got.MinVersion)
+		}
+		if strings.Contains(test.yaml, "cert_file") {
+			cert, err := got.GetClientCertificate(nil)
+			if err != nil || !bytes.Equal(cert.Certificate[0], one) {
+				t.Errorf("the client certificate is another, or error %v", err)
+			}
+		}
+	}
+}
+
+func TestSystemAuthorities(t *testing.T) {
+	dir := t.TempDir()
+	writeCertificate(t, dir, "good/one")
+	writeFile(t, dir, "bad/garbage.pem", "x")
+	const none = "contains no certificate; give PEM files of the authorities to trust"
+	for _, test := range []struct{ file, dirs, want string }{
+		{"good/one.pem", "", "<nil>"},
+		{"", "good", "<nil>"},
+		{"gone.pem", "", "config.yml: $SSL_CERT_FILE: no such file; create it, or correct the path"},
+		{"bad/garbage.pem", "", "config.yml: $SSL_CERT_FILE: " + none},
+		{"", "gone", "config.yml: $SSL_CERT_DIR: no such file; create it, or correct the path"},
+		{"", "bad", "config.yml: $SSL_CERT_DIR: " + none},
+	} {
+		path := func(name string) string {
+			if name == "" {
+				return ""
+			}
+			return filepath.Join(dir, name)
+		}
+		t.Setenv("SSL_CERT_FILE", path(test.file))
+		t.Setenv("SSL_CERT_DIR", path(test.dirs))
+		if _, err := parseIn(t, dir, oneToken); inText(t, dir, err) != test.want {
+			t.Errorf("%s %s: got %v, want %s", test.file, test.dirs, err, test.want)
+		}
+		if _, err := parseIn(t, dir, "tls_config: {ca_file: good/one.pem}\n"+oneToken); err != nil {
+			t.Errorf("%s %s, with ca_file: %v", test.file, test.dirs, err)
+		}
+	}
+}
+
+// writeCertificate writes NAME.pem, a certificate that signs itself, and NAME.key into dir. It returns the certificate.
+func writeCertificate(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, dir, name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	writeFile(t, dir, name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	return cert
+}

@@ -1,0 +1,165 @@
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// fakeAPI answers probes in virtual time.
+type fakeAPI struct {
+	answer  func(secret string) probe.Outcome // one call at a time
+	latency func(secret string) time.Duration // nil: none
+
+	mu       sync.Mutex
+	requests []sentRequest // that were sent
+}
+
+type sentRequest struct {
+	secret string
+	at     time.Time
+}
+
+func (f *fakeAPI) newProber(*config.Config) Prober { return f }
+
+// Probe implements [Prober].
+func (f *fakeAPI) Probe(ctx context.Context, secret config.Secret) (probe.Outcome, error) {
+	start := time.Now()
+	if f.latency != nil {
+		// A timer of 0 can crash the race detector: https://go.dev/issue/78156
+		if latency := f.latency(secret.Reveal()); latency > 0 {
+			select {
+			case <-time.After(latency):
+			case <-ctx.Done():
+				return probe.Outcome{}, ctx.Err()
+			}
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := f.answer(secret.Reveal())
+	o.Start, o.Duration = start, time.Since(start)
+	if o.Sent {
+		f.requests = append(f.requests, sentRequest{secret.Reveal(), start})
+	}
+	return o, nil
+}
+
+// count returns how many requests were sent with a secret; with "", how many in all.
+func (f *fakeAPI) count(secret string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.requests {
+		if secret == "" || r.secret == secret {
+			n++
+		}
+	}
+	return n
+}
+
+// always answers every request alike.
+func always(result probe.Result) func(string) probe.Outcome {
+	return func(string) probe.Outcome { return probe.Outcome{Result: result, Sent: true} }
+}
+
+// memoryStore keeps the state as it would be on disk.
+type memoryStore struct {
+	mu    sync.Mutex
+	saved []byte
+	err   error // of the next Save
+	saves int
+	hang  chan struct{} // if not nil, Save returns when it is closed
+}
+
+// Save implements [Store].
+func (s *memoryStore) Save(content any) error {
+	s.mu.Lock()
+	hang := s.hang
+	s.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saves++
+	if s.err != nil {
+		return s.err
+	}
+	data, err := json.Marshal(content)
+	s.saved = data
+	return err
+}
+
+// load returns what was saved last.
+func (s *memoryStore) load(t *testing.T) (content State) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.saved) > 0 {
+		if err := json.Unmarshal(s.saved, &content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return content
+}
+
+var errDisk = errors.New("no space left on device")
+
+// configOf returns a configuration of tokens written as ACCOUNT/NAME. The secret of each is its name.
+func configOf(tokens ...string) *config.Config {
+	cfg := &config.Config{
+		Timeout: 10 * time.Second, MaxConcurrency: 10,
+		Pacing: config.Pacing{QuotaShare: 0.25, AssumedDailyLimit: 1000, Reserve: 0.05},
+	}
+	for _, text := range tokens {
+		account, name, _ := strings.Cut(text, "/")
+		cfg.Tokens = append(cfg.Tokens, config.Token{
+			Name: name, Account: account, Source: config.InlineSource(config.NewSecret(name)),
+		})
+	}
+	return cfg
+}
+
+// numbered returns n tokens of account a.
+func numbered(n int) []string {
+	tokens := make([]string, n)
+	for i := range tokens {
+		tokens[i] = fmt.Sprintf("a/t%02d", i)
+	}
+	return tokens
+}
+
+// start returns a monitor that ends with the test.
+func start(t *testing.T, cfg *config.Config, api *fakeAPI, store Store, content State) *Monitor {
+	t.Helper()
+	m := New(cfg, Options{NewProber: api.newProber, Store: store, State: content, Logger: slog.New(slog.DiscardHandler)})
+	t.Cleanup(m.Close)
+	return m
+}
+
+// scrapeAll scrapes all tokens without a deadline.
+func scrapeAll(t *testing.T, m *Monitor, names ...string) Snapshot {
+	t.Helper()
+	return m.Scrape(t.Context(), time.Time{}, names...)
+}
+
+// tokenOf returns the state of a token.
+func tokenOf(t *testing.T, s Snapshot, name string) TokenState {
+	t.Helper()
+	for _, token := range s.Tokens {
+		if token.Name == name {
+			return token
+		}
+	}
+	t.Fatalf("the snapshot has no token %q", name)
+	return TokenState{}
+}

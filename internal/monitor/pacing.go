@@ -1,0 +1,295 @@
+package monitor
+
+import (
+	"math"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// This file decides when a token is probed. It reads no clock and does no I/O.
+//
+// The API allows an account a number of requests per UTC day: its limit. Probes may use a part of it: the budget. A fifth
+// of the budget is for extra turns, which fetch news at once (see extraFrom). The rest is for turns: each token has one
+// every interval, whatever the other tokens of its account do. No token waits for another, so none can starve another.
+
+const (
+	day = 24 * time.Hour
+	// setUpTime is how long after a start or a reload of serve every scrape probes every token, so that whoever sets
+	// things up sees the effect; setUpPause is the time between two such probes of one token.
+	setUpTime  = 10 * time.Minute
+	setUpPause = 10 * time.Second
+	// reserveInterval is the time between two probes of an account within the reserve.
+	reserveInterval = time.Hour
+	// defaultPause is how long probes are held after a 429 that does not say.
+	defaultPause = 15 * time.Minute
+)
+
+// account is an Appfigures account: the tokens that share one daily limit.
+type account struct {
+	savedAccount
+	settings config.Pacing
+	tokens   []*token             // configured, in order
+	started  time.Time            // when serve started or reloaded; zero in check
+	inFlight int64                // requests under way
+	logged   HoldReason           // the hold that was last logged
+	answers  prometheus.Histogram // durations of the probes that the API answered
+}
+
+// savedAccount is what the state file keeps of an account.
+type savedAccount struct {
+	Name      string    `json:"name"`
+	Day       time.Time `json:"day"`        // 00:00 UTC of the day that the counters are about
+	Used      int64     `json:"used"`       // requests of that day
+	ExtraUsed int64     `json:"extra_used"` // of these, extra turns
+	Limit     int64     `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
+	Decided   time.Time `json:"decided"`    // when an answer last decided something about a token
+	Report    report    `json:"report,omitzero"`
+	Hold      hold      `json:"hold,omitzero"`
+}
+
+// report is an account's use as the API last reported it.
+type report struct {
+	Used  int64     `json:"used"`  // requests of all programs on the API's day
+	Since int64     `json:"since"` // own requests since the report
+	Until time.Time `json:"until"` // end of the API's day
+}
+
+// hold is a pause that an answer demanded. It is kept after its end, because verdictDue counts from there.
+type hold struct {
+	Reason HoldReason `json:"reason"`
+	Until  time.Time  `json:"until"`
+}
+
+// turns is what pacing knows about a token. The state file keeps it.
+type turns struct {
+	LastTurn  time.Time `json:"last_turn"`            // when its last turn was due; the next is due an interval later
+	Sent      bool      `json:"sent,omitempty"`       // whether a request was made with its present secret
+	LookAgain bool      `json:"look_again,omitempty"` // whether there may be news about it
+	Requested time.Time `json:"requested,omitzero"`   // when its last request was taken
+}
+
+func (a *account) effectiveLimit() int64 {
+	if a.Limit > 0 {
+		return a.Limit
+	}
+	return a.settings.AssumedDailyLimit
+}
+
+// budget is how many requests probes may make per UTC day. A small term makes up for binary fractions: 0.29 of 100 is 29.
+func (a *account) budget() int64 {
+	return max(1, int64(math.Floor(a.settings.QuotaShare*float64(a.effectiveLimit())+1e-6)))
+}
+
+// extra is the part of the budget for extra turns: a fifth, rounded up.
+func (a *account) extra() int64 { return (a.budget() + 4) / 5 }
+
+// interval is the time between two turns of a token.
+func (a *account) interval(now time.Time) time.Duration {
+	tokens := time.Duration(max(1, len(a.tokens)))
+	interval := max(tokens*day/time.Duration(max(1, a.budget()-a.extra())), a.settings.MinInterval)
+	if a.inReserve(now) {
+		interval = max(interval, tokens*reserveInterval)
+	}
+	return interval
+}
+
+// firstTurn spreads the turns of an account evenly: token i of n has its first one (i+1)/n of an interval from now on.
+// The result is a LastTurn: one interval before the first turn.
+func (a *account) firstTurn(i int, now time.Time) time.Time {
+	interval := a.interval(now)
+	return now.Add(interval*time.Duration(i+1)/time.Duration(len(a.tokens)) - interval)
+}
+
+// useKnown reports whether the API has reported the use of its present day.
+func (a *account) useKnown(now time.Time) bool {
+	return within(a.Report.Until, now)
+}
+
+// remaining returns how many requests of today's limit are left for all programs of the account, as far as is known.
+func (a *account) remaining() int64 { return a.effectiveLimit() - a.Report.Used - a.Report.Since }
+
+// inReserve reports whether the last requests of today are left to the user's programs.
+func (a *account) inReserve(now time.Time) bool {
+	return a.useKnown(now) && float64(a.remaining()) < a.settings.Reserve*float64(a.effectiveLimit())
+}
+
+// heldBy returns why probes are held, and until when. Within the reserve they are not held altogether, only rare.
+func (a *account) heldBy(now time.Time) (HoldReason, time.Time) {
+	a.startDay(now)
+	switch {
+	case a.onHold(now):
+		return a.Hold.Reason, a.Hold.Until
+	case a.useKnown(now) && a.remaining() <= 0:
+		return QuotaExhausted, a.Report.Until
+	case a.Used >= a.budget():
+		return Budget, a.Day.Add(day)
+	case a.inReserve(now):
+		return Reserve, a.Report.Until
+	default:
+		return NotHeld, time.Time{}
+	}
+}
+
+// onHold reports whether an answer has stopped all probes. A hold that ends more than a day ahead is a clock's mistake, and
+// is dropped.
+func (a *account) onHold(now time.Time) bool {
+	if a.Hold.Until.Sub(now) > day {
+		a.Hold = hold{}
+	}
+	return within(a.Hold.Until, now)
+}
+
+// stopped returns until when no request at all is granted; it is not ok if requests are granted, if only rarely.
+func (a *account) stopped(now time.Time) (until time.Time, ok bool) {
+	reason, until := a.heldBy(now)
+	return until, reason != NotHeld && reason != Reserve
+}
+
+// mustWait reports whether a request that is already counted must not be sent, because of answers that came since. Unlike
+// heldBy, it has that request in its counts: hence < and >.
+func (a *account) mustWait(now time.Time) bool {
+	return a.onHold(now) || a.useKnown(now) && a.remaining() < 0 || a.Used > a.budget()
+}
+
+// startDay sets the counters to 0 if the UTC day has changed.
+func (a *account) startDay(now time.Time) {
+	if today := now.UTC().Truncate(day); !a.Day.Equal(today) {
+		a.Day, a.Used, a.ExtraUsed = today, 0, 0
+	}
+}
+
+// extraFrom returns from when on a token gets an extra turn; it is not ok if it gets none at present.
+func (a *account) extraFrom(t *token, now time.Time) (from time.Time, ok bool) {
+	switch {
+	case a.inReserve(now) || a.ExtraUsed >= a.extra():
+		return time.Time{}, false
+	case !t.Sent || t.LookAgain:
+		return now, true
+	case now.Sub(a.started) < setUpTime && 2*a.ExtraUsed < a.extra():
+		return t.Requested.Add(setUpPause), true
+	default:
+		return time.Time{}, false
+	}
+}
+
+// grant is what a request has taken from its account and token.
+type grant struct {
+	day    time.Time
+	extra  bool
+	before turns
+}
+
+// take reports whether a token may make a request now, and counts it.
+func (a *account) take(t *token, now time.Time) (grant, bool) {
+	if t.LastTurn.After(now) { // the clock was set back
+		t.LastTurn = now
+	}
+	if _, stopped := a.stopped(now); stopped {
+		return grant{}, false
+	}
+	interval := a.interval(now)
+	sinceTurn := now.Sub(t.LastTurn)
+	from, extra := a.extraFrom(t, now)
+	due := sinceTurn >= interval
+	if !due && !(extra && !now.Before(from)) {
+		return grant{}, false
+	}
+	g := grant{day: a.Day, extra: !due, before: t.turns}
+	if due {
+		// Turns that were missed are skipped, so that the token keeps its place among the others.
+		t.LastTurn = t.LastTurn.Add(sinceTurn / interval * interval)
+	} else {
+		a.ExtraUsed++
+	}
+	a.Used++
+	a.inFlight++
+	a.Report.Since++
+	t.Sent, t.LookAgain, t.Requested = true, false, now
+	return g, true
+}
+
+// giveBack takes a request back that was not sent: the token has its turn again. Other answers may have given it news
+// meanwhile, or it may have another secret.
+func (a *account) giveBack(t *token, g grant) {
+	a.Report.Since = max(0, a.Report.Since-1)
+	if g.day.Equal(a.Day) {
+		a.Used--
+		if g.extra {
+			a.ExtraUsed--
+		}
+	}
+	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
+	t.Sent = t.Sent && g.before.Sent
+	t.LookAgain = t.LookAgain || g.before.LookAgain
+}
+
+// learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends by
+// the answer's own Date, whatever our clock says.
+func (a *account) learn(o probe.Outcome, now time.Time) {
+	serverTime := o.ServerTime
+	if serverTime.IsZero() {
+		serverTime = now
+	}
+	dayEnds := now.Add(day - serverTime.Sub(serverTime.UTC().Truncate(day)))
+	if o.Quota.LimitOK {
+		a.Limit = o.Quota.Limit
+	}
+	if o.Quota.UsedOK {
+		a.Report = report{o.Quota.Used, a.inFlight, dayEnds}
+	}
+	switch {
+	case o.Result == probe.QuotaExhausted, o.Quota.UsedOK && o.Quota.Used >= a.effectiveLimit():
+		a.holdUntil(QuotaExhausted, dayEnds, now)
+	case o.Result == probe.RateLimited && o.RetryAfter > 0:
+		a.holdUntil(RateLimited, now.Add(min(o.RetryAfter, day)), now)
+	case o.Result == probe.RateLimited:
+		a.holdUntil(RateLimited, now.Add(defaultPause), now)
+	}
+}
+
+// holdUntil holds all probes, unless they are held for longer.
+func (a *account) holdUntil(reason HoldReason, until, now time.Time) {
+	if !a.onHold(now) || until.After(a.Hold.Until) {
+		a.Hold = hold{reason, until}
+	}
+}
+
+// record takes over an outcome of one of its tokens, and notes which tokens there may be news about.
+func (a *account) record(t *token, o probe.Outcome, now time.Time) change {
+	if o.Result.Verdict() != probe.VerdictUnknown {
+		if now.Sub(a.Decided) > 2*a.interval(now) { // the first answer ever, or the API works again
+			a.lookAgain(func(other *token) bool { return other.Verdict == probe.VerdictUnknown })
+		}
+		a.Decided = now
+		t.LookAgain = false // this answers what there was to look at
+	}
+	changed := t.record(o, now)
+	switch {
+	case changed == firstDenial:
+		t.LookAgain = true
+	case changed == newVerdict && t.Verdict == probe.VerdictDenied: // what denied one token may deny them all
+		a.lookAgain(func(other *token) bool { return other.Verdict != probe.VerdictDenied })
+	}
+	return changed
+}
+
+// lookAgain gives the tokens about which there may be news an extra turn.
+func (a *account) lookAgain(news func(*token) bool) {
+	for _, t := range a.tokens {
+		t.LookAgain = t.LookAgain || news(t)
+	}
+}
+
+// within reports whether a time is ahead, by a day at most: a later one is a clock's mistake.
+func within(until, now time.Time) bool { return now.Before(until) && until.Sub(now) <= day }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,276 @@
+package monitor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+// accountOf returns an account with n tokens that were configured at noon.
+func accountOf(n int, settings config.Pacing) *account {
+	a := &account{settings: settings}
+	for range n {
+		a.tokens = append(a.tokens, newToken("", "", noon))
+	}
+	for i, t := range a.tokens {
+		t.account, t.LastTurn = a, a.firstTurn(i, noon)
+	}
+	return a
+}
+
+var usual = config.Pacing{QuotaShare: 0.25, AssumedDailyLimit: 1000, Reserve: 0.05}
+
+func TestBudgetAndInterval(t *testing.T) {
+	for _, test := range []struct {
+		tokens        int
+		share         float64
+		limit         int64
+		minInterval   time.Duration
+		budget, extra int64
+		interval      time.Duration
+	}{
+		{1, 0.25, 1000, 0, 250, 50, 432 * time.Second},
+		{10, 0.25, 1000, 0, 250, 50, 72 * time.Minute},
+		{1, 0.25, 1000, time.Hour, 250, 50, time.Hour},
+		{1, 1, 1000, 0, 1000, 200, 108 * time.Second},
+		{1, 0.29, 100, 0, 29, 6, 24 * time.Hour / 23},
+		{1, 0.01, 10, 0, 1, 1, 24 * time.Hour},
+		{2, 0.25, 8, 0, 2, 1, 48 * time.Hour},
+		{1, 1, 1_000_000_000, 0, 1_000_000_000, 200_000_000, 108 * time.Microsecond},
+	} {
+		a := accountOf(test.tokens, config.Pacing{QuotaShare: test.share, AssumedDailyLimit: 7, MinInterval: test.minInterval})
+		a.Limit = test.limit
+		if b, e, x := a.budget(), a.extra(), a.interval(noon); b != test.budget || e != test.extra || x != test.interval {
+			t.Errorf("%+v: budget %d, extra %d, interval %s", test, b, e, x)
+		}
+	}
+	if a := accountOf(1, usual); a.budget() != 250 {
+		t.Errorf("before a report the budget is %d, want a share of assumed_daily_limit", a.budget())
+	}
+}
+
+// TestFirstTurns checks that the turns of an account are spread evenly, and that each token keeps its place.
+func TestFirstTurns(t *testing.T) {
+	a := accountOf(4, usual)
+	interval := a.interval(noon)
+	for i, tok := range a.tokens {
+		tok.Sent = true
+		first := tok.LastTurn.Add(interval)
+		if want := noon.Add(interval * time.Duration(i+1) / 4); !first.Equal(want) {
+			t.Errorf("the first turn of token %d is at %s, want %s", i, first, want)
+		}
+		if _, ok := a.take(tok, first.Add(-1)); ok {
+			t.Errorf("token %d has a turn too early", i)
+		}
+		late := first.Add(2*interval + interval/3) // two turns are missed
+		if _, ok := a.take(tok, late); !ok || !tok.LastTurn.Equal(first.Add(2*interval)) {
+			t.Errorf("token %d: %v, last turn %s, want %s", i, ok, tok.LastTurn, first.Add(2*interval))
+		}
+	}
+}
+
+// TestHolds checks for how long an answer holds the probes of an account. The API's clock is 5 minutes ahead of ours, or
+// behind.
+func TestHolds(t *testing.T) {
+	used := func(used, limit int64) probe.Quota {
+		return probe.Quota{Used: used, UsedOK: true, Limit: limit, LimitOK: limit > 0}
+	}
+	type answer = probe.Outcome
+	for _, test := range []struct {
+		name   string
+		answer answer
+		reason HoldReason
+		length time.Duration
+	}{
+		{"valid", answer{Result: probe.Valid, Quota: used(500, 1000)}, NotHeld, 0},
+		{"420", answer{Result: probe.QuotaExhausted}, QuotaExhausted, 12 * time.Hour},
+		{"420, clock ahead", answer{Result: probe.QuotaExhausted, ServerTime: noon.Add(5 * time.Minute)}, QuotaExhausted,
+			11*time.Hour + 55*time.Minute},
+		{"420 of yesterday's last minutes", answer{Result: probe.QuotaExhausted, ServerTime: noon.Add(-12*time.Hour - 5*time.Minute)},
+			QuotaExhausted, 5 * time.Minute},
+		{"limit reached", answer{Result: probe.Valid, Quota: used(1000, 1000), ServerTime: noon}, QuotaExhausted, 12 * time.Hour},
+		{"assumed limit reached", answer{Result: probe.Valid, Quota: used(1000, 0)}, QuotaExhausted, 12 * time.Hour},
+		{"denied at the limit", answer{Result: probe.Rejected, Quota: used(1001, 1000)}, QuotaExhausted, 12 * time.Hour},
+		{"429", answer{Result: probe.RateLimited}, RateLimited, 15 * time.Minute},
+		{"429 for 20 s", answer{Result: probe.RateLimited, RetryAfter: 20 * time.Second}, RateLimited, 20 * time.Second},
+		{"429 for a week", answer{Result: probe.RateLimited, RetryAfter: 7 * day}, RateLimited, day},
+		{"reserve", answer{Result: probe.Valid, Quota: used(951, 1000), ServerTime: noon}, Reserve, 12 * time.Hour},
+		{"at the reserve", answer{Result: probe.Valid, Quota: used(950, 1000), ServerTime: noon}, NotHeld, 0},
+	} {
+		a := accountOf(1, usual)
+		a.learn(test.answer, noon)
+		reason, until := a.heldBy(noon)
+		if reason != test.reason || reason != NotHeld && until.Sub(noon) != test.length {
+			t.Errorf("%s: held by %q for %s, want %q for %s", test.name, reason, until.Sub(noon), test.reason, test.length)
+		}
+		if reason == NotHeld {
+			continue
+		}
+		if _, ok := a.take(a.tokens[0], until.Add(-1)); ok && reason != Reserve {
+			t.Errorf("%s: a request is granted during the hold", test.name)
+		}
+		if _, ok := a.take(a.tokens[0], until); !ok {
+			t.Errorf("%s: no request is granted after the hold", test.name)
+		}
+	}
+}
+
+// TestHoldsTogether checks that a shorter hold does not end a longer one, and that a hold that a wrong clock made is dropped.
+func TestHoldsTogether(t *testing.T) {
+	a := accountOf(1, usual)
+	a.learn(probe.Outcome{Result: probe.QuotaExhausted, ServerTime: noon}, noon)
+	a.learn(probe.Outcome{Result: probe.RateLimited, RetryAfter: time.Minute}, noon)
+	if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
+		t.Errorf("after a 429 the hold of the 420 is %q", reason)
+	}
+	a.Hold.Until = noon.Add(day + 1)
+	if reason, _ := a.heldBy(noon); reason != NotHeld {
+		t.Errorf("held by %q for more than a day", reason)
+	}
+	a.learn(probe.Outcome{Result: probe.RateLimited}, noon)
+	if reason, until := a.heldBy(noon); reason != RateLimited || until.Sub(noon) != defaultPause {
+		t.Errorf("held by %q until %s", reason, until)
+	}
+}
+
+// TestOwnRequestsCount checks that requests since the last report count, so that the last requests of the day are left
+// even if answers are slow, and that a request that waits for a slot is given back once an answer stops it.
+func TestOwnRequestsCount(t *testing.T) {
+	a := accountOf(5, config.Pacing{QuotaShare: 1, AssumedDailyLimit: 1000})
+	a.learn(probe.Outcome{Quota: probe.Quota{Used: 997, UsedOK: true, Limit: 1000, LimitOK: true}}, noon)
+	var granted []grant
+	for _, tok := range a.tokens {
+		if r, ok := a.take(tok, noon); ok {
+			granted = append(granted, r)
+		}
+	}
+	if len(granted) != 3 || a.mustWait(noon) {
+		t.Errorf("%d requests are granted, must wait: %v; want the 3 that are left", len(granted), a.mustWait(noon))
+	}
+	a.learn(probe.Outcome{Quota: probe.Quota{Used: 999, UsedOK: true}}, noon) // another program was faster
+	for i, stopped := range []bool{true, true, false} {
+		if a.mustWait(noon) != stopped {
+			t.Errorf("request %d must wait: %v, want %v", i, !stopped, stopped)
+		}
+		a.inFlight--
+		a.giveBack(a.tokens[i], granted[i])
+	}
+	if a.Used != 0 || a.ExtraUsed != 0 || a.Report.Since != 0 {
+		t.Errorf("used %d, extra %d, since the report %d after all was given back", a.Used, a.ExtraUsed, a.Report.Since)
+	}
+}
+
+// TestGiveBack checks that a request that was not sent leaves no trace, but for news that came meanwhile.
+func TestGiveBack(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		meanwhile func(*account, *token)
+		at        time.Duration // of the give back
+		want      turns
+		used      int64
+	}{
+		{"nothing", func(*account, *token) {}, 0, turns{LastTurn: noon.Add(-time.Hour), Requested: noon.Add(-time.Minute)}, 0},
+		{"news", func(a *account, _ *token) { a.lookAgain(func(*token) bool { return true }) }, 0,
+			turns{LastTurn: noon.Add(-time.Hour), Requested: noon.Add(-time.Minute), LookAgain: true}, 0},
+		{"midnight", func(a *account, tok *token) { a.take(a.tokens[1], noon.Add(13*time.Hour)) }, 13 * time.Hour,
+			turns{LastTurn: noon.Add(-time.Hour), Requested: noon.Add(-time.Minute)}, 1},
+	} {
+		a := accountOf(2, usual)
+		tok := a.tokens[0]
+		tok.turns = turns{LastTurn: noon.Add(-time.Hour), Requested: noon.Add(-time.Minute)}
+		r, ok := a.take(tok, noon)
+		if !ok {
+			t.Fatal("no request is granted")
+		}
+		test.meanwhile(a, tok)
+		a.giveBack(tok, r)
+		if tok.turns != test.want || a.Used != test.used {
+			t.Errorf("%s: %+v, %d used, want %+v, %d used", test.name, tok.turns, a.Used, test.want, test.used)
+		}
+	}
+	a := accountOf(1, usual)
+	tok := a.tokens[0]
+	tok.useSecret("one", noon)
+	tok.Sent = true
+	tok.LastTurn = noon.Add(-day)
+	r, _ := a.take(tok, noon)
+	tok.useSecret("two", noon)
+	if a.giveBack(tok, r); tok.Sent {
+		t.Error("another secret that was never sent counts as sent")
+	}
+}
+
+// TestReserve checks that within the reserve there is one request per hour for all tokens together, and no extra turn.
+func TestReserve(t *testing.T) {
+	a := accountOf(3, usual)
+	a.Report = report{Used: 960, Until: noon.Add(12 * time.Hour)}
+	a.Limit = 1000
+	requests := 0
+	for minute := range 12 * 60 {
+		for _, tok := range a.tokens {
+			tok.LookAgain = true
+			if _, ok := a.take(tok, noon.Add(time.Duration(minute)*time.Minute)); ok {
+				requests++
+				a.inFlight--
+			}
+		}
+	}
+	if requests < 11 || requests > 12 {
+		t.Errorf("%d requests in 12 hours within the reserve, want one per hour", requests)
+	}
+}
+
+// TestVerdictDue checks by when an answer should confirm a verdict.
+func TestVerdictDue(t *testing.T) {
+	a := accountOf(1, usual)
+	tok, interval := a.tokens[0], a.interval(noon)
+	for _, test := range []struct {
+		name    string
+		verdict time.Time
+		hold    hold
+		used    int64
+		want    time.Time
+	}{
+		{"no verdict", time.Time{}, hold{}, 0, noon.Add(interval)},
+		{"verdict", noon.Add(time.Hour), hold{}, 0, noon.Add(time.Hour + interval)},
+		{"hold", noon, hold{QuotaExhausted, noon.Add(12 * time.Hour)}, 0, noon.Add(12 * time.Hour)},
+		{"short hold", noon, hold{RateLimited, noon.Add(time.Minute)}, 0, noon.Add(interval)},
+		{"budget", noon, hold{}, 250, noon.Add(12 * time.Hour)},
+	} {
+		a.heldBy(noon)
+		tok.VerdictTime, a.Hold, a.Used = test.verdict, test.hold, test.used
+		if due := a.verdictDue(tok, noon.Add(time.Hour)); !due.Equal(test.want) {
+			t.Errorf("%s: due at %s, want %s", test.name, due, test.want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, test := range []struct {
+		tokens int
+		share  float64
+		want   string // empty: no warning
+	}{
+		{8, 0.25, ""},
+		{10, 0.25, "is probed only every 1h12m0s, because pacing.quota_share 0.25 of 1000 requests per day is 250 for all of " +
+			"them; raise pacing.quota_share to 0.30 to probe each once per hour, or watch fewer of them"},
+		{40, 0.25, "is 250 for all of them; watch fewer of them"},
+	} {
+		cfg := configOf(numbered(test.tokens)...)
+		cfg.Pacing.QuotaShare = test.share
+		warnings := strings.Join(Warnings(cfg), "\n")
+		if (warnings == "") != (test.want == "") || !strings.HasSuffix(warnings, test.want) {
+			t.Errorf("%d tokens: %q, want %q", test.tokens, warnings, test.want)
+		}
+	}
+	cfg := configOf(numbered(10)...)
+	cfg.Pacing.QuotaShare = 0.30 // as the warning advises
+	if warnings := Warnings(cfg); warnings != nil {
+		t.Errorf("the advised share still warns: %q", warnings)
+	}
+}

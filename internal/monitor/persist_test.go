@@ -1,0 +1,187 @@
+package monitor
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// TestRestart checks that a restart changes nothing that a snapshot shows but counters, and that it makes no request.
+func TestRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{latency: func(string) time.Duration { return time.Second }}
+		api.answer = func(secret string) probe.Outcome {
+			o := answerWithUse(secret)
+			o.Phases[probe.TLS] = time.Millisecond
+			switch secret {
+			case "denied":
+				o.Result, o.Message, o.HTTPStatus = probe.Rejected, "gone", 401
+			case "limited":
+				o = probe.Outcome{Result: probe.RateLimited, Sent: true}
+			case "unreachable":
+				o = probe.Outcome{Result: probe.Unreachable}
+			}
+			return o
+		}
+		cfg := configOf("a/valid", "a/denied", "b/limited", "c/unreachable")
+		store := &memoryStore{}
+		m := start(t, cfg, api, store, State{})
+		scrapeAll(t, m)
+		scrapeAll(t, m) // the denial has others looked at again
+		before := m.Snapshot()
+		m.Close()
+
+		restarted := start(t, cfg, api, store, store.load(t))
+		requests := api.count("")
+		after := restarted.Snapshot()
+		for i, want := range before.Tokens {
+			want.Counters = after.Tokens[i].Counters
+			if got := after.Tokens[i]; !equalStates(got, want) {
+				t.Errorf("after a restart\n%+v\nwant\n%+v", got, want)
+			}
+		}
+		for i, want := range before.Accounts {
+			want.Durations, after.Accounts[i].Durations = nil, nil
+			if got, want := fmt.Sprintf("%+v", after.Accounts[i]), fmt.Sprintf("%+v", want); got != want {
+				t.Errorf("after a restart %s, want %s", got, want)
+			}
+		}
+		if after.Unanswered.Probes != before.Unanswered.Probes || !after.Unanswered.Since.Equal(before.Unanswered.Since) {
+			t.Errorf("after a restart %+v, want %+v", after.Unanswered, before.Unanswered)
+		}
+		if scrapeAll(t, restarted); api.count("") != requests {
+			t.Errorf("a restart costs %d requests", api.count("")-requests)
+		}
+		if saved := string(store.saved); strings.Contains(saved, `"valid":`) || strings.Contains(saved, "<secret>") {
+			t.Errorf("the state contains a token: %s", saved)
+		}
+	})
+}
+
+// equalStates compares what is known about a token, in the form that the state file gives it.
+func equalStates(a, b TokenState) bool {
+	if len(a.History) != len(b.History) || !a.NextProbe.Equal(b.NextProbe) || !a.VerdictDue.Equal(b.VerdictDue) {
+		return false
+	}
+	for i := range a.History {
+		if a.History[i].Result != b.History[i].Result || !a.History[i].Time.Equal(b.History[i].Time) {
+			return false
+		}
+	}
+	return a.Verdict == b.Verdict && a.Reason == b.Reason && a.Message == b.Message && a.VerdictTime.Equal(b.VerdictTime) &&
+		a.VerdictSince.Equal(b.VerdictSince) && a.SinceStart == b.SinceStart && a.Unconfirmed == b.Unconfirmed &&
+		a.Probed == b.Probed && a.Last.Result == b.Last.Result && a.Last.HTTPStatus == b.Last.HTTPStatus &&
+		a.Last.Message == b.Last.Message && a.Last.Start.Equal(b.Last.Start) && a.Last.Phases == b.Last.Phases &&
+		a.Configured.Equal(b.Configured) && a.Interval == b.Interval
+}
+
+// TestSavedBeforeSent checks that the counters are on disk before a request is sent, and the results soon after.
+func TestSavedBeforeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memoryStore{}
+		api := &fakeAPI{}
+		api.answer = func(secret string) probe.Outcome {
+			if saved := store.load(t); len(saved.Accounts) != 1 || saved.Accounts[0].Used != 1 || !saved.Tokens[0].Sent {
+				t.Errorf("before the request the state is %+v", saved)
+			}
+			return answerWithUse(secret)
+		}
+		m := start(t, configOf("a/one"), api, store, State{})
+		scrapeAll(t, m)
+		synctest.Wait()
+		if saved := store.load(t); saved.Tokens[0].Verdict != probe.VerdictValid {
+			t.Errorf("after the answer the state is %+v", saved)
+		}
+		saves := store.saves
+		scrapeAll(t, m)
+		if synctest.Wait(); store.saves != saves {
+			t.Error("a scrape that probes nothing saves")
+		}
+	})
+}
+
+// TestSaveFails checks that a disk that is full costs one line in the log, is counted, does not stop probes, and is tried
+// again.
+func TestSaveFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		store := &memoryStore{err: errDisk}
+		api := &fakeAPI{answer: answerWithUse}
+		m := New(configOf("a/one"), Options{
+			NewProber: api.newProber, Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		defer m.Close()
+		for range 3 {
+			scrapeAll(t, m)
+			synctest.Wait()
+			time.Sleep(10 * time.Minute)
+		}
+		if n := strings.Count(log.String(), "Saving the state failed"); n != 1 || api.count("") != 3 {
+			t.Errorf("%d lines, %d requests: %s", n, api.count(""), &log)
+		}
+		if s := m.StateFile(); s.Errors < 3 || !s.Saved.IsZero() || !s.Enabled {
+			t.Errorf("%+v", s)
+		}
+		store.mu.Lock()
+		store.err = nil
+		store.mu.Unlock()
+		scrapeAll(t, m)
+		synctest.Wait()
+		if s := m.StateFile(); s.Saved.IsZero() || !strings.Contains(log.String(), "Saving the state works again") {
+			t.Errorf("%+v: %s", s, &log)
+		}
+	})
+}
+
+// TestDiskHangs checks that a disk that hangs stops probes, but no scrape beyond its deadline, and not the end.
+func TestDiskHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memoryStore{hang: make(chan struct{})}
+		api := &fakeAPI{answer: answerWithUse}
+		m := start(t, configOf("a/one"), api, store, State{})
+		var goroutines int
+		for i := range 20 {
+			began := time.Now()
+			if i == 1 {
+				synctest.Wait()
+				goroutines = runtime.NumGoroutine()
+			}
+			if s := m.Scrape(t.Context(), began.Add(9*time.Second)); time.Since(began) != 9*time.Second || s.Tokens[0].Probed {
+				t.Errorf("the scrape took %s: %+v", time.Since(began), s.Tokens[0])
+			}
+		}
+		if api.count("") != 0 {
+			t.Error("a request was sent that is not on disk")
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine(); n > goroutines {
+			t.Errorf("%d goroutines, %d after the first scrape", n, goroutines)
+		}
+		began := time.Now()
+		if m.Close(); time.Since(began) != closeTimeout {
+			t.Errorf("closing took %s", time.Since(began))
+		}
+		close(store.hang)
+	})
+}
+
+// TestLockedState checks what a check sees beside an exporter: the state, without a probe and without a save.
+func TestLockedState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memoryStore{}
+		api := &fakeAPI{answer: answerWithUse}
+		cfg := configOf("a/one")
+		scrapeAll(t, start(t, cfg, api, store, State{}))
+		synctest.Wait()
+		beside := start(t, cfg, api, nil, store.load(t))
+		if s := beside.Snapshot(); s.Tokens[0].Verdict != probe.VerdictValid || s.Accounts[0].Quota.Used != 1 || s.StateFile.Enabled {
+			t.Errorf("%+v", s)
+		}
+	})
+}

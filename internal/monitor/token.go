@@ -1,0 +1,109 @@
+package monitor
+
+import (
+	"slices"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// token is a configured token with all that is known about it.
+type token struct {
+	savedToken
+	account *account
+	call    *call // the probe under way, with its confirmation; nil if there is none
+}
+
+// savedToken is what the state file keeps of a token. It holds no secret.
+type savedToken struct {
+	SavedName    string `json:"name"`
+	SourceDigest string `json:"source"`           // of where the secret comes from
+	SecretDigest string `json:"secret,omitempty"` // of the secret last read; empty before the first
+	TokenState
+	turns
+	Pending probe.Result `json:"pending"` // the denial that awaits confirmation, if Unconfirmed
+}
+
+func newToken(name, source string, now time.Time) *token {
+	t := new(token)
+	t.SavedName, t.SourceDigest, t.Configured, t.Created = name, source, now, now
+	return t
+}
+
+// useSecret notes the digest of the secret as it was read, and reports whether that is another one. A verdict is about a
+// secret: with another one, the token starts again, but keeps its turns, counters and history.
+func (t *token) useSecret(digest string, now time.Time) (changed bool) {
+	changed = t.SecretDigest != digest
+	if changed && t.SecretDigest != "" {
+		t.TokenState = TokenState{
+			Token: t.Token, History: t.History, Counters: t.Counters, Configured: now,
+		}
+		t.Sent, t.LookAgain, t.Pending = false, false, 0
+	} else if t.Probed && t.Last.Result == probe.NoToken { // it can be read again
+		t.LookAgain = true
+	}
+	t.SecretDigest = digest
+	return changed
+}
+
+// change is what an outcome changed about a token.
+type change uint8
+
+const (
+	noChange      change = iota
+	newVerdict           // the verdict, or the reason of a denial
+	firstDenial          // a denial that a second answer must confirm
+	oneOffDenial         // a denial that the next answer did not confirm
+	newIndecision        // another result that decides nothing
+)
+
+// record takes over an outcome that came at now. The verdict changes only on answers that decide it: to valid on one valid
+// answer, to denied or to another reason on two denials in a row. Answers that decide nothing do not interrupt the row.
+func (t *token) record(o probe.Outcome, now time.Time) change {
+	result, verdict := o.Result, o.Result.Verdict()
+	repeated := t.Probed && result == t.Last.Result
+	t.Probed, t.Last = true, o
+	t.remember(o)
+	if result != probe.NoToken {
+		t.Results[result]++
+	}
+	switch {
+	case verdict == probe.VerdictUnknown && repeated:
+		return noChange
+	case verdict == probe.VerdictUnknown:
+		return newIndecision
+	case verdict == t.Verdict && result == t.Reason:
+		changed := noChange
+		if t.Unconfirmed {
+			changed = oneOffDenial
+		}
+		t.confirm(o, now)
+		return changed
+	case verdict == probe.VerdictDenied && !(t.Unconfirmed && t.Pending == result):
+		t.Unconfirmed, t.Pending = true, result
+		return firstDenial
+	default:
+		t.SinceStart = t.Verdict == probe.VerdictUnknown
+		t.Verdict, t.Reason, t.VerdictSince = verdict, result, now
+		t.confirm(o, now)
+		return newVerdict
+	}
+}
+
+// confirm notes that an answer has confirmed the verdict.
+func (t *token) confirm(o probe.Outcome, now time.Time) {
+	t.Unconfirmed, t.Pending, t.Message, t.VerdictTime = false, 0, o.Message, now
+}
+
+// remember appends a result to the history, which snapshots share: it is replaced, not changed. Consecutive results for
+// which no request left are one.
+func (t *token) remember(o probe.Outcome) {
+	past := PastResult{Time: o.Start, Result: o.Result, Unsent: !o.Sent}
+	history := slices.Clone(t.History)
+	if n := len(history); n > 0 && past.Unsent && history[n-1].Unsent {
+		past.Time = history[n-1].Time
+		history = history[:n-1]
+	}
+	history = append(history, past)
+	t.History = history[max(0, len(history)-HistoryLength):]
+}

@@ -1,0 +1,157 @@
+package monitor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// TestRecord plays series of answers. A letter is an answer: v valid, r rejected, l locked, f forbidden, q quota_exhausted,
+// p rate_limited (a pause), s server_error, u unexpected, t timeout, x unreachable, n no_token. The verdicts are as far as
+// known after each answer: ? unknown, v valid, r l f denied, in capitals while a denial awaits confirmation (+ for ? and v).
+func TestRecord(t *testing.T) {
+	results := map[rune]probe.Result{
+		'v': probe.Valid, 'r': probe.Rejected, 'l': probe.Locked, 'f': probe.Forbidden, 'q': probe.QuotaExhausted,
+		'p': probe.RateLimited, 's': probe.ServerError, 'u': probe.Unexpected, 't': probe.Timeout,
+		'x': probe.Unreachable, 'n': probe.NoToken,
+	}
+	for _, test := range []struct{ answers, verdicts, why string }{
+		{"v", "v", "one valid answer is enough"},
+		{"qpsutxn", "???????", "these decide nothing"},
+		{"vqpsutxn", "vvvvvvvv", "nor do they change a verdict"},
+		{"rr", "+r", "two denials in a row deny"},
+		{"vrr", "v!r", "also a valid token"},
+		{"vrv", "v!v", "one odd denial does not"},
+		{"vrvr", "v!v!", "nor do two with a valid answer between them"},
+		{"vrqpsutxnr", "v!!!!!!!!r", "answers that decide nothing do not interrupt the row"},
+		{"rrv", "+rv", "one valid answer clears a denial"},
+		{"rrll", "+rRl", "another reason takes two answers as well"},
+		{"rrlr", "+rRr", "one odd reason does not change it"},
+		{"vrl", "v!!", "two denials for different reasons are no row"},
+		{"vrll", "v!!l", "but the second reason begins one"},
+		{"rlf", "+++", "nor are three"},
+		{"ff", "+f", "forbidden denies"},
+	} {
+		tok := new(token)
+		var verdicts strings.Builder
+		now := time.Unix(1e9, 0)
+		for _, letter := range test.answers {
+			now = now.Add(time.Minute)
+			tok.record(probe.Outcome{Result: results[letter], Sent: letter != 'n' && letter != 'x', Start: now}, now)
+			verdicts.WriteString(verdictLetter(tok))
+		}
+		if verdicts.String() != test.verdicts {
+			t.Errorf("%s: verdicts %s, want %s (%s)", test.answers, &verdicts, test.verdicts, test.why)
+		}
+	}
+}
+
+func verdictLetter(tok *token) string {
+	letter := map[probe.Verdict]string{probe.VerdictUnknown: "?", probe.VerdictValid: "v"}[tok.Verdict]
+	if tok.Verdict == probe.VerdictDenied {
+		letter = tok.Reason.String()[:1]
+	}
+	if tok.Unconfirmed {
+		letter = map[string]string{"?": "+", "v": "!"}[letter] + strings.ToUpper(strings.Trim(letter, "?v"))
+	}
+	return letter
+}
+
+// TestRecordTimes checks what a snapshot says about when and why.
+func TestRecordTimes(t *testing.T) {
+	tok := new(token)
+	at := func(minute int) time.Time { return time.Unix(1e9, 0).Add(time.Duration(minute) * time.Minute) }
+	record := func(minute int, result probe.Result, message string) change {
+		return tok.record(probe.Outcome{Result: result, Message: message, Sent: true, Start: at(minute)}, at(minute))
+	}
+	type facts struct {
+		changed       change
+		time, since   time.Time
+		atStart       bool
+		message, last string
+	}
+	for _, step := range []struct {
+		minute  int
+		result  probe.Result
+		message string
+		want    facts
+	}{
+		{1, probe.Valid, "", facts{newVerdict, at(1), at(1), true, "", ""}},
+		{2, probe.Valid, "", facts{noChange, at(2), at(1), true, "", ""}},
+		{3, probe.Timeout, "slow", facts{newIndecision, at(2), at(1), true, "", "slow"}},
+		{4, probe.Timeout, "slow", facts{noChange, at(2), at(1), true, "", "slow"}},
+		{5, probe.Rejected, "no", facts{firstDenial, at(2), at(1), true, "", "no"}},
+		{6, probe.Valid, "", facts{oneOffDenial, at(6), at(1), true, "", ""}},
+		{7, probe.Rejected, "no", facts{firstDenial, at(6), at(1), true, "", "no"}},
+		{8, probe.Rejected, "gone", facts{newVerdict, at(8), at(8), false, "gone", "gone"}},
+		{9, probe.Rejected, "gone", facts{noChange, at(9), at(8), false, "gone", "gone"}},
+	} {
+		changed := record(step.minute, step.result, step.message)
+		got := facts{changed, tok.VerdictTime, tok.VerdictSince, tok.SinceStart, tok.Message, tok.Last.Message}
+		if got != step.want {
+			t.Errorf("minute %d: %+v, want %+v", step.minute, got, step.want)
+		}
+	}
+	if tok.Results[probe.Rejected] != 4 || tok.Results[probe.Timeout] != 2 {
+		t.Errorf("counted %v", tok.Results)
+	}
+}
+
+// TestHistory checks that the last 40 results are kept, that probes of which no request left are one, and that a
+// snapshot's history does not change.
+func TestHistory(t *testing.T) {
+	tok := new(token)
+	record := func(second int64, result probe.Result, sent bool) {
+		at := time.Unix(second, 0)
+		tok.record(probe.Outcome{Result: result, Sent: sent, Start: at}, at)
+	}
+	record(1, probe.Unreachable, false)
+	record(2, probe.NoToken, false)
+	record(3, probe.Unreachable, true)
+	snapshot := tok.History
+	record(4, probe.Unreachable, false)
+	want := []PastResult{
+		{time.Unix(1, 0), probe.NoToken, true}, {time.Unix(3, 0), probe.Unreachable, false},
+		{time.Unix(4, 0), probe.Unreachable, true},
+	}
+	if len(tok.History) != 3 || tok.History[0] != want[0] || tok.History[1] != want[1] || tok.History[2] != want[2] {
+		t.Errorf("history %v, want %v", tok.History, want)
+	}
+	for second := range int64(100) {
+		record(10+second, probe.Valid, true)
+	}
+	if n := len(tok.History); n != HistoryLength || !tok.History[0].Time.Equal(time.Unix(70, 0)) {
+		t.Errorf("%d results from %v on", n, tok.History[0].Time)
+	}
+	if len(snapshot) != 2 || snapshot[0] != want[0] {
+		t.Errorf("an older snapshot has become %v", snapshot)
+	}
+}
+
+// TestUseSecret checks what another secret resets.
+func TestUseSecret(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	tok := newToken("a", "source", now)
+	if !tok.useSecret("one", now) || tok.useSecret("one", now) {
+		t.Error("only another secret is a change")
+	}
+	tok.LastTurn, tok.Sent = now, true
+	tok.record(probe.Outcome{Result: probe.Valid, Sent: true, Start: now}, now)
+	tok.record(probe.Outcome{Result: probe.Rejected, Sent: true, Start: now}, now)
+	later := now.Add(time.Hour)
+	if !tok.useSecret("two", later) {
+		t.Error("another secret is a change")
+	}
+	if tok.Verdict != probe.VerdictUnknown || tok.Unconfirmed || tok.Probed || tok.Sent || !tok.SecretChanged() {
+		t.Errorf("after another secret: %+v", tok.savedToken)
+	}
+	if !tok.LastTurn.Equal(now) || !tok.Configured.Equal(later) || len(tok.History) != 2 || tok.Results[probe.Valid] != 1 {
+		t.Errorf("turns, history and counters should stay: %+v", tok.savedToken)
+	}
+	tok.record(probe.Outcome{Result: probe.NoToken, Start: later}, later)
+	if tok.useSecret("two", later); !tok.LookAgain {
+		t.Error("a token that can be read again should be looked at again")
+	}
+}
