@@ -24,7 +24,7 @@ func TestConfigIsValid(t *testing.T) {
 		"more.tokens":       {"first": "pat_3"},
 		"acme-tokens":       {"reporting": "pat_4", "reporting.txt": "pat_4", "etl": "pat_5"},
 		"vault":             {"second": "pat_6"},
-		"appfigures-web":    {"web-config.yml": harness.PasswordConfig},
+		"appfigures-web":    {"web-config.yml": "http_server_config: {http2: false}\n"},
 		"api-tls": {
 			"ca.crt":  harness.Read(t, ca.File),
 			"tls.crt": harness.Read(t, identity.CertFile),

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,11 +30,10 @@ type Exporter struct {
 	Address string // host and port where it listens; port 0 before it is started
 
 	Binary    string
-	Args      []string    // of every command, flags and commands alike
-	Env       []string    // the whole environment
-	Dir       string      // its working directory
-	StateFile string      // "none" by default; empty: without the flag
-	TLS       *tls.Config // of clients; nil without TLS
+	Args      []string // of every command, flags and commands alike
+	Env       []string // the whole environment
+	Dir       string   // its working directory
+	StateFile string   // "none" by default; empty: without the flag
 
 	t testing.TB
 }
@@ -94,9 +92,6 @@ func (x *Exporter) StartCommand(cmd *exec.Cmd) *Exporter {
 
 // URL returns the URL of a path.
 func (x *Exporter) URL(path string) string {
-	if x.TLS != nil {
-		return "https://" + x.Address + path
-	}
 	return "http://" + x.Address + path
 }
 
@@ -109,7 +104,7 @@ func (x *Exporter) Request(method, path string, headers ...string) (*http.Respon
 	for pair := range slices.Chunk(headers, 2) {
 		request.Header.Set(pair[0], pair[1])
 	}
-	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: x.TLS.Clone()}
+	transport := &http.Transport{DisableKeepAlives: true}
 	response, err := (&http.Client{Timeout: ResponseTimeout, Transport: transport}).Do(request)
 	if err != nil {
 		return nil, "", err

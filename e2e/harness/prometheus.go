@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,35 +48,6 @@ func Promtool(t testing.TB) string {
 	return Tool(t, "promtool", "go install github.com/prometheus/prometheus/cmd/promtool@v0.316.0")
 }
 
-// Sample is one sample of a query's result.
-type Sample struct {
-	Labels map[string]string
-	Value  float64
-}
-
-// Query evaluates an instant query now.
-func (p *Prometheus) Query(expr string) ([]Sample, error) {
-	var data struct {
-		Result []struct {
-			Metric map[string]string
-			Value  [2]any // time, and value as text
-		}
-	}
-	if err := p.Get("query?"+url.Values{"query": {expr}}.Encode(), &data); err != nil {
-		return nil, err
-	}
-	samples := make([]Sample, len(data.Result))
-	for i, one := range data.Result {
-		text, _ := one.Value[1].(string)
-		value, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return nil, err
-		}
-		samples[i] = Sample{one.Metric, value}
-	}
-	return samples, nil
-}
-
 // Get requests a path of the API and decodes the data of the response.
 func (p *Prometheus) Get(path string, data any) error {
 	body, err := Get(p.url + path)
@@ -90,21 +60,30 @@ func (p *Prometheus) Get(path string, data any) error {
 
 // By evaluates an instant query and returns its values by those of the labels, joined by slashes.
 func (p *Prometheus) By(expr string, labels ...string) (map[string]float64, error) {
-	samples, err := p.Query(expr)
-	if err != nil {
+	var data struct {
+		Result []struct {
+			Metric map[string]string
+			Value  [2]json.Number // time and value
+		}
+	}
+	if err := p.Get("query?"+url.Values{"query": {expr}}.Encode(), &data); err != nil {
 		return nil, err
 	}
-	values := make(map[string]float64, len(samples))
-	for _, sample := range samples {
+	values := make(map[string]float64, len(data.Result))
+	for _, series := range data.Result {
 		key := make([]string, len(labels))
 		for i, label := range labels {
-			key[i] = sample.Labels[label]
+			key[i] = series.Metric[label]
 		}
 		name := strings.Join(key, "/")
 		if _, taken := values[name]; taken {
 			return nil, fmt.Errorf("%s: more than one series has the labels %s", expr, name)
 		}
-		values[name] = sample.Value
+		value, err := series.Value[1].Float64()
+		if err != nil {
+			return nil, err
+		}
+		values[name] = value
 	}
 	return values, nil
 }
