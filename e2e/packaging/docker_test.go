@@ -32,10 +32,10 @@ func TestDocker(t *testing.T) {
 
 // testImage checks how the image is run, and that it has three files, so no shell, and its size.
 func testImage(t *testing.T, e *engine) {
-	const format = "{{.Config.User}} {{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .Config.Volumes}} " +
+	const format = "{{.Config.User}} {{json .Config.Entrypoint}} {{len .Config.Cmd}} {{json .Config.Volumes}} " +
 		`{{json .Config.ExposedPorts}} {{json .Config.Healthcheck.Test}} {{.Config.WorkingDir}} ` +
 		`{{index .Config.Labels "org.opencontainers.image.version"}} {{index .Config.Labels "org.opencontainers.image.revision"}}`
-	const want = `65532:65532 ["/appfigures_exporter"] null {"/var/lib/appfigures_exporter":{}} {"10187/tcp":{}} ` +
+	const want = `65532:65532 ["/appfigures_exporter"] 0 {"/var/lib/appfigures_exporter":{}} {"10187/tcp":{}} ` +
 		`["CMD","/appfigures_exporter","healthcheck"] /etc/appfigures_exporter 1.2.3-test 0123456789abcdef0123456789abcdef01234567`
 	if got := e.run(t, "image", "inspect", "--format="+format, exporterImage); got != want {
 		t.Errorf("the image's configuration is\n%s, want\n%s", got, want)
@@ -59,7 +59,7 @@ func testImage(t *testing.T, e *engine) {
 // testDockerRun runs the commands of deploy/README.md, with another name for the container and a free port.
 func testDockerRun(t *testing.T, e *engine) {
 	dir := t.TempDir()
-	write(t, dir+"/config.yml", "token_dir: /run/secrets\napi_url: https://127.0.0.1:9/\n")
+	write(t, dir+"/config/config.yml", "token_dir: /run/secrets\napi_url: https://127.0.0.1:9/\n")
 	write(t, dir+"/secrets/mobile", "pat_in_a_container\n")
 	text := strings.ReplaceAll(harness.ReadWith(t, "deploy/README.md"), "\\\n", "")
 	commands := regexp.MustCompile(`(?m)^ *docker run (.*)$`).FindAllStringSubmatch(text, -1)
@@ -145,14 +145,13 @@ func testComposeDemo(t *testing.T, e *engine) {
 // does to a container, and that a config error shows, while Prometheus runs and alerts.
 func testComposeTokens(t *testing.T, e *engine) {
 	api := harness.ServeAPI(t, e.gateway(t), harness.NewAuthority(t), simulator.New(simulator.Options{}), nil)
-	const secret = "pat_in_a_container"
+	const secret, config = "pat_in_a_container", "/deploy/compose/exporter/"
 	api.Set(secret, simulator.Valid)
 	c := newComposed(t, e, "compose.yaml", "compose.override.yaml")
 	write(t, c.dir+"/compose.override.yaml", harness.Read(t, c.dir+"/compose.tokens.yaml"))
-	write(t, c.dir+"/ca.pem", harness.Read(t, api.CA.File))
-	write(t, c.dir+"/deploy/compose/config.yml", harness.Read(t, c.dir+"/deploy/compose/config.yml")+
+	write(t, c.dir+config+"ca.pem", harness.Read(t, api.CA.File))
+	write(t, c.dir+config+"config.yml", harness.Read(t, c.dir+config+"config.yml")+
 		"api_url: "+api.URL()+"\ntls_config: {ca_file: ca.pem}\n")
-	c.edit("test.yaml", "pull_policy: never, ports", "volumes: [./ca.pem:/etc/appfigures_exporter/ca.pem:ro], $0")
 	install := exec.Command("install", "-o", "65532", "-m", "0400", "/dev/stdin", c.dir+"/secrets/reporting")
 	install.Stdin = strings.NewReader(secret + "\n")
 	harness.Output(t, install)
@@ -191,7 +190,7 @@ func testComposeTokens(t *testing.T, e *engine) {
 		t.Errorf("%v requests, %v counted; %d before the restarts", n, used, requests)
 	}
 
-	write(t, c.dir+"/deploy/compose/config.yml", "tokens: broken\n")
+	write(t, c.dir+config+"config.yml", "tokens: broken\n")
 	c.run("restart", "exporter")
 	harness.Until(t, time.Minute, func() error {
 		if logs := c.run("logs", "exporter"); !strings.Contains(logs, "config.yml:1: tokens: ") {
