@@ -27,9 +27,11 @@ build: ## the exporter, for this machine
 test: ## the unit tests
 	$(GO) test ./...
 
+# TestModel and TestDelays compute in one goroutine; other random weeks are shorter.
 .PHONY: race
-race: ## the unit tests with the race detector (needs a C compiler)
-	$(GO) test -race ./...
+race: ## the unit tests of the packages with goroutines, with the race detector (needs a C compiler)
+	$(GO) test -race -short -skip '^(TestModel|TestDelays)$$' \
+		$(addprefix ./internal/,appfigures config exporter monitor state web)
 
 ## Checking
 
@@ -77,7 +79,7 @@ chart: ## the README of the Helm chart, from its values.yaml (needs helm-docs)
 
 .PHONY: e2e
 e2e: ## the end-to-end tests with the real programs, as root on Debian; see .ci/run for what they need
-	cd e2e && $(GO) test -count=1 ./prometheus ./server ./packaging
+	cd e2e && $(GO) test -count=1 -parallel 8 ./prometheus ./server ./packaging
 
 .PHONY: kubernetes-test
 kubernetes-test: ## the Helm chart on a real control plane, which it builds (needs helm; 20 minutes the first time)
@@ -89,7 +91,7 @@ packaging: ## of the end-to-end tests only the image, packages, compose.yaml, th
 
 .PHONY: docker-test
 docker-test: ## the image and compose.yaml on a Docker engine that it starts, as root on Debian; see .ci/run
-	cd e2e && $(GO) test -count=1 -v -run '^TestDocker$$' ./packaging
+	cd e2e && $(GO) test -count=1 -parallel 8 -v -run '^TestDocker$$' ./packaging
 
 .PHONY: soak
 soak: ## everything at once for SOAK, by default 90 seconds

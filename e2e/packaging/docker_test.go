@@ -21,6 +21,7 @@ const healthTimeout = 2 * time.Minute
 
 // TestDocker runs the image and compose.yaml on a real engine.
 func TestDocker(t *testing.T) {
+	t.Parallel()
 	e := newEngine(t)
 	e.loadImages(t)
 	t.Run("image", func(t *testing.T) { testImage(t, e) })
@@ -58,6 +59,7 @@ func testImage(t *testing.T, e *engine) {
 
 // testDockerRun runs the commands of deploy/README.md, with another name for the container and a free port.
 func testDockerRun(t *testing.T, e *engine) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir+"/config/config.yml", "token_dir: /run/secrets\napi_url: https://127.0.0.1:9/\n")
 	write(t, dir+"/secrets/mobile", "pat_in_a_container\n")
@@ -67,20 +69,23 @@ func testDockerRun(t *testing.T, e *engine) {
 		t.Fatalf("deploy/README.md has the commands %q, want two", commands)
 	}
 	for i, token := range []string{"reporting", "mobile"} {
-		args := strings.Fields(strings.NewReplacer(`"`, "", "$PWD", dir, "127.0.0.1:10187:", "127.0.0.1::").Replace(commands[i][1]))
-		args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--rm" || arg == "-d" })
-		container := e.run(t, append([]string{"run", "--detach"}, args...)...)
-		t.Cleanup(func() { e.run(t, "rm", "--force", "--volumes", container) })
-		address := e.run(t, "port", container, "10187")
-		harness.Until(t, healthTimeout, func() error {
-			body, err := harness.Get("http://" + address + "/metrics")
-			if err == nil && !strings.Contains(body, `token="`+token+`"`) {
-				err = fmt.Errorf("no metric of the token %s", token)
-			}
-			if health := e.run(t, "inspect", "--format={{.State.Health.Status}}", container); err == nil && health != "healthy" {
-				err = fmt.Errorf("the container is %s", health)
-			}
-			return err
+		t.Run(token, func(t *testing.T) {
+			t.Parallel()
+			args := strings.Fields(strings.NewReplacer(`"`, "", "$PWD", dir, "127.0.0.1:10187:", "127.0.0.1::").Replace(commands[i][1]))
+			args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--rm" || arg == "-d" })
+			container := e.run(t, append([]string{"run", "--detach"}, args...)...)
+			t.Cleanup(func() { e.run(t, "rm", "--force", "--volumes", container) })
+			address := e.run(t, "port", container, "10187")
+			harness.Until(t, healthTimeout, func() error {
+				body, err := harness.Get("http://" + address + "/metrics")
+				if err == nil && !strings.Contains(body, `token="`+token+`"`) {
+					err = fmt.Errorf("no metric of the token %s", token)
+				}
+				if health := e.run(t, "inspect", "--format={{.State.Health.Status}}", container); err == nil && health != "healthy" {
+					err = fmt.Errorf("the container is %s", health)
+				}
+				return err
+			})
 		})
 	}
 }
@@ -88,6 +93,7 @@ func testDockerRun(t *testing.T, e *engine) {
 // testConfined checks that no service can do more than it needs to: write its files, use capabilities, be root, be
 // another release tomorrow, or be reached from other machines.
 func testConfined(t *testing.T, e *engine) {
+	t.Parallel()
 	c := newComposed(t, e, "compose.yaml", "compose.tokens.yaml")
 	c.files = c.files[:2]
 	var project struct {
@@ -133,6 +139,7 @@ func testConfined(t *testing.T, e *engine) {
 // testComposeDemo checks that all services become healthy as shipped, and that an alert of the demo reaches a webhook
 // with the token's owner in it.
 func testComposeDemo(t *testing.T, e *engine) {
+	t.Parallel()
 	c := newComposed(t, e, "compose.yaml")
 	c.run("up", "--detach", "--wait", fmt.Sprintf("--wait-timeout=%.0f", healthTimeout.Seconds()))
 	if page, err := harness.Get("http://" + c.address("exporter", "10187")); err != nil || !strings.Contains(page, "old-campaign") {
@@ -144,6 +151,7 @@ func testComposeDemo(t *testing.T, e *engine) {
 // testComposeTokens follows the instructions for tokens, and checks that their state survives everything that a user
 // does to a container, and that a config error shows, while Prometheus runs and alerts.
 func testComposeTokens(t *testing.T, e *engine) {
+	t.Parallel()
 	api := harness.ServeAPI(t, e.gateway(t), harness.NewAuthority(t), simulator.New(simulator.Options{}), nil)
 	const secret, config = "pat_in_a_container", "/deploy/compose/exporter/"
 	api.Set(secret, simulator.Valid)
@@ -193,7 +201,7 @@ func testComposeTokens(t *testing.T, e *engine) {
 	write(t, c.dir+config+"config.yml", "tokens: broken\n")
 	c.run("restart", "exporter")
 	harness.Until(t, time.Minute, func() error {
-		if logs := c.run("logs", "exporter"); !strings.Contains(logs, "config.yml:1: tokens: ") {
+		if logs := c.run("logs", "exporter"); !strings.Contains(logs, "config.yml:1: ") {
 			return fmt.Errorf("the log does not name the mistake:\n%s", logs)
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -206,7 +207,8 @@ func (c *composed) edit(path, pattern, replacement string) {
 func (c *composed) run(args ...string) string {
 	c.t.Helper()
 	cmd := c.engine.command(append([]string{"compose"}, args...)...)
-	cmd.Dir, cmd.Env = c.dir, append(cmd.Env, "COMPOSE_FILE="+strings.Join(c.files, ":"))
+	cmd.Dir, cmd.Env = c.dir, append(cmd.Env, "COMPOSE_FILE="+strings.Join(c.files, ":"),
+		"COMPOSE_PROJECT_NAME="+path.Base(c.t.Name())) // not both tests' own
 	return harness.Output(c.t, cmd)
 }
 

@@ -44,6 +44,7 @@ var packageFiles = map[string]string{
 
 // TestDeb installs, runs, upgrades, removes and purges the deb with dpkg in a root directory of its own.
 func TestDeb(t *testing.T) {
+	t.Parallel()
 	source, r := packageSource(t), newPackageRoot(t)
 	dpkg := func(args ...string) {
 		t.Helper()
@@ -113,6 +114,7 @@ func TestDeb(t *testing.T) {
 
 // TestRPM installs, upgrades and removes the rpm in a root directory of its own.
 func TestRPM(t *testing.T) {
+	t.Parallel()
 	harness.Tool(t, "rpm", "apt-get install rpm")
 	source, r := packageSource(t), newPackageRoot(t)
 	file := source.build(t, "rpm", "1.2.3")

@@ -43,6 +43,7 @@ func TestUnit(t *testing.T) {
 
 // TestVersion checks what --version reports for each way of building the exporter.
 func TestVersion(t *testing.T) {
+	t.Parallel()
 	source, changed := checkout(t), checkout(t)
 	harness.Write(t, filepath.Join(changed, "changed.go"), "package main\n")
 	commit := harness.Run(t, source, nil, "git", "rev-parse", "HEAD")

@@ -27,12 +27,16 @@ import (
 //   - what there may be news about does not wait while the extra turns of the day suffice,
 //   - and no verdict changes without the answers that decide it.
 func TestWeeks(t *testing.T) {
+	length := 7 * day
+	if testing.Short() { // with the race detector
+		length = day
+	}
 	for range 3 { // the same with -count=100 finds what is rarer
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
-				for end := time.Now().Add(7 * day); time.Now().Before(end) && !t.Failed(); {
+				for end := time.Now().Add(length); time.Now().Before(end) && !t.Failed(); {
 					w.event()
 					w.scrape()
 				}
