@@ -3,11 +3,8 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -74,49 +71,4 @@ func TestHangs(t *testing.T) {
 	})
 	unblockOutput()
 	x.Stop()
-}
-
-// TestSlowClients connects hundreds of clients that never end their requests or do not read their responses, while an
-// ordinary scraper is served as usual. The exporter closes the connections by itself.
-func TestSlowClients(t *testing.T) {
-	t.Parallel()
-	const clients = 200
-	x := prepare(t, 1)
-	x.Start()
-	x.await(valid(0, 1))
-	descriptors := func() float64 {
-		open, _ := harness.Sum(x.Scrape(), "process_open_fds")
-		return open
-	}
-	before := descriptors()
-	unread := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 2000) // their responses fit in no buffer
-	for i := range clients {
-		conn, err := net.Dial("tcp", x.Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		go func() {
-			_, err := io.WriteString(conn, []string{"", "GET /", "GET / HTTP/1.1\r\nHost: x\r\n", unread}[i%4])
-			for more := []string{"", "a", "X: y\r\n", ""}[i%4]; err == nil; time.Sleep(100 * time.Millisecond) {
-				_, err = io.WriteString(conn, more)
-			}
-		}()
-	}
-	harness.Until(t, 10*time.Second, func() error {
-		start := time.Now()
-		if open := descriptors(); open < before+clients/4 {
-			return fmt.Errorf("%v descriptors are open, %v before", open, before)
-		}
-		if took := time.Since(start); took > harness.ResponseTimeout {
-			t.Errorf("a scrape among slow clients took %s", took)
-		}
-		return nil
-	})
-	harness.Until(t, time.Minute, func() error { // those that do not read have some minutes
-		if open := descriptors(); open > before+clients/4+10 {
-			return fmt.Errorf("%v descriptors are open, %v before", open, before)
-		}
-		return nil
-	})
 }

@@ -1,5 +1,5 @@
 // Package server tests the real exporter from outside: its state file through kills, full disks and other processes;
-// files and a standard error that hang; slow clients; node_exporter; and each command and example of the documentation.
+// files and a standard error that hang; node_exporter; and each command and example of the documentation.
 package server
 
 import (
