@@ -189,7 +189,7 @@ func TestCheck(t *testing.T) {
 		{simulator.Rejected, kept, 5, 2, "denied", 4}, // two deny it; then the other token is looked at again
 		{simulator.Valid, kept, 5, 2, "denied", 0},    // its turn comes in minutes
 		{simulator.Valid, append(kept, "--now"), 1, 0, "valid", 1},
-		{simulator.Hang, []string{"--state.file=none", "-t", "1"}, 1, 3, "", 2},
+		{simulator.Hang, []string{"--state.file=none", "-t", "3"}, 1, 3, "", 2},
 		{simulator.Valid, []string{"--state.file=none"}, 2, 0, "valid", 4},
 	} {
 		api.Set("pat_two", test.behavior)
