@@ -58,6 +58,7 @@ func TestRestart(t *testing.T) {
 		if scrapeAll(t, restarted); api.count("") != requests {
 			t.Errorf("a restart costs %d requests", api.count("")-requests)
 		}
+		restarted.Close()
 		if saved := string(store.saved); strings.Contains(saved, `"valid":`) || strings.Contains(saved, "<secret>") {
 			t.Errorf("the state contains a token: %s", saved)
 		}
