@@ -21,6 +21,9 @@ func TestCheckConfig(t *testing.T) {
 		t.Error(err)
 	}
 	path := filepath.Join(t.TempDir(), "web.yml")
+	if err := CheckConfig(os.DevNull); err == nil || !strings.HasSuffix(err.Error(), " is not a regular file") {
+		t.Errorf("a device: %v", err)
+	}
 	if err := CheckConfig(path); err == nil || err.Error() != "--web.config.file "+path+": no such file or directory" {
 		t.Errorf("a missing file: %v", err)
 	}
