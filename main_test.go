@@ -122,47 +122,6 @@ func TestServe(t *testing.T) {
 			t.Errorf("no line begins with %s in\n%s", want, metrics)
 		}
 	}
-	for path, want := range map[string]int{
-		"/": 200, "/-/healthy": 200, "/-/ready": 200, "/sd": 200, "/api/v1/status": 200, "/probe?target=default": 200,
-		"/nowhere": 404, "/debug/pprof/": 404,
-	} {
-		if _, code := exporter.request("GET", path); code != want {
-			t.Errorf("%s: status %d, want %d", path, code, want)
-		}
-	}
-}
-
-// TestStateFile checks that processes share the state file: a second serve ends, check reports the state in it.
-func TestStateFile(t *testing.T) {
-	api, root := simulate(t, "pat_one")
-	path := writeConfig(t, "api_url: "+root+"\ntokens: [{name: one, token: pat_one}]\n")
-	exporter := start(t, "--config.file", path, "--state.file", path+".state")
-	exporter.awaitLog(`msg="First scrape: The token is valid"`)
-	requests := api.TotalRequests()
-
-	stopped, stop := context.WithCancel(t.Context()) // so that it does not wait for the file
-	stop()
-	_, stderr, code := runOnce(stopped, "--config.file", path, "--state.file", path+".state")
-	if want := "appfigures_exporter: opening state file " + path + ".state: another process uses the state file; " +
-		"stop that process, or name another file with --state.file\n"; code != 1 || !strings.HasSuffix(stderr, want) {
-		t.Errorf("a second serve: exit code %d: %s", code, stderr)
-	}
-	for _, test := range []struct {
-		args         []string
-		stdout, note string // parts
-	}{
-		{[]string{"--config.file", path, "--state.file", path + ".state"}, "one", "Another process, such as a running"},
-		{[]string{"--exporter", exporter.url}, "one", ""},
-		{[]string{"--exporter", exporter.url, "--output=nagios", "--token=one"}, "APPFIGURES OK - ", ""},
-	} {
-		stdout, stderr, code := runOnce(t.Context(), append([]string{"check"}, test.args...)...)
-		if code != 0 || !strings.Contains(stdout, test.stdout) || !strings.Contains(stderr, test.note) {
-			t.Errorf("%q: exit code %d:\n%s%s", test.args, code, stdout, stderr)
-		}
-	}
-	if n := api.TotalRequests() - requests; n > 0 {
-		t.Errorf("processes without the state file made %d requests", n)
-	}
 }
 
 // TestCheck checks that runs of check share their state and its budget, report what they found, and look again.
@@ -232,16 +191,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	exporter.awaitMetrics(failed, `appfigures_token_valid{token="two"} 1`)
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if body, code := exporter.request("POST", "/-/reload"); code != http.StatusInternalServerError {
-		t.Errorf("a pipe in place of the configuration answers %d: %s", code, body)
-	}
-	overwrite(t, path+".new", good)
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
+	overwrite(t, path, good)
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}

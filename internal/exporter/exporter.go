@@ -167,7 +167,7 @@ func (o Options) serve(ctx context.Context, server *http.Server, m *monitor.Moni
 	go func() { ended <- toolkit.ListenAndServe(server, o.Web, logger) }()
 	select {
 	case err := <-ended:
-		return fmt.Errorf("serving on --web.listen-address: %w", err)
+		return fmt.Errorf("serving on --web.listen-address, which is host:port and no unix socket: %w", err)
 	case <-ctx.Done():
 	}
 	logger.Info("Shutting down; waiting for scrapes in progress")
