@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,11 +13,14 @@ const ReadTimeout = time.Second
 
 var errHangs = errors.New("cannot be read in time; check the file system that it is on")
 
-// Reader reads the sources of tokens at the same time, and waits for none that hangs. The zero value is ready. A Reader
-// is safe for concurrent use, and should live long: it starts no second read of a source while one hangs.
+// slowRead is how long a worker may be busy before others take over what waits behind it.
+const slowRead = 10 * time.Millisecond
+
+// Reader reads the sources of tokens, and waits for none that hangs. The zero value is ready. A Reader is safe for
+// concurrent use, and should live long: it starts no second read of a file while one hangs.
 type Reader struct {
 	mu      sync.Mutex
-	pending map[string]*pendingRead // reads under way, by the source's key
+	pending map[string]*pendingRead // reads of files that have not ended, by path
 	read    func(Source) Reading    // nil: Source.read; tests set it
 }
 
@@ -29,7 +33,8 @@ type Reading struct {
 }
 
 type pendingRead struct {
-	done   chan struct{} // closed when the reading is there
+	source Source
+	done   chan struct{} // closed when the result is there
 	result Reading
 }
 
@@ -37,19 +42,21 @@ type pendingRead struct {
 func (r *Reader) Read(tokens []Token) []Reading {
 	ctx, cancel := context.WithTimeout(context.Background(), ReadTimeout)
 	defer cancel()
-	reads := make([]*pendingRead, len(tokens))
-	for i, t := range tokens {
-		reads[i] = r.start(t.Source)
-	}
+	reads, queue := r.enqueue(tokens)
+	go r.dispatch(queue)
 	readings := make([]Reading, len(tokens))
-	for i, read := range reads {
+	for i, t := range slices.Backward(tokens) { // a worker starts at the front: one wait is usually enough
+		if t.Source.kind != fromFile { // which cannot hang
+			readings[i] = t.Source.read()
+			continue
+		}
 		select {
-		case <-read.done:
+		case <-reads[i].done:
 		case <-ctx.Done():
 		}
 		select {
-		case <-read.done:
-			readings[i] = read.result
+		case <-reads[i].done:
+			readings[i] = reads[i].result
 		default:
 			readings[i].Err = errHangs
 		}
@@ -57,29 +64,50 @@ func (r *Reader) Read(tokens []Token) []Reading {
 	return readings
 }
 
-// start returns the read of a source that is under way, or starts one.
-func (r *Reader) start(s Source) *pendingRead {
+// enqueue returns the read of each token that is in a file, and those that are to be started.
+func (r *Reader) enqueue(tokens []Token) (reads []*pendingRead, queue chan *pendingRead) {
+	reads, queue = make([]*pendingRead, len(tokens)), make(chan *pendingRead, len(tokens))
+	defer close(queue)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := s.String() + ":" + s.text.Reveal()
-	if read := r.pending[key]; read != nil {
-		return read
-	}
 	if r.pending == nil {
 		r.pending = make(map[string]*pendingRead)
 	}
-	read := &pendingRead{done: make(chan struct{})}
-	r.pending[key] = read
+	for i, t := range tokens {
+		if t.Source.kind != fromFile {
+			continue
+		}
+		path := t.Source.text.Reveal()
+		if r.pending[path] == nil {
+			r.pending[path] = &pendingRead{source: t.Source, done: make(chan struct{})}
+			queue <- r.pending[path]
+		}
+		reads[i] = r.pending[path]
+	}
+	return reads, queue
+}
+
+// dispatch starts workers until the queue is empty: one, which suffices for a local disk, and then as many again each
+// time that the queue outlasts [slowRead], so that files that hang hold no others.
+func (r *Reader) dispatch(queue chan *pendingRead) {
+	for workers := 1; len(queue) > 0; workers *= 2 {
+		for range min(workers, len(queue)) {
+			go r.work(queue)
+		}
+		time.Sleep(slowRead)
+	}
+}
+
+func (r *Reader) work(queue chan *pendingRead) {
 	do := r.read
 	if do == nil {
 		do = Source.read
 	}
-	go func() {
-		read.result = do(s)
+	for read := range queue {
+		read.result = do(read.source)
 		r.mu.Lock()
-		delete(r.pending, key)
+		delete(r.pending, read.source.text.Reveal())
 		r.mu.Unlock()
 		close(read.done)
-	}()
-	return read
+	}
 }
