@@ -30,6 +30,9 @@ type Config struct {
 // String returns how many tokens there are. ProxyURL, which may hold a password, is left out.
 func (c Config) String() string { return fmt.Sprintf("configuration of %d tokens", len(c.Tokens)) }
 
+// MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 // Pacing bounds how much of an account's quota probes use.
 type Pacing struct {
 	// QuotaShare is the part of an account's daily limit that its probes may use: above 0, up to 1.

@@ -27,13 +27,13 @@ type badCase struct{ name, yaml, err string }
 // badCases returns those of testdata/bad.txt, and some that a text file cannot have.
 func badCases(t testing.TB) []badCase {
 	t.Helper()
-	const unreadable = "config.yml:1: contains a control or invisible character, such as a no-break space, or is not UTF-8; type the line again"
+	const unreadable = ": contains a control or invisible character, such as a no-break space, or is not UTF-8; type the line again"
 	cases := []badCase{
 		{"empty", "", "config.yml: empty; it must list tokens, as config.yml.example does"},
-		{"escape", "# \x1b[31m\n" + oneToken, unreadable},
-		{"latin1", "# Caf\xe9\n" + oneToken, unreadable},
-		{"NUL within", "# one\n# two \x00\n" + oneToken, strings.Replace(unreadable, ":1:", ":2:", 1)},
-		{"UTF-16", "\xff\xfet\x00o\x00k\x00e\x00n\x00s\x00:\x00\n\x00", unreadable},
+		{"escape", "# \x1b[31m\n" + oneToken, "config.yml:1" + unreadable},
+		{"latin1", "# Caf\xe9\n" + oneToken, "config.yml:1" + unreadable},
+		{"NUL within", "# one\n# two \x00\n" + oneToken, "config.yml:2" + unreadable},
+		{"UTF-16", "\xff\xfet\x00o\x00k\x00e\x00n\x00s\x00:\x00\n\x00", "config.yml:1" + unreadable},
 	}
 	for _, text := range strings.Split(readFile(t, "testdata/bad.txt"), "\n== ")[1:] {
 		name, rest, _ := strings.Cut(text, "\n")
@@ -49,29 +49,20 @@ func badCases(t testing.TB) []badCase {
 // parseIn parses a configuration as that of a file config.yml in dir.
 func parseIn(t testing.TB, dir, yaml string) (*Config, error) {
 	t.Helper()
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parse(filepath.Join(dir, "config.yml"), []byte(yaml))
+	return parse(filepath.Join(absolute(dir), "config.yml"), []byte(yaml))
 }
 
 // inText returns the text of err, or "<nil>", with the paths below dir made relative.
 func inText(t testing.TB, dir string, err error) string {
 	t.Helper()
-	dir, absErr := filepath.Abs(dir)
-	if absErr != nil {
-		t.Fatal(absErr)
-	}
-	return strings.ReplaceAll(fmt.Sprint(err), dir+string(filepath.Separator), "")
+	return strings.ReplaceAll(fmt.Sprint(err), absolute(dir)+string(filepath.Separator), "")
 }
 
 func TestParseRefuses(t *testing.T) {
 	for _, test := range badCases(t) {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := parseIn(t, "testdata", test.yaml)
-			if got := inText(t, "testdata", err); got != test.err {
-				t.Errorf("got error:\n%s\nwant:\n%s", got, test.err)
+			if _, err := parseIn(t, "testdata", test.yaml); inText(t, "testdata", err) != test.err {
+				t.Errorf("got error:\n%v\nwant:\n%s", err, test.err)
 			}
 		})
 	}
@@ -89,7 +80,6 @@ func TestParseAccepts(t *testing.T) {
 		{"defaults", oneToken, func(*Config) {}},
 		{"byte order mark", "\ufeff" + oneToken, func(*Config) {}},
 		{"Windows lines", strings.ReplaceAll("timeout: 5s\n"+oneToken, "\n", "\r\n"), func(c *Config) { c.Timeout = 5 * time.Second }},
-		{"document marks", "---\n" + oneToken + "...\n", func(*Config) {}},
 		{"JSON", `{"timeout":"5s","tokens":[{"name":"etl","token_env":"ETL"}]}`, func(c *Config) { c.Timeout = 5 * time.Second }},
 		{"aliases", "timeout: &t 5s\npacing: {min_interval: *t}\n" + oneToken, func(c *Config) {
 			c.Timeout, c.Pacing.MinInterval = 5*time.Second, 5*time.Second
@@ -98,9 +88,7 @@ func TestParseAccepts(t *testing.T) {
 			c.Tokens = []Token{{Name: "etl", Account: "acme", Source: EnvSource("ETL")}, {Name: "two", Account: "acme", Source: EnvSource("ETL")}}
 		}},
 		{"empty mappings", "pacing:\ntls_config:\n" + oneToken, func(*Config) {}},
-		{"URL without a slash", "api_url: https://api.appfigures.com/v2\n" + oneToken, func(*Config) {}},
 		{"URL without a path", "api_url: https://api.example\n" + oneToken, apiURL("https://api.example/")},
-		{"http to localhost", "api_url: http://LOCALHOST:81/v2/\n" + oneToken, apiURL("http://LOCALHOST:81/v2/")},
 		{"http to ::1", "api_url: http://[::1]:81/\n" + oneToken, apiURL("http://[::1]:81/")},
 		{"http allowed", "api_url: http://api.example/\nallow_insecure_http: true\n" + oneToken, apiURL("http://api.example/")},
 		{"longest durations", "timeout: 5m\npacing: {min_interval: 168h}\n" + oneToken, func(c *Config) {
@@ -113,7 +101,6 @@ func TestParseAccepts(t *testing.T) {
 		{"proxy with a password", "proxy_url: socks5h://me:p%25ss@proxy.example:1080\n" + oneToken, func(c *Config) {
 			c.ProxyURL = mustURL("socks5h://me:p%25ss@proxy.example:1080")
 		}},
-		{"number as a name", "tokens: [{name: 007, token_env: ETL}]\n", token(func(t *Token) { t.Name = "007" })},
 		{"name in another script", "tokens: [{name: 報告 🚀, token_env: ETL}]\n", token(func(t *Token) { t.Name = "報告 🚀" })},
 		{"date", "tokens: [{name: etl, token_env: ETL, expires_at: 9999-12-31}]\n", token(func(t *Token) {
 			t.ExpiresAt = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
@@ -124,9 +111,7 @@ func TestParseAccepts(t *testing.T) {
 		{"labels, sorted", "tokens: [{name: etl, token_env: ETL, labels: {team: growth, env: 1}}]\n", token(func(t *Token) {
 			t.Labels = []Label{{"env", "1"}, {"team", "growth"}}
 		})},
-		{"no labels", "tokens: [{name: etl, token_env: ETL, labels: }]\n", func(*Config) {}},
 		{"relative file", "tokens: [{name: etl, token_file: ../etl}]\n", token(func(t *Token) { t.Source = FileSource("/etc/etl") })},
-		{"absolute file", "tokens: [{name: etl, token_file: /s/etl}]\n", token(func(t *Token) { t.Source = FileSource("/s/etl") })},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			want := defaultConfig()

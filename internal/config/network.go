@@ -40,10 +40,12 @@ func (b *builder) reach(s *settings) {
 	b.setTLS(s.TLS)
 }
 
-// parseURL returns the URL of a host, with one of some schemes, without a query and a fragment; nil if text is not one.
+// parseURL returns the URL of a host, with one of some schemes, without a query, a fragment and a token; nil if text is
+// not one.
 func parseURL(text string, schemes []string) *url.URL {
 	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || strings.ContainsAny(text, "?#") {
+	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || strings.ContainsAny(text, "?#") ||
+		containsToken(u.Host+u.Path) {
 		return nil
 	}
 	return u
@@ -116,6 +118,7 @@ func (b *builder) setTLS(s promconfig.TLSConfig) {
 	s.CAFile, s.CertFile, s.KeyFile = c.CAFile, c.CertFile, c.KeyFile
 	b.require("tls_config", s == c, "only ca_file, cert_file, key_file, server_name and min_version are supported; "+
 		"without verification anyone could receive the tokens")
+	b.check("tls_config.server_name", checkPlainText(s.ServerName)) // which TLS sends in the clear
 	var err error
 	if c.CAFile != "" {
 		c.CA, err = readAuthorities(c.CAFile) // which may have a byte order mark

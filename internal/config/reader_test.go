@@ -15,20 +15,23 @@ func TestReader(t *testing.T) {
 		release := make(chan struct{})
 		var hanging atomic.Int64
 		r := Reader{read: func(s Source) Reading {
-			if s.kind == fromFile {
+			if s.text.Reveal() == "hangs" {
 				hanging.Add(1)
 				<-release
 			}
 			return Reading{Secret: NewSecret("pat_" + s.text.Reveal())}
 		}}
-		tokens := []Token{{Source: EnvSource("a")}, {Source: FileSource("hangs")}, {Source: FileSource("hangs")}, {Source: EnvSource("b")}}
+		tokens := []Token{
+			{Source: FileSource("a")}, {Source: FileSource("hangs")}, {Source: FileSource("hangs")}, {Source: FileSource("b")},
+			{Source: InlineSource(NewSecret("pat_c"))},
+		}
 		for range 3 {
 			start := time.Now()
 			readings := r.Read(tokens)
 			if took := time.Since(start); took != ReadTimeout {
 				t.Errorf("took %s, want %s", took, ReadTimeout)
 			}
-			for i, want := range []string{"pat_a", "", "", "pat_b"} {
+			for i, want := range []string{"pat_a", "", "", "pat_b", "pat_c"} {
 				if got := readings[i]; got.Secret.Reveal() != want || errors.Is(got.Err, errHangs) != (want == "") {
 					t.Errorf("token %d: got %q and error %v, want %q", i, got.Secret.Reveal(), got.Err, want)
 				}
@@ -42,5 +45,6 @@ func TestReader(t *testing.T) {
 		if got := r.Read(tokens)[1]; got.Err != nil || got.Secret.Reveal() != "pat_hangs" || hanging.Load() != 2 {
 			t.Errorf("afterwards: got %q, error %v, %d reads", got.Secret.Reveal(), got.Err, hanging.Load())
 		}
+		time.Sleep(slowRead) // the bubble must end with its last dispatch
 	})
 }

@@ -60,26 +60,18 @@ func TestExplainFileError(t *testing.T) {
 
 // TestConfigurationIsARegularFile checks that neither loading nor looking for changes hangs on a pipe.
 func TestConfigurationIsARegularFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "config.yml")
-	want := "reading the configuration " + path + ": "
-	check := func(reason string) {
-		t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"gone": "no such file", "pipe": "not a regular file", ".": "a directory, which Docker makes"} {
+		path := filepath.Join(dir, name)
 		_, _, loadErr := Find(path).Load()
 		_, lookErr := Find(path).Fingerprint()
 		for _, err := range []error{loadErr, lookErr} {
-			if err == nil || !strings.HasPrefix(err.Error(), want+reason) {
-				t.Errorf("got %v, want %s%s", err, want, reason)
+			if err == nil || !strings.HasPrefix(err.Error(), "reading the configuration "+path+": "+want) {
+				t.Errorf("%s: got %v, want %s", name, err, want)
 			}
 		}
 	}
-	check("no such file")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	check("not a regular file")
-	_ = os.Remove(path)
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	check("a directory, which Docker makes")
 }
