@@ -27,11 +27,11 @@ type Config struct {
 	Warnings       []string    // one line each, for the log: what is allowed but unwise
 }
 
-// String returns how many tokens there are. ProxyURL, which may hold a password, is left out.
-func (c Config) String() string { return fmt.Sprintf("configuration of %d tokens", len(c.Tokens)) }
+// Format implements [fmt.Formatter]: for every verb, only how many tokens there are. ProxyURL may hold a password.
+func (c Config) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "configuration of %d tokens", len(c.Tokens)) }
 
 // MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
-func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+func (c Config) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(c)), nil }
 
 // Pacing bounds how much of an account's quota probes use.
 type Pacing struct {
