@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
@@ -28,21 +27,19 @@ type Config struct {
 }
 
 // Format implements [fmt.Formatter]: for every verb, only how many tokens there are. ProxyURL may hold a password.
-func (c Config) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "configuration of %d tokens", len(c.Tokens)) }
+func (c Config) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "configuration of %d tokens", len(c.Tokens))
+}
 
 // MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
 func (c Config) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(c)), nil }
 
 // Pacing bounds how much of an account's quota probes use.
 type Pacing struct {
-	// QuotaShare is the part of an account's daily limit that its probes may use: above 0, up to 1.
-	QuotaShare float64 `yaml:"quota_share"`
-	// AssumedDailyLimit is in requests per UTC day, until the API has reported an account's limit.
-	AssumedDailyLimit int64 `yaml:"assumed_daily_limit"`
-	// Reserve is the part of the daily limit that probes leave to other programs: from 0, below 1.
-	Reserve float64 `yaml:"reserve"`
-	// MinInterval is the least time between two turns of one token; at most 7 days.
-	MinInterval time.Duration `yaml:"min_interval"`
+	QuotaShare        float64       `yaml:"quota_share"`         // of the daily limit, for probes: above 0, up to 1
+	AssumedDailyLimit int64         `yaml:"assumed_daily_limit"` // requests per UTC day, until the API has reported it
+	Reserve           float64       `yaml:"reserve"`             // of the daily limit, for other programs: 0 to below 1
+	MinInterval       time.Duration `yaml:"min_interval"`        // between two turns of one token; at most 7 days
 }
 
 // settings is the configuration file as it is written. Its values are not checked yet.
@@ -125,9 +122,6 @@ func (b *builder) build(s *settings) {
 // path returns a path, from the builder's directory if it is relative, or "" if there is none.
 func (b *builder) path(key, text string) string {
 	err := checkPlainText(text)
-	if strings.HasPrefix(text, "~") || strings.HasPrefix(text, "$") || strings.HasPrefix(text, "file:") {
-		err = errors.New("starts with ~, $ or file:, which are not expanded; write the path in full")
-	}
 	b.check(key, err)
 	switch {
 	case text == "" || err != nil:

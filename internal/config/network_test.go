@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -80,17 +81,12 @@ func TestTLSConfig(t *testing.T) {
 			"give PEM files of a certificate and its unencrypted key"},
 	} {
 		cfg, err := parseIn(t, dir, "tls_config: "+test.yaml+"\n"+oneToken)
-		if test.wantErr != "" {
-			if err == nil || !strings.HasSuffix(err.Error(), test.wantErr) {
-				t.Errorf("%s: got %v, want %s", test.yaml, err, test.wantErr)
-			}
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
 		got := cfg.TLS
-		if got.RootCAs == nil || got.InsecureSkipVerify || got.ServerName != "api.example" || got.MinVersion != tls.VersionTLS13 {
+		if !strings.HasSuffix(fmt.Sprint(err), cmp.Or(test.wantErr, "<nil>")) {
+			t.Errorf("%s: got %v, want %s", test.yaml, err, test.wantErr)
+		} else if err != nil {
+			continue
+		} else if got.RootCAs == nil || got.InsecureSkipVerify || got.ServerName != "api.example" || got.MinVersion != tls.VersionTLS13 {
 			t.Errorf("%s: got authorities %v, server name %q, minimum %x", test.yaml, got.RootCAs, got.ServerName, got.MinVersion)
 		}
 		if strings.Contains(test.yaml, "cert_file") {
@@ -106,29 +102,24 @@ func TestSystemAuthorities(t *testing.T) {
 	dir := t.TempDir()
 	writeCertificate(t, dir, "good/one")
 	writeFile(t, dir, "bad/garbage.pem", "x")
-	const none = "contains no certificate; give PEM files of the authorities to trust"
-	for _, test := range []struct{ file, dirs, want string }{
-		{"good/one.pem", "", "<nil>"},
-		{"", "good", "<nil>"},
-		{"gone.pem", "", "config.yml: $SSL_CERT_FILE: no such file; create it, or correct the path"},
-		{"bad/garbage.pem", "", "config.yml: $SSL_CERT_FILE: " + none},
-		{"", "gone", "config.yml: $SSL_CERT_DIR: " + none},
-		{"", "bad", "config.yml: $SSL_CERT_DIR: " + none},
+	const none = ": contains no certificate; give PEM files of the authorities to trust"
+	for _, test := range []struct{ variable, path, want string }{
+		{"SSL_CERT_FILE", "good/one.pem", "<nil>"},
+		{"SSL_CERT_FILE", "gone.pem", "config.yml: $SSL_CERT_FILE: no such file; create it, or correct the path"},
+		{"SSL_CERT_FILE", "bad/garbage.pem", "config.yml: $SSL_CERT_FILE" + none},
+		{"SSL_CERT_DIR", "good", "<nil>"},
+		{"SSL_CERT_DIR", "gone", "config.yml: $SSL_CERT_DIR" + none},
+		{"SSL_CERT_DIR", "bad", "config.yml: $SSL_CERT_DIR" + none},
 	} {
-		path := func(name string) string {
-			if name == "" {
-				return ""
+		t.Run(test.variable+" "+test.path, func(t *testing.T) {
+			t.Setenv(test.variable, filepath.Join(dir, test.path))
+			if _, err := parseIn(t, dir, oneToken); inText(t, dir, err) != test.want {
+				t.Errorf("got %v, want %s", err, test.want)
 			}
-			return filepath.Join(dir, name)
-		}
-		t.Setenv("SSL_CERT_FILE", path(test.file))
-		t.Setenv("SSL_CERT_DIR", path(test.dirs))
-		if _, err := parseIn(t, dir, oneToken); inText(t, dir, err) != test.want {
-			t.Errorf("%s %s: got %v, want %s", test.file, test.dirs, err, test.want)
-		}
-		if _, err := parseIn(t, dir, "tls_config: {ca_file: good/one.pem}\n"+oneToken); err != nil {
-			t.Errorf("%s %s, with ca_file: %v", test.file, test.dirs, err)
-		}
+			if _, err := parseIn(t, dir, "tls_config: {ca_file: good/one.pem}\n"+oneToken); err != nil {
+				t.Errorf("with ca_file: %v", err)
+			}
+		})
 	}
 }
 

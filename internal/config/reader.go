@@ -16,12 +16,13 @@ var errHangs = errors.New("cannot be read in time; check the file system that it
 // slowRead is how long a worker may be busy before others take over what waits behind it.
 const slowRead = 10 * time.Millisecond
 
+var readSource = Source.read // tests replace it
+
 // Reader reads the sources of tokens, and waits for none that hangs. The zero value is ready. A Reader is safe for
 // concurrent use, and should live long: it starts no second read of a file while one hangs.
 type Reader struct {
 	mu      sync.Mutex
 	pending map[string]*pendingRead // reads of files that have not ended, by path
-	read    func(Source) Reading    // nil: Source.read; tests set it
 }
 
 // Reading is the result of reading one source.
@@ -99,12 +100,8 @@ func (r *Reader) dispatch(queue chan *pendingRead) {
 }
 
 func (r *Reader) work(queue chan *pendingRead) {
-	do := r.read
-	if do == nil {
-		do = Source.read
-	}
 	for read := range queue {
-		read.result = do(read.source)
+		read.result = readSource(read.source)
 		r.mu.Lock()
 		delete(r.pending, read.source.text.Reveal())
 		r.mu.Unlock()

@@ -14,13 +14,15 @@ func TestReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		var hanging atomic.Int64
-		r := Reader{read: func(s Source) Reading {
+		var r Reader
+		defer func(read func(Source) Reading) { readSource = read }(readSource)
+		readSource = func(s Source) Reading {
 			if s.text.Reveal() == "hangs" {
 				hanging.Add(1)
 				<-release
 			}
 			return Reading{Secret: NewSecret("pat_" + s.text.Reveal())}
-		}}
+		}
 		tokens := []Token{
 			{Source: FileSource("a")}, {Source: FileSource("hangs")}, {Source: FileSource("hangs")}, {Source: FileSource("b")},
 			{Source: InlineSource(NewSecret("pat_c"))},

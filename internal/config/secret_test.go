@@ -136,23 +136,6 @@ func TestNoMistakeQuotesASecret(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that no file makes the parser panic, that it returns either a configuration or errors of the promised
-// form, and that no error quotes the sentinel, which stands where the fuzzer wrote a $.
-func FuzzParse(f *testing.F) {
-	for _, test := range badCases(f) {
-		f.Add(test.yaml)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(text, "SENTINEL") {
-			return
-		}
-		cfg, err := parseIn(t, "testdata", strings.ReplaceAll(text, "$", sentinel))
-		if cfg == nil || err != nil && (leaks(err.Error()) || !strings.HasPrefix(inText(t, "testdata", err), "config.yml:")) {
-			t.Fatalf("got configuration %v and error %v", cfg, err)
-		}
-	})
-}
-
 // TestRedact checks that tokens are left out of errors, and that what explains them is not.
 func TestRedact(t *testing.T) {
 	for text, want := range map[string]string{

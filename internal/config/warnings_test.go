@@ -29,7 +29,6 @@ func TestWarnings(t *testing.T) {
 		{"inline", "tokens:\n  - {name: two, token: pat_y}\n", []string{
 			`the configuration itself contains the tokens ["two"]; token_file or token_env keep them out of its copies`,
 		}},
-		{"readable by all", "token_dir: tokens\n", []string{`every user of this machine can read the tokens ["b" "c"]` + readable}},
 		{"configured twice", "tokens:\n  - {name: x, token_file: tokens/a}\ntoken_dir: {path: tokens, labels: {pod: x}}\n", []string{
 			"config.yml:3: token_dir.labels.pod: alerts or targets usually have this label too, and one of the two is lost; choose another name",
 			`the tokens "x" and "a" have the same secret, and each uses its account's quota; keep one of them`,
