@@ -80,9 +80,7 @@ type builder struct {
 }
 
 func newBuilder(file string) *builder {
-	b := &builder{name: file, dir: absolute(filepath.Dir(file))}
-	b.lines, b.names = make(map[string]int), make(map[string]string)
-	return b
+	return &builder{name: file, dir: absolute(filepath.Dir(file)), lines: map[string]int{}, names: map[string]string{}}
 }
 
 // parse makes a configuration of the content of a file. Relative paths in it start at the file's directory. The error

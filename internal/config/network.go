@@ -42,7 +42,7 @@ func (b *builder) reach(s *settings) {
 
 // parseURL returns the URL of a host, with one of some schemes, without a query, a fragment and a token; nil if text is
 // not one.
-func parseURL(text string, schemes []string) *url.URL {
+func parseURL(text string, schemes ...string) *url.URL {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || strings.ContainsAny(text, "?#") ||
 		containsToken(u.Host+u.Path) {
@@ -53,7 +53,7 @@ func parseURL(text string, schemes []string) *url.URL {
 
 // parseAPIURL returns the URL with a path that ends in a slash. The error does not quote it: it may hold a password.
 func parseAPIURL(text string) (*url.URL, error) {
-	u := parseURL(text, []string{"http", "https"})
+	u := parseURL(text, "http", "https")
 	if u == nil || u.User != nil {
 		return nil, errors.New("not an http or https URL of scheme, host and path only; write one such as " + defaultAPIURL)
 	}
@@ -71,16 +71,12 @@ func isClear(api, proxy *url.URL) bool {
 	return api.Scheme == "http" && (proxy != nil || !loopback)
 }
 
-// proxySchemes are those that http.Transport supports.
-var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
-
 // parseProxyURL returns the URL of a proxy. The error does not quote it: it may hold a password.
 func parseProxyURL(text string) (*url.URL, error) {
-	u := parseURL(text, proxySchemes)
+	u := parseURL(text, "http", "https", "socks5", "socks5h") // those that http.Transport supports
 	if u == nil || strings.Trim(u.Path, "/") != "" {
-		return nil, fmt.Errorf("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: %s), in whose "+
-			`password %% is written %%25, # %%23, / %%2F, ? %%3F, @ %%40, \ %%5C and a space %%20`,
-			strings.Join(proxySchemes, ", "))
+		return nil, errors.New("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: http, https, " +
+			`socks5, socks5h), in whose password % is written %25, # %23, / %2F, ? %3F, @ %40, \ %5C and a space %20`)
 	}
 	return u, nil
 }
@@ -111,18 +107,16 @@ func (b *builder) useEnvironmentProxy() {
 
 // setTLS sets TLS. Errors of prometheus/common and crypto/tls are not passed on: some quote the files.
 func (b *builder) setTLS(s promconfig.TLSConfig) {
-	c := promconfig.TLSConfig{
-		CAFile: b.path("tls_config.ca_file", s.CAFile), CertFile: b.path("tls_config.cert_file", s.CertFile),
-		KeyFile: b.path("tls_config.key_file", s.KeyFile), ServerName: s.ServerName, MinVersion: s.MinVersion,
-	}
-	s.CAFile, s.CertFile, s.KeyFile = c.CAFile, c.CertFile, c.KeyFile
+	caFile := b.path("tls_config.ca_file", s.CAFile)
+	s.CAFile = "" // which readAuthorities reads, without a byte order mark
+	s.CertFile, s.KeyFile = b.path("tls_config.cert_file", s.CertFile), b.path("tls_config.key_file", s.KeyFile)
+	c := promconfig.TLSConfig{CertFile: s.CertFile, KeyFile: s.KeyFile, ServerName: s.ServerName, MinVersion: s.MinVersion}
 	b.require("tls_config", s == c, "only ca_file, cert_file, key_file, server_name and min_version are supported; "+
 		"without verification anyone could receive the tokens")
 	b.check("tls_config.server_name", checkPlainText(s.ServerName)) // which TLS sends in the clear
 	var err error
-	if c.CAFile != "" {
-		c.CA, err = readAuthorities(c.CAFile) // which may have a byte order mark
-		c.CAFile = ""
+	if caFile != "" {
+		c.CA, err = readAuthorities(caFile)
 		b.check("tls_config.ca_file", err)
 	} else if b.APIURL.Scheme == "https" {
 		b.checkSystemAuthorities()

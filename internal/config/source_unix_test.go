@@ -3,11 +3,8 @@
 package config
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,21 +37,6 @@ func TestSourceReportsWhatIsWrongWithAFile(t *testing.T) {
 			"then create the container again",
 	} {
 		wantReadError(t, FileSource(name), "reading the token file "+name+": "+want)
-	}
-}
-
-func TestExplainFileError(t *testing.T) {
-	for _, test := range []struct {
-		err  error
-		want string
-	}{
-		{&fs.PathError{Err: syscall.EACCES}, "permission denied; make it readable by the exporter's user (uid " + strconv.Itoa(os.Geteuid()) + ")"},
-		{&fs.PathError{Op: "read", Path: "pat_secret", Err: syscall.EIO}, "input/output error"},
-		{errors.New("pat_secret"), "cannot be read"},
-	} {
-		if got := explainFileError(test.err).Error(); got != test.want {
-			t.Errorf("got %q, want %q", got, test.want)
-		}
 	}
 }
 

@@ -32,8 +32,8 @@ func TestPasteErrors(t *testing.T) {
 		holder     = "is a placeholder or a variable, which is not expanded here; put the token itself there"
 		assignment = "is an assignment, such as KEY=value; put only the value there, without quotes"
 		quotes     = "contains quotes; put only the token there, without them"
-		space      = "contains white space; put one token there and nothing else"
-		character  = "contains an invisible or foreign character, such as a byte order mark; copy the token again, as plain text"
+		character  = "contains white space, or an invisible or foreign character, such as a byte order mark; " +
+			"put one token there and nothing else, as plain text"
 	)
 	for _, test := range []struct{ text, want string }{
 		{"", empty},
@@ -49,9 +49,9 @@ func TestPasteErrors(t *testing.T) {
 		{`"pat_secret"`, quotes},
 		{"“pat_secret”", quotes},
 		{`{"token":"pat_secret"}`, quotes},
-		{" pat_secret", space},
-		{"pat_secret\npat_secret\n", space},
-		{"pat_secret\r\nX-Evil: 1", space},
+		{" pat_secret", character},
+		{"pat_secret\npat_secret\n", character},
+		{"pat_secret\r\nX-Evil: 1", character},
 		{"pat_secret\x1b[0m", character},
 		{"pat_sécret", character},
 		{"pat_secret\xff", character},
