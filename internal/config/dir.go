@@ -2,13 +2,10 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"syscall"
 )
 
 // dirList is the value of token_dir: a directory, or a list of them.
@@ -89,10 +86,7 @@ var notToken = regexp.MustCompile(`(?i)^\.|~$|\.(bak|sw[op]|orig)$|^#.*#$|^READM
 // too: a token was meant to be there. The error does not quote dir.
 func tokenFiles(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return nil, errors.New("no such directory; create it, or correct the path")
-	case err != nil:
+	if err != nil {
 		return nil, explainFileError(err)
 	}
 	for _, entry := range entries {

@@ -105,7 +105,7 @@ func TestSystemAuthorities(t *testing.T) {
 	const none = ": contains no certificate; give PEM files of the authorities to trust"
 	for _, test := range []struct{ variable, path, want string }{
 		{"SSL_CERT_FILE", "good/one.pem", "<nil>"},
-		{"SSL_CERT_FILE", "gone.pem", "config.yml: $SSL_CERT_FILE: no such file; create it, or correct the path"},
+		{"SSL_CERT_FILE", "gone.pem", "config.yml: $SSL_CERT_FILE: no such file or directory; create it, or correct the path"},
 		{"SSL_CERT_FILE", "bad/garbage.pem", "config.yml: $SSL_CERT_FILE" + none},
 		{"SSL_CERT_DIR", "good", "<nil>"},
 		{"SSL_CERT_DIR", "gone", "config.yml: $SSL_CERT_DIR" + none},

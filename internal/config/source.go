@@ -112,7 +112,7 @@ func explainFileError(err error) error {
 	cause, ok := errors.AsType[syscall.Errno](err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("no such file; create it, or correct the path")
+		return errors.New("no such file or directory; create it, or correct the path")
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("permission denied; make it readable by the exporter's user (uid %d)", os.Geteuid())
 	case ok:

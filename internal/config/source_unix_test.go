@@ -23,7 +23,7 @@ func TestSourceReportsWhatIsWrongWithAFile(t *testing.T) {
 	if err := syscall.Mkfifo(path("pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const missing = "no such file; create it, or correct the path"
+	const missing = "no such file or directory; create it, or correct the path"
 	const irregular = "not a regular file; give the path of one"
 	for name, want := range map[string]string{
 		path("missing"):    missing,

@@ -18,7 +18,9 @@ import (
 // decode decodes the only YAML document of data into s. It adds problems; no problem quotes a value.
 func (b *builder) decode(data []byte, s *settings) {
 	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
-	if i := bytes.IndexFunc(data, isUnreadable); i >= 0 {
+	if i := bytes.IndexFunc(data, func(r rune) bool {
+		return r == utf8.RuneError || isInvisible(r) && !strings.ContainsRune("\t\r\n", r)
+	}); i >= 0 {
 		line := 1 + bytes.Count(data[:i], []byte("\n"))
 		b.errorAt(line, "contains a control or invisible character, such as a no-break space, or is not UTF-8; "+
 			"type the line again")
@@ -68,12 +70,6 @@ func (b *builder) addLines(n *yaml.Node, key string) {
 }
 
 const byteOrderMark = "\ufeff"
-
-// isUnreadable reports whether r does not belong into a configuration file: a byte that is not UTF-8, and what is
-// invisible, but for tabs and line ends.
-func isUnreadable(r rune) bool {
-	return r == utf8.RuneError || isInvisible(r) && r != '\t' && r != '\r' && r != '\n'
-}
 
 // isInvisible reports whether r is a control or format character, or a space other than that of ASCII. In a name it
 // could make one look like another.
