@@ -13,7 +13,8 @@ import (
 
 // TestMain takes away what the environment of the test may set for the network.
 func TestMain(m *testing.M) {
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY",
+		"all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		_ = os.Unsetenv(name)
 	}
 	os.Exit(m.Run())
