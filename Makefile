@@ -53,6 +53,13 @@ rules: ## the rules and configurations in prometheus/ (needs promtool and amtool
 	promtool test rules prometheus/appfigures.rules.test.yml
 	promtool check config --lint=all --lint-fatal prometheus/prometheus.yml
 	amtool check-config prometheus/alertmanager.yml
+	@# The commented example of a team's route gets its alerts, of either severity, and no others.
+	uncommented=$$(mktemp) && trap 'rm -f "$$uncommented"' EXIT && set -e && \
+	sed -E 's/^( *)# ( *(- )?[a-z_]+:)/\1\2/' prometheus/alertmanager.yml >$$uncommented && \
+	amtool check-config $$uncommented && for severity in critical warning; do \
+		amtool config routes test --config.file=$$uncommented --verify.receivers=growth team=growth severity=$$severity; \
+		amtool config routes test --config.file=$$uncommented --verify.receivers=team severity=$$severity; \
+	done
 
 .PHONY: chart-test
 chart-test: ## the Helm chart, without Kubernetes (needs helm, helm-docs and promtool)
@@ -109,7 +116,7 @@ fuzz: ## each fuzz target with FUZZTIME inputs
 
 .PHONY: image
 image: ## the container image, built with ENGINE
-	$(ENGINE) build $$(sh deploy/stamp.sh | sed 's/^/--build-arg /') -t appfigures_exporter .
+	DOCKER_BUILDKIT=1 $(ENGINE) build $$(sh deploy/stamp.sh | sed 's/^/--build-arg /') -t appfigures_exporter .
 
 .PHONY: nfpm
 nfpm: ## installs nfpm, which makes the deb and the rpm

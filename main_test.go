@@ -24,636 +24,308 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// TestMain keeps the state of commands that are given no other file in a directory of the test's own.
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "appfigures_exporter")
-	if err != nil {
-		panic(err)
-	}
-	os.Setenv("STATE_DIRECTORY", dir)
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
 // TestCommandLine checks what commands that do not serve print, and their exit codes.
 func TestCommandLine(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("APPFIGURES_API_KEY", "")
 	t.Setenv("SOME_TOKEN", "pat_some")
+	t.Setenv("STATE_DIRECTORY", t.TempDir())
 	valid := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n")
+	gone := writeConfig(t, "tokens:\n  - {name: a, token_env: SOME_TOKEN}\n  - {name: b, token_file: gone}\n"+
+		"proxy_url: http://user:password@proxy.example:3128\n")
 	bad := writeConfig(t, "tokens:\n  - name: a\n    token_env: SOME_TOKEN\n    pasted: here\n")
-	const nothing = "appfigures_exporter: no tokens to watch: name a configuration with --config.file=FILE (or put " +
-		"config.yml into the working directory), or set APPFIGURES_API_KEY to watch one token (it is set, but empty); " +
-		"`appfigures_exporter demo` needs neither\n"
+	ours := "appfigures_exporter: "
 	for _, test := range []struct {
 		args           []string
 		code           int
-		stdout, stderr string // prefixes
+		stdout, stderr string // beginnings
 	}{
 		{[]string{"--help"}, 0, "usage: appfigures_exporter", ""},
+		{[]string{"check", "--help"}, 0, "usage: appfigures_exporter check", ""},
 		{[]string{"--version"}, 0, "appfigures_exporter, version ", ""},
-		{[]string{}, 1, "", nothing},
-		{[]string{"serve"}, 1, "", nothing},
-		{[]string{"check"}, 3, "", nothing},
-		{[]string{"--bogus"}, 1, "",
-			"appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
-		{[]string{"check", "--bogus"}, 3, "",
-			"appfigures_exporter: unknown long flag '--bogus'; see appfigures_exporter --help\n"},
-		{[]string{"serv"}, 1, "", "appfigures_exporter: unexpected serv; use one of serve, check, healthcheck, demo\n"},
-		{[]string{"pat_secret"}, 1, "", "appfigures_exporter: unexpected <secret>; use one of "},
-		{[]string{"check", "--output=nagios", "--token=pat_secret"}, 3,
-			"APPFIGURES UNKNOWN - --token takes the name of a token, never the token itself\n", ""},
-		{[]string{"check", "--output", "nagios", "--bogus"}, 3, "APPFIGURES UNKNOWN - unknown long flag '--bogus'; see ", ""},
-		{[]string{"--log.level=loud"}, 1, "",
-			"appfigures_exporter: unrecognized log level loud; use one of debug, info, warn, error\n"},
-		{[]string{"--log.format=xml"}, 1, "",
-			"appfigures_exporter: unrecognized log format xml; use one of logfmt, json\n"},
-		{[]string{"check", "--output=xml"}, 3, "",
-			"appfigures_exporter: enum value must be one of table,json,nagios,prometheus, got 'xml'; "},
-		{[]string{"check", "--warn-quota=120"}, 3, "",
-			"appfigures_exporter: invalid percentage \"120\": use one such as 90%; "},
-		{[]string{"check", "--warn-expiry=soon"}, 3, "",
-			"appfigures_exporter: invalid duration \"soon\": use one such as 14d or 12h; "},
-		{[]string{"demo", "--state.file=x"}, 1, "",
-			"appfigures_exporter: the demo has its own configuration and keeps no state; "},
-		{[]string{"--timeout-offset=soon"}, 1, "",
-			"appfigures_exporter: invalid duration \"soon\": use seconds (0.5) or a duration (500ms)"},
-		{[]string{"--config.check", "--config.file", valid}, 0,
-			"Configuration from " + valid + " is valid (1 token).\n", ""},
-		{[]string{"--config.check", "--config.file", bad}, 1, "", "appfigures_exporter: " + bad + ":4: tokens[0]: "},
-		{[]string{"--config.file", "missing.yml"}, 1, "",
-			"appfigures_exporter: reading the configuration: open missing.yml: "},
-		{[]string{"--config.file", t.TempDir()}, 1, "", "appfigures_exporter: reading /"},
-		{[]string{"--config.file", valid, "--web.config.file=web.yml"}, 1, "",
-			"appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
-		{[]string{"demo", "--web.config.file=web.yml"}, 1, "",
-			"appfigures_exporter: --web.config.file web.yml: no such file or directory\n"},
-		{[]string{"demo", "--config.file=missing.yml"}, 1, "",
-			"appfigures_exporter: the demo has its own configuration and keeps no state; "},
-		{[]string{"demo", "--config.check"}, 1, "",
-			"appfigures_exporter: the demo has its own configuration and keeps no state; "},
-		{[]string{"demo", "--config.auto-reload"}, 1, "",
-			"appfigures_exporter: the demo has its own configuration and keeps no state; "},
-		{[]string{"--config.file", valid, "--web.telemetry-path=metrics"}, 1, "", `time=`},
-		{[]string{"--config.file", valid, "--web.listen-address=256.0.0.1:1"}, 1, "", `time=`},
+		{[]string{"serve"}, 1, "", ours + "no tokens to watch: "},
+		{[]string{"check"}, 3, "", ours + "no tokens to watch: "},
+		{[]string{"--bogus"}, 1, "", ours + "unknown long flag '--bogus'; see appfigures_exporter --help\n"},
+		{[]string{"check", "--bogus"}, 3, "", ours + "unknown long flag '--bogus'; see appfigures_exporter --help\n"},
+		{[]string{"check", "--output", "nagios", "--bogus"}, 3, "APPFIGURES UNKNOWN - unknown long flag ", ""},
+		{[]string{"serv"}, 1, "", ours + "unexpected serv; the commands are serve, check, healthcheck and demo\n"},
+
+		// No error shows what may be a token.
+		{[]string{"pat_secret"}, 1, "", ours + "unexpected <secret>; the commands are "},
+		{[]string{"check", "--output=nagios", "pat_secret"}, 3, "APPFIGURES UNKNOWN - unexpected <secret>; ", ""},
+		{[]string{"check", "--config.file=pat_secret"}, 3, "", ours + "reading the configuration"},
+		{[]string{"check", "--config.file", valid, "--state.file=none", "--token=pat_secret"}, 3, "",
+			ours + `no token is named "<secret>"` + "\n"},
+		{[]string{"check", "--warn-quota=pat_secret"}, 3, "", ours + `invalid percentage "<secret>": `},
+
+		{[]string{"check", "--exporter=http://127.0.0.1:1", "--now"}, 3, "", ours + "--now does not work with --exporter: "},
+
+		// Values that would mean something else than their users think.
+		{[]string{"--config.file="}, 1, "", ours + "--config.file is empty; give it a value, or leave it out; "},
+		{[]string{"--web.listen-address="}, 1, "", ours + "--web.listen-address is empty; "},
+		{[]string{"--config.auto-reload=true"}, 1, "", ours + "unexpected true; use --config.auto-reload or " +
+			"--no-config.auto-reload, without a value\n"},
+		{[]string{"--config.auto-reload-interval=0s"}, 1, "", ours + `invalid duration "0s": `},
+		{[]string{"--timeout-offset=soon"}, 1, "", ours + `invalid duration "soon": use seconds (0.5) or `},
+		{[]string{"check", "-t", "0"}, 3, "", ours + `invalid duration "0": `},
+		{[]string{"check", "--warn-quota=NaN"}, 3, "", ours + `invalid percentage "NaN": `},
+		{[]string{"check", "--warn-expiry=soon"}, 3, "", ours + `not a valid duration string: "soon"; see `},
+		{[]string{"check", "--config.file", valid, "--state.file=none", "--token", "@growth"}, 3, "",
+			ours + `no token is named "@growth"` + "\n"},
+		{[]string{"--log.level=loud"}, 1, "", ours + "unrecognized log level loud; see appfigures_exporter --help\n"},
+
+		{[]string{"--config.check", "--config.file", valid}, 0, "Configuration from " + valid + " is valid (1 token).\n",
+			""},
+		{[]string{"--config.check", "--config.file", gone}, 0, "Configuration from " + gone + " is valid (2 tokens, " +
+			"1 cannot be read).\nProbes go through the proxy proxy.example:3128.\n", "warning: "},
+		{[]string{"--config.check", "--config.file", bad}, 1, "", ours + bad + ":4: "},
+		{[]string{"check", "--config.check", "--config.file", bad}, 3, "", ours + bad + ":4: "},
+		{[]string{"--config.check", "--config.file", valid, "--web.config.file=web.yml"}, 1, "",
+			ours + "--web.config.file web.yml: no such file or directory\n"},
+		{[]string{"--config.file", "missing.yml"}, 1, "", ours + "reading the configuration"},
+		{[]string{"--config.file", valid, "--state.file", valid}, 1, "", ours + "opening state file " + valid},
+		{[]string{"--config.file", valid, "--state.file=none", "--web.telemetry-path=metrics"}, 1, "", "time="},
+		{[]string{"--config.file", valid, "--state.file=none", "--web.listen-address=256.0.0.1:1"}, 1, "", "time="},
+		{[]string{"demo", "--state.file=x"}, 1, "", ours + "the demo has its own configuration and keeps no state; "},
+		{[]string{"healthcheck", "--web.listen-address=127.0.0.1:1"}, 1, "", ours + "requesting the exporter's health: "},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), test.args, &stdout, &stderr)
-			if code != test.code || !strings.HasPrefix(stdout.String(), test.stdout) ||
-				!strings.HasPrefix(stderr.String(), test.stderr) {
-				t.Errorf("exit code %d, want %d\nstdout: %s\nstderr: %s", code, test.code, stdout.String(), stderr.String())
+			stdout, stderr, code := runOnce(t.Context(), test.args...)
+			if code != test.code || !strings.HasPrefix(stdout, test.stdout) || !strings.HasPrefix(stderr, test.stderr) ||
+				(stdout == "") != (test.stdout == "") || (stderr == "") != (test.stderr == "") {
+				t.Errorf("exit code %d, want %d\nstdout: %s\nstderr: %s", code, test.code, stdout, stderr)
 			}
-			if test.stdout == "" && stdout.Len() > 0 || test.stderr == "" && stderr.Len() > 0 {
-				t.Errorf("more output than wanted\nstdout: %s\nstderr: %s", stdout.String(), stderr.String())
+			if output := stdout + stderr; strings.Contains(output, "pat_") || strings.Contains(output, "password") {
+				t.Errorf("shows a secret: %s", output)
 			}
 		})
 	}
 }
 
-func TestPercent(t *testing.T) {
-	for text, want := range map[string]percent{
-		"90": .9, "90%": .9, "0.9": .9, "1": 1, "100%": 1, "0.5%": .005, "0": 0, "-1": 0, "101%": 0, "NaN": 0, "x": 0,
-		"": 0,
-	} {
-		var p percent
-		if err := p.Set(text); p != want || (err == nil) != (want > 0) {
-			t.Errorf("%q: %v, %v, want %v", text, float64(p), err, float64(want))
-		}
-	}
-}
-
-// TestConfigCheck checks that --config.check checks and does nothing else, whatever the command.
-func TestConfigCheck(t *testing.T) {
+// TestServe checks the start that the README begins with: one token in the environment. The exporter says by itself
+// whether it works, and a revocation becomes a verdict.
+func TestServe(t *testing.T) {
+	t.Chdir(t.TempDir())
 	api, root := simulate(t, "pat_one")
-	valid := writeConfig(t, "api_url: "+root+"\ntokens: [{name: one, token: pat_one}]\n")
-	bad := writeConfig(t, "tokens: 1\n")
-	nowhere := filepath.Join(t.TempDir(), "web.yml")
-	for command, failure := range map[string]int{"serve": 1, "check": 3, "healthcheck": 1} {
-		for _, test := range []struct {
-			config, web string
-			code        int
-			stderr      []string // parts of its lines
-		}{
-			{valid, "", 0, []string{`the token "one"`}},
-			{bad, "", failure, []string{bad + ":1: tokens: "}},
-			{valid, nowhere, failure, []string{"--web.config.file " + nowhere + ": no such file"}},
-			{bad, nowhere, failure, []string{bad + ":1: tokens: ", "--web.config.file " + nowhere + ": no such file"}},
-		} {
-			var stdout, stderr bytes.Buffer
-			args := []string{command, "--config.check", "--config.file", test.config, "--web.config.file", test.web,
-				"--web.listen-address=127.0.0.1:1"}
-			code := run(t.Context(), args, &stdout, &stderr)
-			if (stdout.String() == "Configuration from "+test.config+" is valid (1 token).\n") != (test.code == 0) ||
-				code != test.code {
-				t.Errorf("%v: exit code %d, want %d:\n%s", args, code, test.code, stdout.String())
-			}
-			checkLines(t, fmt.Sprint(args), stderr.String(), test.stderr...)
-		}
-	}
-	if n := api.TotalRequests(); n > 0 {
-		t.Errorf("%d requests were made", n)
-	}
-}
-
-// TestConfigCheckDoubts checks that what is valid but does not work here is told, and is no failure.
-func TestConfigCheckDoubts(t *testing.T) {
-	t.Chdir(t.TempDir())
-	const inline = `config.yml:1: tokens[0].token: the configuration itself contains the token "a"; `
-	for _, test := range []struct {
-		name, config string
-		env          string // $APPFIGURES_API_KEY
-		warnings     []string
-		origin       string // the end of it
-	}{
-		{"nothing", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "pat_one", nil, "/config.yml"},
-		{"no file", "", "pat_one", nil, "$APPFIGURES_API_KEY"},
-		{"a variable that is not set", "tokens: [{name: a, token_env: APPFIGURES_API_KEY}]\n", "",
-			[]string{`the token "a": no secret: the environment variable APPFIGURES_API_KEY is empty; `}, "/config.yml"},
-		{"a file that is missing", "tokens: [{name: a, token_file: ./gone}]\n", "",
-			[]string{`the token "a": no secret: reading the token file`}, "/config.yml"},
-		{"expiry", "tokens: [{name: a, token_env: PATH, expires_at: 2020-01-01}]\n", "",
-			[]string{`the token "a": expires_at is in the past; `}, "/config.yml"},
-		{"inline", "tokens: [{name: a, token: pat_x}]\n", "", []string{inline}, "/config.yml"},
-		{"file and variable", "tokens: [{name: a, token: pat_x}]\n", "pat_one",
-			[]string{"config.yml is used and $APPFIGURES_API_KEY is not, ", inline}, "/config.yml"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Setenv("APPFIGURES_API_KEY", test.env)
-			if test.config != "" {
-				overwrite(t, "config.yml", test.config)
-				defer os.Remove("config.yml")
-			}
-			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), []string{"--config.check"}, &stdout, &stderr)
-			if code != 0 || !strings.HasSuffix(stdout.String(), test.origin+" is valid (1 token).\n") {
-				t.Errorf("exit code %d: %s", code, stdout.String())
-			}
-			checkLines(t, "--config.check", stderr.String(), test.warnings...)
-		})
-	}
-}
-
-// checkLines checks that output has as many lines as there are parts, each with its part.
-func checkLines(t *testing.T, of, output string, parts ...string) {
-	t.Helper()
-	lines := slices.Collect(strings.Lines(output))
-	if len(lines) != len(parts) {
-		t.Errorf("%s: %d lines, want %d:\n%s", of, len(lines), len(parts), output)
-		return
-	}
-	for i, part := range parts {
-		if !strings.Contains(lines[i], part) {
-			t.Errorf("%s: line %d is %swant %s", of, i, lines[i], part)
-		}
-	}
-}
-
-// TestDemo checks that the demo says where to look once there is something to see, and nothing when there is not.
-func TestDemo(t *testing.T) {
-	demo := start(t, "demo")
-	eventually(t, "the banner has the port", func() bool {
-		return strings.Contains(demo.stdout.String(),
-			"  Status page    "+demo.url+"/\n")
-	})
-	if _, code := demo.get("/"); code != http.StatusOK {
-		t.Errorf("the status page answers %d", code)
-	}
-	path := writeConfig(t, "tokens: [{name: a, token_env: SOME_TOKEN}]\n")
-	for _, command := range [][]string{{"demo"}, {"serve", "--config.file", path}} {
-		var stdout, stderr bytes.Buffer
-		taken := strings.TrimPrefix(demo.url, "http://")
-		code := run(t.Context(), append(command, "--web.listen-address", taken), &stdout, &stderr)
-		if code != 1 || stdout.Len() > 0 || !strings.HasSuffix(stderr.String(),
-			"address already in use; choose another address with --web.listen-address\n") {
-			t.Errorf("%q at an address that is taken: exit code %d\nstdout: %s\nstderr: %s", command, code,
-				stdout.String(), stderr.String())
-		}
-	}
-}
-
-// TestEnvironmentIsEnough checks the start that the README begins with.
-func TestEnvironmentIsEnough(t *testing.T) {
-	t.Chdir(t.TempDir())
-	api, root := simulate(t, "pat_working")
-	t.Setenv("APPFIGURES_API_KEY", "pat_working")
-	t.Setenv("APPFIGURES_API_BASE_URL", strings.TrimSuffix(root, "/"))
+	t.Setenv("APPFIGURES_API_KEY", "pat_one")
+	t.Setenv("APPFIGURES_API_BASE_URL", root)
+	api.Set("pat_one", simulator.ServerError)
 	exporter := start(t)
-	if log := exporter.stderr.String(); !strings.Contains(log, " config=$APPFIGURES_API_KEY tokens=1\n") {
-		t.Errorf("the log does not say where the configuration is from:\n%s", log)
+	exporter.awaitLog(` config=$APPFIGURES_API_KEY tokens=1`, `msg="A token is not valid" token=default`)
+	if n := api.TotalRequests(); n != 1 {
+		t.Errorf("the start made %d requests, want 1", n)
 	}
-	metrics, _ := exporter.get("/metrics")
-	mustHold(t, metrics,
-		`appfigures_token_valid{token="default"} 1`,
-		`appfigures_probe_http_status_code{token="default"} 200`,
+	api.Set("pat_one", simulator.Revoked)
+	exporter.request("POST", "/-/reload") // looks again at once
+	exporter.awaitMetrics(`appfigures_token_valid{token="default"} 0`)
+	metrics, _ := exporter.request("GET", "/metrics")
+	for _, want := range []string{
+		`appfigures_token_denied{reason="rejected",token="default"} 1`,
 		`appfigures_account_quota_limit_requests{account="default"} 1e+06`,
-		`appfigures_account_quota_used_requests{account="default"} 1`,
-		`appfigures_exporter_build_info{`,
 		`appfigures_exporter_config_last_reload_successful 1`,
-		`go_goroutines `, `process_cpu_seconds_total `, `promhttp_metric_handler_requests_total{`,
-	)
-	api.Set("pat_working", simulator.Revoked)
-	eventually(t, "the denial is confirmed", func() bool {
-		metrics, _ = exporter.get("/metrics")
-		return strings.Contains(metrics, `appfigures_token_valid{token="default"} 0`)
-	})
-	mustHold(t, metrics, `appfigures_token_denied{reason="rejected",token="default"} 1`,
-		`appfigures_probe_result{result="rejected",token="default"} 1`)
-	if n := api.TotalRequests(); n != 3 {
-		t.Errorf("a valid token and its revocation took %d requests, want 3", n)
+		`appfigures_exporter_build_info{`, `go_goroutines `, `process_cpu_seconds_total `,
+	} {
+		if !strings.Contains(metrics, "\n"+want) {
+			t.Errorf("no line begins with %s in\n%s", want, metrics)
+		}
 	}
 	for path, want := range map[string]int{
-		"/": 200, "/-/healthy": 200, "/-/ready": 200, "/sd": 200, "/api/v1/status": 200, "/probe": 400,
-		"/probe?target=other": 404,
-		"/nowhere":            404, "/debug/pprof/": 404, "/-/reload": 405,
+		"/": 200, "/-/healthy": 200, "/-/ready": 200, "/sd": 200, "/api/v1/status": 200, "/probe?target=default": 200,
+		"/nowhere": 404, "/debug/pprof/": 404,
 	} {
-		if _, code := exporter.get(path); code != want {
+		if _, code := exporter.request("GET", path); code != want {
 			t.Errorf("%s: status %d, want %d", path, code, want)
 		}
 	}
-	if n := api.TotalRequests(); n != 3 {
-		t.Errorf("pages made %d requests", n-3)
-	}
-	probe, _ := exporter.get("/probe?target=default")
-	mustHold(t, probe, `appfigures_up{token="default"} 1`)
-	if strings.Contains(probe, "go_goroutines") {
-		t.Error("/probe has metrics of the process")
-	}
 }
 
-// TestReload checks that a good configuration takes effect at once and keeps the state of what did not change, and
-// that a bad one changes nothing and is told.
-func TestReload(t *testing.T) {
-	_, root := simulate(t, "pat_one", "pat_two")
-	config := func(tokens string) string { return "api_url: " + root + "\ntokens:\n" + tokens }
-	const one, two = "  - {name: one, token: pat_one}\n", "  - {name: two, token: pat_two}\n"
-	path := writeConfig(t, config(one))
-	exporter := start(t, "--config.file", path)
-	exporter.get("/metrics")
-
-	for _, test := range []struct {
-		name   string
-		config string
-		reload func()
-		tokens []string
-		ok     bool
-	}{
-		{"by POST", config(one + two), func() { exporter.request(http.MethodPost, "/-/reload") }, []string{"one",
-			"two"}, true},
-		{"bad", config(one + "  - {name: two, token: pat_two, tokn: x}\n"), func() {
-			body, code := exporter.request(http.MethodPost, "/-/reload")
-			if code != http.StatusInternalServerError || !strings.Contains(body, path+":4: tokens[1]: ") ||
-				strings.Contains(body, "pat_") {
-				t.Errorf("a bad configuration answers %d: %s", code, body)
-			}
-		}, []string{"one", "two"}, false},
-		{"by SIGHUP", config(one), func() {
-			if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
-				t.Fatal(err)
-			}
-		}, []string{"one"}, true},
-	} {
-		overwrite(t, path, test.config)
-		test.reload()
-		want := fmt.Sprintf("appfigures_exporter_config_last_reload_successful %d\n", map[bool]int{true: 1}[test.ok])
-		eventually(t, test.name, func() bool {
-			metrics, _ := exporter.get("/metrics")
-			return strings.Contains(metrics, want) && strings.Count(metrics, "\nappfigures_token_info{") == len(test.tokens)
-		})
-		metrics, _ := exporter.get("/metrics")
-		for _, name := range test.tokens {
-			mustHold(t, metrics, fmt.Sprintf("appfigures_token_valid{token=%q} 1", name))
-		}
-		if strings.Contains(metrics, `appfigures_probes_total{result="valid",token="one"} 0`+"\n") {
-			t.Errorf("%s: the unchanged token lost its state", test.name)
-		}
-	}
-}
-
-// TestWarningsAreNotRepeated checks that a reload warns only of what was not as it is now.
-func TestWarningsAreNotRepeated(t *testing.T) {
-	path := writeConfig(t, "")
-	const one, two = "tokens: [{name: one, token: pat_one}]\n",
-		"tokens: [{name: one, token: pat_one}, {name: two, token: pat_two}]\n"
-	overwrite(t, path, one)
-	exporter := start(t, "--config.file", path)
-	for i, test := range []struct {
-		config   string
-		warnings int // so far
-	}{
-		{one, 1},
-		{"# the same\n" + one, 2}, // on another line
-		{"tokens: 1\n", 2},
-		{"# the same\n" + one, 2},
-		{two, 3},
-		{two, 3},
-		{"tokens: [{name: one, token_env: SOME_TOKEN}]\n", 3},
-		{two, 4},
-	} {
-		overwrite(t, path, test.config)
-		exporter.request(http.MethodPost, "/-/reload")
-		eventually(t, "the log has the reload", func() bool { // it is written in the background, in order
-			log := exporter.stderr.String()
-			return strings.Count(log, "Configuration reloaded")+strings.Count(log, "Reloading the configuration failed") == i+1
-		})
-		if log := exporter.stderr.String(); strings.Count(log, "level=WARN") != test.warnings {
-			t.Errorf("reload %d: want %d warnings so far:\n%s", i, test.warnings, log)
-		}
-	}
-	if log := exporter.stderr.String(); !strings.Contains(log, " config="+path+" tokens=1\n") {
-		t.Errorf("the log does not say where the configuration is from:\n%s", log)
-	}
-}
-
-// TestReloadThatHangs checks that scrapes and pages are served while a reload waits for a file.
-func TestReloadThatHangs(t *testing.T) {
-	_, root := simulate(t, "pat_one")
-	path := writeConfig(t, "api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n")
-	exporter := start(t, "--config.file", path)
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	reloaded := make(chan int, 1)
-	go func() {
-		_, code := exporter.request(http.MethodPost, "/-/reload")
-		reloaded <- code
-	}()
-	var writer *os.File
-	eventually(t, "the reload waits for the file", func() bool {
-		var err error
-		writer, err = os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0) // fails without a reader
-		return err == nil
-	})
-	metrics, _ := exporter.get("/metrics")
-	mustHold(t, metrics, `appfigures_token_valid{token="one"} 1`)
-	if _, code := exporter.get("/"); code != http.StatusOK {
-		t.Errorf("the page answers %d", code)
-	}
-	writer.Close()
-	if code := <-reloaded; code != http.StatusInternalServerError {
-		t.Errorf("the reload of an empty file answers %d", code)
-	}
-}
-
-// TestAutoReload checks that a changed file is noticed, and a changed directory of tokens.
-func TestAutoReload(t *testing.T) {
-	_, root := simulate(t, "pat_one", "pat_two")
-	dir := t.TempDir()
-	overwrite(t, dir+"/one", "pat_one\n")
-	path := writeConfig(t, "api_url: "+root+"\ntoken_dir: "+dir+"\n")
-	exporter := start(t, "--config.file", path, "--config.auto-reload", "--config.auto-reload-interval=10ms")
-	overwrite(t, dir+"/two", "pat_two\n")
-	eventually(t, "a new file is watched", func() bool {
-		metrics, _ := exporter.get("/metrics")
-		return strings.Contains(metrics, `appfigures_token_valid{token="two"} 1`)
-	})
-	overwrite(t, path, "api_url: "+root+"\ntoken_dir: "+dir+"\npacing: {min_interval: 1h}\n")
-	eventually(t, "a changed file is read", func() bool {
-		metrics, _ := exporter.get("/metrics")
-		return strings.Contains(metrics, `appfigures_probes_skipped_total{reason="min_interval",token="two"} 1`)
-	})
-}
-
-// TestThousandReloads checks that scrapes under way during reloads all succeed. The race detector watches in CI.
-func TestThousandReloads(t *testing.T) {
-	_, root := simulate(t, "pat_one", "pat_two")
-	path := writeConfig(t,
-		"api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n  - {name: two, token: pat_two}\n")
-	exporter := start(t, "--config.file", path)
-	done := make(chan struct{})
-	var scrapers sync.WaitGroup
-	for range 4 {
-		scrapers.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				metrics, code := exporter.get("/metrics")
-				if code != http.StatusOK || !strings.Contains(metrics, `appfigures_token_valid{token="one"} 1`) {
-					t.Errorf("status %d:\n%s", code, metrics)
-					return
-				}
-			}
-		})
-	}
-	for range 1000 {
-		if body, code := exporter.request(http.MethodPost, "/-/reload"); code != http.StatusOK {
-			t.Errorf("reload: status %d: %s", code, body)
-			break
-		}
-	}
-	close(done)
-	scrapers.Wait()
-}
-
-// TestShutdown checks that SIGTERM lets a scrape end, and that one that would take too long is
-// answered with what is known.
-func TestShutdown(t *testing.T) {
-	api, root := simulate(t, "pat_slow", "pat_hangs", "pat_fast")
-	api.Set("pat_slow", simulator.Slow) // answers after two seconds
-	for _, test := range []struct {
-		name, token string
-		hangs       bool
-	}{
-		{"slow", "pat_slow", false},
-		{"hanging", "pat_hangs", true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			if test.hangs {
-				api.Set(test.token, simulator.Hang)
-			}
-			exporter := start(t, "--config.file", writeConfig(t,
-				fmt.Sprintf("api_url: %s\ntimeout: 1m\ntokens:\n  - {name: t, token: %s}\n", root, test.token)))
-			before := api.Requests(test.token)
-			answer := make(chan string, 1)
-			go func() {
-				metrics, code := exporter.get("/metrics")
-				answer <- fmt.Sprintf("%d\n%s", code, metrics)
-			}()
-			eventually(t, "the probe is under way", func() bool { return api.Requests(test.token) > before })
-			stopped := time.Now()
-			exporter.stop()
-			metrics := <-answer
-			if test.hangs {
-				mustHold(t, metrics, "200\n", "appfigures_token_info{", `appfigures_probe_result{result="timeout",token="t"} 0`)
-			} else {
-				mustHold(t, metrics, "200\n", `appfigures_token_valid{token="t"} 1`)
-			}
-			exporter.wait()
-			if took := time.Since(stopped); took > 7*time.Second {
-				t.Errorf("stopping took %s", took)
-			}
-		})
-	}
-}
-
-// TestCheck checks the command against the simulated API: it shares the state and the budget of earlier runs, and
-// reports what they found.
-func TestCheck(t *testing.T) {
-	api, root := simulate(t, "pat_one", "pat_two")
-	api.SetLimit(simulator.DefaultAccount, 1000)
-	config := "api_url: " + root + "\ntokens:\n  - {name: one, token: pat_one}\n  - {name: two, token: pat_two}\n"
-	for _, test := range []struct {
-		behavior simulator.Behavior
-		code     int
-		verdict  string
-		requests int64
-	}{
-		{simulator.Valid, 0, "valid", 2},
-		{simulator.Rejected, 2, "denied", 3}, // a denial takes two answers
-		{simulator.ServerError, 3, "", 2},
-	} {
-		api.Set("pat_two", test.behavior)
-		path := writeConfig(t, config)
-		before := api.TotalRequests()
-		for range 20 {
-			var stdout, stderr bytes.Buffer
-			args := []string{"check", "--output=json", "--config.file", path, "--state.file", path + ".state"}
-			code := run(t.Context(), args, &stdout, &stderr)
-			var report status.Report
-			if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
-				t.Fatalf("%v in %s", err, stdout.String())
-			}
-			verdict := report.Tokens[1].Verdict
-			if code != test.code || (verdict == nil) != (test.verdict == "") || verdict != nil &&
-				*verdict != test.verdict || stderr.Len() > 0 {
-				t.Errorf("%s: exit code %d, want %d:\n%s%s", test.behavior, code, test.code, stdout.String(), stderr.String())
-			}
-		}
-		if n := api.TotalRequests() - before; n < test.requests || n > test.requests+3 {
-			t.Errorf("%s: %d requests in 20 runs, want %d and a few", test.behavior, n, test.requests)
-		}
-	}
-}
-
-// TestCheckBesideServe checks that check reports the state of an exporter that has the state file, without requests.
-func TestCheckBesideServe(t *testing.T) {
+// TestStateFile checks that processes share the state file: a second serve ends, check reports the state in it.
+func TestStateFile(t *testing.T) {
 	api, root := simulate(t, "pat_one")
-	path := writeConfig(t, "api_url: "+root+"\ntokens:\n  - {name: one, token: pat_one}\n")
+	path := writeConfig(t, "api_url: "+root+"\ntokens: [{name: one, token: pat_one}]\n")
 	exporter := start(t, "--config.file", path, "--state.file", path+".state")
-	exporter.get("/metrics")
+	exporter.awaitLog(`msg="First scrape: The token is valid"`)
 	requests := api.TotalRequests()
-	for _, args := range [][]string{
-		{"--config.file", path, "--state.file", path + ".state"},
-		{"--exporter", exporter.url},
-		{"--exporter", exporter.url, "--output=nagios", "--token=one"},
+
+	stopped, stop := context.WithCancel(t.Context()) // so that it does not wait for the file
+	stop()
+	_, stderr, code := runOnce(stopped, "--config.file", path, "--state.file", path+".state")
+	if want := "appfigures_exporter: opening state file " + path + ".state: another process uses the state file; " +
+		"stop that process, or name another file with --state.file\n"; code != 1 || !strings.HasSuffix(stderr, want) {
+		t.Errorf("a second serve: exit code %d: %s", code, stderr)
+	}
+	for _, test := range []struct {
+		args         []string
+		stdout, note string // parts
+	}{
+		{[]string{"--config.file", path, "--state.file", path + ".state"}, "one", "Another process, such as a running"},
+		{[]string{"--exporter", exporter.url}, "one", ""},
+		{[]string{"--exporter", exporter.url, "--output=nagios", "--token=one"}, "APPFIGURES OK - ", ""},
 	} {
-		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), append([]string{"check"}, args...), &stdout, &stderr); code != 0 ||
-			!strings.Contains(stdout.String(), "1 token valid") {
-			t.Errorf("%q: exit code %d:\n%s%s", args, code, stdout.String(), stderr.String())
-		}
-		if args[0] == "--config.file" && (!strings.HasPrefix(stderr.String(), "warning: ") ||
-			!strings.HasSuffix(stderr.String(), "\nAnother process uses the state file, such as a running exporter. "+
-				"This is the state in it; nothing was probed.\n")) {
-			t.Errorf("%q: standard error is %s", args, stderr.String())
+		stdout, stderr, code := runOnce(t.Context(), append([]string{"check"}, test.args...)...)
+		if code != 0 || !strings.Contains(stdout, test.stdout) || !strings.Contains(stderr, test.note) {
+			t.Errorf("%q: exit code %d:\n%s%s", test.args, code, stdout, stderr)
 		}
 	}
 	if n := api.TotalRequests() - requests; n > 0 {
-		t.Errorf("check made %d requests", n)
+		t.Errorf("processes without the state file made %d requests", n)
 	}
 }
 
-// planted is the token that no output may show, nor eight characters of it in a row.
+// TestCheck checks that runs of check share their state and its budget, report what they found, and look again.
+func TestCheck(t *testing.T) {
+	api, root := simulate(t, "pat_one", "pat_two")
+	api.SetLimit(simulator.DefaultAccount, 1000)
+	path := writeConfig(t, "api_url: "+root+"\ntokens: [{name: one, token: pat_one}, {name: two, token: pat_two}]\n")
+	kept := []string{"--state.file", path + ".state"}
+	for _, test := range []struct {
+		behavior simulator.Behavior // of the second token
+		args     []string
+		runs     int
+		code     int
+		verdict  string // of the second token
+		requests int64
+	}{
+		{simulator.Rejected, kept, 5, 2, "denied", 4}, // two deny it; then the other token is looked at again
+		{simulator.Valid, kept, 5, 2, "denied", 0},    // its turn comes in minutes
+		{simulator.Valid, append(kept, "--now"), 1, 0, "valid", 1},
+		{simulator.Hang, []string{"--state.file=none", "-t", "1"}, 1, 3, "", 2},
+		{simulator.Valid, []string{"--state.file=none"}, 2, 0, "valid", 4},
+	} {
+		api.Set("pat_two", test.behavior)
+		before := api.TotalRequests()
+		for range test.runs {
+			args := append([]string{"check", "--output=json", "--config.file", path}, test.args...)
+			stdout, stderr, code := runOnce(t.Context(), args...)
+			var report status.Report
+			if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+				t.Fatalf("%v in %s%s", err, stdout, stderr)
+			}
+			verdict := report.Tokens[1].Verdict
+			if code != test.code || (verdict == nil) != (test.verdict == "") || verdict != nil && *verdict != test.verdict {
+				t.Errorf("%s, %v: exit code %d:\n%s%s", test.behavior, test.args, code, stdout, stderr)
+			}
+		}
+		if n := api.TotalRequests() - before; n != test.requests {
+			t.Errorf("%s, %v: %d requests in %d runs, want %d", test.behavior, test.args, n, test.runs, test.requests)
+		}
+	}
+	_, stderr, _ := runOnce(t.Context(), "check", "--config.file", path, "--state.file=none")
+	if want := "each run makes a request per token: once a minute, that is 2880 per day"; !strings.Contains(stderr, want) {
+		t.Errorf("without a state file: %s", stderr)
+	}
+}
+
+// TestReload checks each way to reload: a good configuration takes effect, a bad or missing one changes nothing and is
+// reported.
+func TestReload(t *testing.T) {
+	_, root := simulate(t, "pat_one", "pat_two")
+	good := "api_url: " + root + "\ntokens:\n  - {name: one, token: pat_one}\n"
+	path := writeConfig(t, good)
+	exporter := start(t, "--config.file", path, "--config.auto-reload", "--config.auto-reload-interval=20ms")
+	exporter.awaitMetrics(`appfigures_token_valid{token="one"} 1`)
+	const gauge = "appfigures_exporter_config_last_reload_successful "
+	const succeeded, failed = gauge + "1", gauge + "0"
+
+	overwrite(t, path, good+"  - {name: two, token: pat_two, tokn: x}\n")
+	exporter.awaitMetrics(failed, `appfigures_token_valid{token="one"} 1`)
+	if body, code := exporter.request("POST", "/-/reload"); code != http.StatusInternalServerError ||
+		!strings.Contains(body, path+":4: ") || strings.Contains(body, "pat_") {
+		t.Errorf("a bad configuration answers %d: %s", code, body)
+	}
+	overwrite(t, path, good+"  - {name: two, token: pat_two}\n")
+	exporter.awaitMetrics(succeeded, `appfigures_token_valid{token="two"} 1`)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	exporter.awaitMetrics(failed, `appfigures_token_valid{token="two"} 1`)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if body, code := exporter.request("POST", "/-/reload"); code != http.StatusInternalServerError {
+		t.Errorf("a pipe in place of the configuration answers %d: %s", code, body)
+	}
+	overwrite(t, path+".new", good)
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	exporter.awaitMetrics(succeeded, `appfigures_token_valid{token="one"} 1`)
+}
+
+// TestShutdown checks that the end waits for a scrape, but not for a probe that hangs.
+func TestShutdown(t *testing.T) {
+	api, root := simulate(t, "pat_one")
+	api.Set("pat_one", simulator.Hang)
+	path := writeConfig(t, "api_url: "+root+"\ntimeout: 1m\ntokens: [{name: one, token: pat_one}]\n")
+	exporter := start(t, "--config.file", path, "--no-collector.tokens")
+	answer := make(chan int, 1)
+	go func() {
+		_, code := exporter.request("GET", "/probe?target=one")
+		answer <- code
+	}()
+	eventually(t, "the probe is under way", func() bool { return api.Requests("pat_one") > 0 })
+	exporter.stop()
+	if code := <-answer; code != http.StatusOK {
+		t.Errorf("the scrape under way got %d", code)
+	}
+	exporter.wait()
+}
+
+// TestDemo checks that the demo prints where to look once there is something to see, and that it moves by itself.
+func TestDemo(t *testing.T) {
+	demo := start(t, "demo")
+	where := "  Status page    " + demo.url + "/\n"
+	eventually(t, "the banner", func() bool { return strings.Contains(demo.stdout.String(), where) })
+	demo.awaitLog(`msg="First scrape: `)
+	if page, code := demo.request("GET", "/"); code != http.StatusOK || !strings.Contains(page, "mobile-old") {
+		t.Errorf("the status page answers %d: %s", code, page)
+	}
+}
+
+// planted is a token that no output may show, nor eight characters of it in a row.
 const planted = "pat_Q7sentinelZ9x4W2"
 
-// TestTokensShowUpNowhere plants a token through every source, lets the API echo it in every way that an answer has,
-// and looks for it in all that the program puts out.
+// TestTokensShowUpNowhere plants a token through every source, lets the API echo it, and looks for it in all output.
 func TestTokensShowUpNowhere(t *testing.T) {
-	answers := map[string]http.HandlerFunc{
-		"JSON": func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprintf(w, `{"status":403,"message":"You sent %s","additional":"%s"}`, r.Header.Get("Authorization"),
-				strings.ToUpper(planted))
-		},
-		"text": func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, r.Header.Get("Authorization"), http.StatusUnauthorized)
-		},
-		"HTML": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "<html>%s</html>", r.Header.Get("Authorization"))
-		},
-		"headers": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Location", "/"+planted)
-			w.WriteHeader(http.StatusFound)
-		},
-		"quota": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("X-Request-Limit", planted)
-			w.Header().Set("Retry-After", planted)
-			w.WriteHeader(http.StatusTooManyRequests)
-		},
-		"encoding": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", planted)
-			fmt.Fprint(w, planted)
-		},
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "/"+planted)
+		w.Header().Set("X-Request-Limit", planted)
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, `{"status":403,"message":"You sent %s","additional":"%s"}`, r.Header.Get("Authorization"), planted)
+	}))
+	defer api.Close()
+	dir := t.TempDir()
+	overwrite(t, filepath.Join(dir, "with-space"), planted+" "+planted)
+	t.Setenv("SENTINEL", planted)
+	path := writeConfig(t, "api_url: "+api.URL+"/\ntoken_dir: "+dir+"\ntokens:\n"+
+		"  - {name: inline, token: "+planted+"}\n  - {name: env, token_env: SENTINEL}\n")
+	exporter := start(t, "--config.file", path, "--log.level=debug", "--web.enable-pprof", "--state.file", path+".state")
+	exporter.awaitLog(`msg="First scrape: `)
+	var all strings.Builder
+	for _, page := range []string{
+		"/metrics", "/", "/sd", "/api/v1/status", "/probe?target=" + planted, "/debug/pprof/goroutine?debug=2",
+	} {
+		body, _ := exporter.request("GET", page)
+		all.WriteString(body)
 	}
-	for name, answer := range answers {
-		t.Run(name, func(t *testing.T) {
-			api := httptest.NewServer(answer)
-			defer api.Close()
-			dir := t.TempDir()
-			overwrite(t, filepath.Join(dir, "from-file"), planted+"\n")
-			overwrite(t, filepath.Join(dir, "with-space"), planted+" "+planted)
-			t.Setenv("APPFIGURES_SENTINEL", planted)
-			config := "api_url: " + api.URL + "/\ntoken_dir: " + dir + "\ntokens:\n" +
-				"  - {name: inline, token: " + planted + "}\n  - {name: env, token_env: APPFIGURES_SENTINEL}\n"
-			path := writeConfig(t, config)
-			exporter := start(t, "--config.file", path, "--log.level=debug", "--web.enable-pprof", "--state.file",
-				path+".state")
-
-			var out strings.Builder
-			for _, page := range []string{
-				"/metrics", "/", "/sd", "/api/v1/status", "/probe?target=inline", "/probe?target=" + planted[:4], "/-/healthy",
-				"/-/ready", "/nowhere", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline",
-			} {
-				body, _ := exporter.get(page)
-				out.WriteString(body)
-			}
-			for _, mistake := range []string{
-				"  - " + planted + "\n", "  - {name: x, token: [" + planted + "]}\n", "  - {name: x, " + planted + ": y}\n",
-				"\t" + planted, "  - *" + planted,
-			} {
-				overwrite(t, path, config+mistake)
-				body, code := exporter.request(http.MethodPost, "/-/reload")
-				if code != http.StatusInternalServerError {
-					t.Errorf("the mistake %q answers %d", mistake, code)
-				}
-				out.WriteString(body)
-			}
-			page, _ := exporter.get("/")
-			out.WriteString(page)
-			overwrite(t, path, config)
-			for _, look := range []string{
-				"--output=table", "--output=json", "--output=nagios", "--output=prometheus", "--config.check",
-			} {
-				var stdout, stderr bytes.Buffer
-				run(t.Context(), []string{"check", look, "--config.file", path}, &stdout, &stderr)
-				out.WriteString(stdout.String() + stderr.String())
-			}
-			state, err := os.ReadFile(path + ".state")
-			if err != nil {
-				t.Fatal(err)
-			}
-			out.Write(state)
-			out.WriteString(exporter.stdout.String() + exporter.stderr.String())
-			if out.Len() < 10_000 {
-				t.Fatalf("only %d bytes of output were looked at", out.Len())
-			}
-			low := strings.ToLower(out.String())
-			for i := 4; i+8 <= len(planted); i++ { // "pat_" stands in the documentation too
-				if part := strings.ToLower(planted[i : i+8]); strings.Contains(low, part) {
-					at := strings.Index(low, part)
-					t.Errorf("%q shows up: …%s…", part, out.String()[max(0, at-200):min(len(low), at+200)])
-					break
-				}
-			}
-		})
+	for _, flag := range []string{"--output=table", "--output=json", "--output=nagios", "--config.check"} {
+		stdout, stderr, _ := runOnce(t.Context(), "check", flag, "--config.file", path, "--state.file", path+".state")
+		all.WriteString(stdout + stderr)
+	}
+	overwrite(t, path, "tokens: [{name: x, "+planted+": y, token: ["+planted+"]}]\n")
+	body, _ := exporter.request("POST", "/-/reload")
+	state, err := os.ReadFile(path + ".state")
+	all.WriteString(body + string(state) + exporter.stdout.String() + exporter.stderr.String())
+	if err != nil || all.Len() < 10_000 {
+		t.Fatalf("only %d bytes of output, %v", all.Len(), err)
+	}
+	for i := 4; i+8 <= len(planted); i++ { // "pat_" stands in the documentation too
+		if at := strings.Index(all.String(), planted[i:i+8]); at >= 0 {
+			t.Fatalf("%q shows up: …%s…", planted[i:i+8], all.String()[max(0, at-200):at+8])
+		}
 	}
 }
 
@@ -675,6 +347,13 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// runOnce runs a command line until it ends.
+func runOnce(ctx context.Context, args ...string) (stdout, stderr string, code int) {
+	var out, errors output
+	code = run(ctx, args, &out, &errors)
+	return out.String(), errors.String(), code
+}
+
 // running is a program that serves.
 type running struct {
 	t              *testing.T
@@ -684,87 +363,77 @@ type running struct {
 	exit           chan int
 }
 
-var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-
 // start runs the command line, which must serve, until the test ends or stop is called.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &running{t: t, stop: cancel, exit: make(chan int, 1)}
-	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--state.file") }) {
+	args = append(args, "--web.listen-address=127.0.0.1:0")
+	if !slices.Contains(args, "demo") && !slices.Contains(args, "--state.file") {
 		args = append(args, "--state.file=none")
 	}
-	go func() { r.exit <- run(ctx, append(args, "--web.listen-address=127.0.0.1:0"), &r.stdout, &r.stderr) }()
-	t.Cleanup(func() {
-		cancel()
-		if code := r.wait(); code != exitOK {
-			t.Errorf("exit code %d:\n%s", code, r.stderr.String())
-		}
-	})
-	eventually(t, "the program listens", func() bool {
-		if match := listening.FindStringSubmatch(r.stderr.String()); match != nil {
-			r.url = "http://" + match[1]
-		}
-		return r.url != "" || len(r.exit) > 0
-	})
-	if r.url == "" {
+	go func() { r.exit <- run(ctx, args, &r.stdout, &r.stderr) }()
+	t.Cleanup(func() { cancel(); r.wait() })
+	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+	eventually(t, "the program listens", func() bool { return len(r.exit) > 0 || listening.MatchString(r.stderr.String()) })
+	if len(r.exit) > 0 {
 		t.Fatalf("the program ended:\n%s", r.stderr.String())
 	}
+	r.url = "http://" + listening.FindStringSubmatch(r.stderr.String())[1]
 	return r
 }
 
-// wait returns the exit code.
-func (r *running) wait() int {
-	select {
-	case code := <-r.exit:
-		r.exit <- code
-		return code
-	case <-time.After(20 * time.Second):
-		r.t.Fatal("the program does not end")
-		return -1
+// wait waits for the end of the program, which must be a success.
+func (r *running) wait() {
+	if code := <-r.exit; code != 0 {
+		r.t.Errorf("exit code %d:\n%s", code, r.stderr.String())
 	}
+	r.exit <- 0
 }
 
-// get returns the body and status of a path.
-func (r *running) get(path string) (string, int) { return r.request(http.MethodGet, path) }
-
+// request returns the body and status of a path.
 func (r *running) request(method, path string) (string, int) {
-	r.t.Helper()
 	request, err := http.NewRequestWithContext(r.t.Context(), method, r.url+path, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		r.t.Fatal(err)
+		r.t.Error(err)
+		return "", 0
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		r.t.Fatal(err)
+		r.t.Error(err)
 	}
 	return string(body), response.StatusCode
 }
 
-// mustHold fails unless every line stands in text.
-func mustHold(t *testing.T, text string, lines ...string) {
-	t.Helper()
-	for _, line := range lines {
-		if !strings.Contains("\n"+text, "\n"+line) {
-			t.Errorf("no line begins with %q in:\n%s", line, text)
-		}
+// awaitMetrics scrapes until there are lines that begin so.
+func (r *running) awaitMetrics(lines ...string) {
+	r.t.Helper()
+	eventually(r.t, fmt.Sprintf("%q", lines), func() bool {
+		metrics, _ := r.request("GET", "/metrics")
+		return !slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains(metrics, "\n"+line) })
+	})
+}
+
+// awaitLog waits until the log has these parts.
+func (r *running) awaitLog(parts ...string) {
+	r.t.Helper()
+	for _, part := range parts {
+		eventually(r.t, part, func() bool { return strings.Contains(r.stderr.String(), part) })
 	}
 }
 
 // eventually waits until the condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !condition() {
+	for deadline := time.Now().Add(time.Minute); !condition(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
-		<-time.After(5 * time.Millisecond)
 	}
 }
 

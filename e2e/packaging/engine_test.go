@@ -176,7 +176,7 @@ func newComposed(t *testing.T, e *engine, files ...string) *composed {
 	c.edit("prometheus/prometheus.yml", `\b(60s|15s)\b`, "1s")
 	c.edit("prometheus/appfigures.rules.yml", `\b(for|interval): .*`, "$1: 1s")
 	c.edit("prometheus/alertmanager.yml", `group_wait: .*`, "group_wait: 1s")
-	c.edit("prometheus/alertmanager.yml", `(?m)^( *- url): \S+`, "$1: "+c.webhook.URL)
+	c.edit("prometheus/alertmanager.yml", `http://127.0.0.1:5001/`, c.webhook.URL)
 	write(t, c.dir+"/test.yaml", `
 services:
   exporter: {image: `+exporterImage+`, build: !reset null, pull_policy: never, ports: !override ["127.0.0.1::10187"]}

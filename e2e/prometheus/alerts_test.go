@@ -41,28 +41,36 @@ func startWatched(t *testing.T) (*harness.API, *harness.Exporter) {
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	api, x := startWatched(t)
-	webhook := harness.NewWebhook(t, "127.0.0.1")
+	webhook, growth := harness.NewWebhook(t, "127.0.0.1"), harness.NewWebhook(t, "127.0.0.1")
+	rules := filepath.Join(t.TempDir(), "rules.yml")
+	harness.Write(t, rules, "groups: []\n")
 	server := harness.StartPrometheus(t, regexp.MustCompile(`\b(60s|15s)\b`).ReplaceAllString(
 		harness.ReadWith(t, "prometheus/prometheus.yml",
-			"exporter:10187", x.Address, "alertmanager:9093", startAlertmanager(t, webhook.URL),
+			"exporter:10187", x.Address, "alertmanager:9093", startAlertmanager(t, webhook, growth),
 			"localhost:9090", "127.0.0.1:1", // a job that is down and not ours
-			"- appfigures.rules.yml", "- "+fasterRules(t)), "1s"))
+			"- appfigures.rules.yml", "- "+rules), "1s"))
 	all := map[string]float64{"acme/reporting": 1, "acme/etl": 1, "globex/billing": 1}
 	server.Await(t, timeout, all, `appfigures_token_valid * on (token) group_left (account) appfigures_token_info`,
 		"account", "token")
+	harness.Write(t, rules, harness.Read(t, fasterRules(t))) // before the first scrape the exporter would be down
+	server.Signal(syscall.SIGHUP)
 
 	notified := map[string]string{}
 	await := func(news map[string]string) {
 		t.Helper()
 		maps.Copy(notified, news)
 		harness.Until(t, timeout, func() error {
-			if difference := harness.Difference(webhook.Statuses(), notified); difference != "" {
+			got := webhook.Statuses()
+			for key, status := range growth.Statuses() { // by the example of a route
+				got["growth: "+key] = status
+			}
+			if difference := harness.Difference(got, notified); difference != "" {
 				return fmt.Errorf("notifications:\n%s", difference)
 			}
 			return nil
 		})
 	}
-	const rejected, locked = "AppfiguresTokenRejected/acme/etl/growth", "AppfiguresAccountLocked/globex//finance"
+	const rejected, locked = "growth: AppfiguresTokenRejected/acme/etl/growth", "AppfiguresAccountLocked/globex//finance"
 	const badConfig, apiDown, down = "AppfiguresExporterConfigReloadFailed///", "AppfiguresAPIDown///", "AppfiguresExporterDown///"
 	config := harness.Read(t, x.Dir+"/config.yml")
 	x.WriteConfig("tokens: broken\n")
@@ -87,20 +95,25 @@ func TestAlerts(t *testing.T) {
 	await(map[string]string{down: "firing"})
 	x.Start()
 	await(map[string]string{down: "firing, resolved"})
-	checkTexts(t, webhook.Last())
+	checkTexts(t, append(webhook.Last(), growth.Last()...))
 	if strings.Contains(x.Log(), "pat_") {
 		t.Error("the exporter logs a token")
 	}
 }
 
-// startAlertmanager starts an Alertmanager with the shipped configuration and returns its address.
-func startAlertmanager(t *testing.T, webhook string) string {
+// example matches the lines of alertmanager.yml's commented example of a route to the team growth, and of its receiver.
+var example = regexp.MustCompile(`(?m)^( *)# (- matchers: \['team=.*|  receiver: growth|  routes:|    - matchers: .*|` +
+	`      repeat_interval: .*|- name: growth|  webhook_configs:|    - url: .*|      send_resolved: .*)$`)
+
+// startAlertmanager starts an Alertmanager with the shipped configuration and the example, and returns its address.
+func startAlertmanager(t *testing.T, team, growth *harness.Webhook) string {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "alertmanager.yml")
-	config := harness.ReadWith(t, "prometheus/alertmanager.yml")
-	config = regexp.MustCompile(`(group_wait|group_interval): \S+`).ReplaceAllString(config, "$1: 1s")
-	harness.Write(t, file, regexp.MustCompile(`(?m)^( *- url): \S+`).ReplaceAllString(config, "$1: "+webhook))
+	config := harness.ReadWith(t, "prometheus/alertmanager.yml",
+		"http://127.0.0.1:5001/", team.URL, "http://127.0.0.1:5002/", growth.URL)
+	config = example.ReplaceAllString(config, "$1$2")
+	harness.Write(t, file, regexp.MustCompile(`(group_wait|group_interval): \S+`).ReplaceAllString(config, "$1: 1s"))
 	return harness.StartProcess(t, "Alertmanager", exec.Command(
 		harness.Tool(t, "prometheus-alertmanager", "apt-get install prometheus-alertmanager"),
 		"--config.file="+file, "--storage.path="+filepath.Join(dir, "data"),

@@ -14,95 +14,63 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 )
 
-// elsewhere lists how commands of the README begin that other tests run, or that cannot be run before a release.
-var elsewhere = map[string]string{
-	"go run . demo":  "the binary's demo, in prometheus.TestDemo",
-	"go test ./...":  "the first step of the pipeline",
-	"go install ":    "packaging.TestVersion",
-	"docker compose": "packaging.TestDocker",
-	"docker run":     "packaging.TestDocker",
-	"docker pull":    "needs a release",
-	"tar ":           "release-check",
-	"apt install":    "packaging.TestPackages",
-	"dnf install":    "packaging.TestPackages",
-	"helm install":   "the chart's tests",
-	"cosign verify":  "needs a release",
-	"gh attestation": "needs a release",
-	"sha256sum":      "release-check",
-}
-
-// TestReadme runs each command of the README's blocks of sh, in order, where the exporter is in PATH and its API is the
-// simulated one. A command that serves stays until the next one that does.
+// TestReadme runs the README's blocks of sh from the first to the last, in one directory, against the simulated API. A
+// block that serves goes on until the next one that does. What the blocks read is typed: here it is the token.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	api := harness.NewAPI(t, simulator.Options{})
+	for _, secret := range []string{"pat_one", "pat_two", "pat_three"} {
+		api.Set(secret, simulator.Valid)
+	}
 	x := harness.NewExporter(t)
-	x.Env = append(x.Env, api.Env("pat_…")...)
-	x.Env = append(x.Env, "PATH="+filepath.Dir(x.Binary)+":/usr/bin:/bin")
-	api.Set("pat_…", simulator.Valid)
-	ran := 0
-	for _, command := range shellCommands(harness.ReadWith(t, "README.md")) {
-		if startsWith(command, elsewhere) {
+	x.Env = append(x.Env, api.Env("")[1:]...)
+	x.Env = append(x.Env, "PATH=/usr/bin:/bin", "GLOBEX_FINANCE_TOKEN=pat_two")
+	if err := os.Symlink(x.Binary, x.Dir+"/appfigures_exporter"); err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```(sh|yaml)\n(.*?)```").FindAllStringSubmatch(harness.ReadWith(t, "README.md"), -1)
+	serves := regexp.MustCompile(`^(\w+=\S+ )*(exec )?\./appfigures_exporter$`)
+	for _, block := range blocks {
+		kind, command := block[1], strings.ReplaceAll(strings.TrimSpace(block[2]), "pat_…", "pat_one")
+		switch {
+		case kind == "yaml" && strings.Contains(command, "tokens:"):
+			x.WriteConfig(command + "\n" + api.Config())
+			continue
+		case kind == "yaml", command == "go run . demo", command == "go build .": // other tests run these
 			continue
 		}
-		ran++
 		t.Logf("$ %s", command)
-		shell := exec.Command("sh", "-c", "exec "+strings.TrimPrefix(command, "exec "))
-		if variables := regexp.MustCompile(`^(\w+=\S+ )+`).FindString(command); variables != "" {
-			shell = exec.Command("sh", "-c", variables+"exec "+strings.TrimPrefix(command, variables))
-		}
-		shell.Dir, shell.Env = x.Dir, x.Env
-		if regexp.MustCompile(`appfigures_exporter( (serve|demo|-.*))?$`).MatchString(command) {
+		shell := exec.Command("sh", "-c", strings.Replace(command, "./appfigures_exporter", "exec ./appfigures_exporter", 1))
+		shell.Dir, shell.Env, shell.Stdin = x.Dir, x.Env, strings.NewReader("pat_one\n")
+		if serves.MatchString(command) {
 			if x.Process != nil {
 				x.Stop()
 			}
 			x.StartCommand(shell)
 			continue
 		}
+		shell.Args[2] = command
 		if out, code := outputAndCode(t, shell); code != 0 {
-			t.Errorf("%s: exit code %d\n%s", command, code, out)
+			t.Errorf("exit code %d\n%s", code, out)
+		}
+		if strings.HasPrefix(command, "mkdir ") {
+			harness.Write(t, x.Dir+"/tokens/globex-ads", "pat_three\n")
 		}
 	}
-	if ran == 0 {
-		t.Error("the README has no command that this test runs")
-	}
-}
+	x.Until(30*time.Second, func(exposition string) error {
+		return harness.Expect(exposition,
+			`appfigures_token_valid{token="reporting"} 1`, `appfigures_token_valid{token="globex-finance"} 1`)
+	})
 
-// shellCommands returns the commands of a document's blocks of sh.
-func shellCommands(markdown string) (commands []string) {
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(markdown, -1) {
-		for line := range strings.Lines(strings.ReplaceAll(block[1], "\\\n", "")) {
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-				commands = append(commands, line)
-			}
-		}
+	node := harness.NewExporter(t)
+	node.StartCommand(exec.Command( // of the README's command for its textfile collector
+		harness.Tool(t, "prometheus-node-exporter", "apt-get install prometheus-node-exporter"),
+		"--web.listen-address="+node.Address, "--web.disable-exporter-metrics", "--collector.disable-defaults",
+		"--collector.textfile", "--collector.textfile.directory="+x.Dir))
+	if err := harness.Expect(node.Scrape(), "node_textfile_scrape_error 0",
+		`appfigures_token_valid{token="reporting"} 1`); err != nil {
+		t.Error(err)
 	}
-	return commands
-}
-
-func startsWith(command string, beginnings map[string]string) bool {
-	for beginning := range beginnings {
-		if strings.HasPrefix(command, beginning) {
-			return true
-		}
-	}
-	return false
-}
-
-// documents returns the text of all documents.
-func documents(t *testing.T) string {
-	t.Helper()
-	var all strings.Builder
-	for _, pattern := range []string{"*.md", "docs/*.md", "deploy/*.md"} {
-		files, err := filepath.Glob(filepath.Join(harness.Root, pattern))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("there is no %s: %v", pattern, err)
-		}
-		for _, file := range files {
-			all.WriteString(harness.Read(t, file))
-		}
-	}
-	return all.String()
 }
 
 // uncomment returns YAML with the keys and list items in comments that begin with the marker: a number sign, and the
@@ -120,7 +88,7 @@ func TestExampleConfiguration(t *testing.T) {
 	x := harness.NewExporter(t)
 	config := uncomment(harness.ReadWith(t, "config.yml.example"), "#")
 	for key, value := range map[string]string{
-		"token_file": "reporting", "path": "tokens", "ca_file": api.CA.File, "cert_file": client.CertFile,
+		"token_file": "reporting", "token": "pat_trial", "path": "tokens", "ca_file": api.CA.File, "cert_file": client.CertFile,
 		"key_file": client.KeyFile, "server_name": "127.0.0.1", "api_url": api.URL(), "proxy_url": "",
 		"expires_at": time.Now().AddDate(1, 0, 0).Format(time.DateOnly),
 	} {
@@ -141,11 +109,7 @@ func TestExampleConfiguration(t *testing.T) {
 	harness.Write(t, x.Dir+"/reporting", "pat_reporting\n")
 	harness.Write(t, x.Dir+"/tokens/mobile", "pat_mobile\n")
 	x.Env = append(x.Env, "APPFIGURES_ETL_TOKEN=pat_etl")
-	trial := regexp.MustCompile(`(?m)^ *token: (\S+)`).FindStringSubmatch(config)
-	if trial == nil {
-		t.Fatal("config.yml.example has no token in the file itself")
-	}
-	for _, secret := range []string{"pat_reporting", "pat_mobile", "pat_etl", trial[1]} {
+	for _, secret := range []string{"pat_reporting", "pat_mobile", "pat_etl", "pat_trial"} {
 		api.Set(secret, simulator.Valid)
 	}
 	if out, code := outputAndCode(t, x.Command("--config.check")); code != 0 {
@@ -153,12 +117,12 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 	x.Start()
 	var lines []string
-	for _, token := range []string{"reporting", "mobile", "etl", "trial"} {
+	for _, token := range []string{"reporting", "web-mobile", "etl", "trial"} {
 		lines = append(lines, fmt.Sprintf(`appfigures_token_valid{token=%q} 1`, token))
 	}
 	x.Until(30*time.Second, func(exposition string) error { return harness.Expect(exposition, lines...) })
-	if _, labeled := harness.Sum(x.Scrape(), `appfigures_token_info\{.*team="growth".*\}`); labeled != 1 {
-		t.Errorf("%d tokens have the example's label", labeled)
+	if _, labeled := harness.Sum(x.Scrape(), `appfigures_token_info\{.*team="growth".*\}`); labeled == 0 {
+		t.Error("no token has the label of the example")
 	}
 }
 

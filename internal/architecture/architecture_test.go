@@ -1,5 +1,5 @@
-// Package architecture checks which packages may import and use what. The rules make the boundaries of the packages
-// true: where secrets are revealed, where requests are made, where the clock is read.
+// Package architecture checks which packages may import and use what: where secrets are revealed, where requests are
+// made, where the clock is read. It has no code of its own.
 package architecture
 
 import (
@@ -16,130 +16,101 @@ import (
 	"testing"
 )
 
-const (
-	root   = "../.."
-	module = "github.com/appfigures-exporter/appfigures_exporter"
-)
+const module = "github.com/appfigures-exporter/appfigures_exporter/"
 
-// file is what the rules see of a Go file: names are relative to the repository's root.
-type file struct {
-	name, dir string
-	imports   []string // paths
-	selects   []string // PATH.NAME of what it uses of other packages, and .NAME of methods and fields
-}
-
-func (f file) in(dirs ...string) bool {
-	return slices.ContainsFunc(dirs, func(dir string) bool { return within(f.dir, dir) })
-}
-
-func (f file) is(names ...string) bool { return slices.Contains(names, f.name) }
-
-func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
-
+// rules say that no file but those in the directories, or of the names, of except may import or use what is forbidden:
+// a path of an import, a PATH.NAME of another package, or a .NAME of a method.
 var rules = []struct {
-	name    string
-	governs func(file) bool
-	forbids func(imported string) bool
-	unused  []string // selectors that must not be used
+	name      string
+	in        []string // directories or files that the rule is about; none: all
+	except    []string
+	forbidden []string
 }{
 	{
-		name: "probe, config, state and simulator import no other package of the module",
-		governs: func(f file) bool {
-			return f.in("internal/probe", "internal/config", "internal/state", "internal/simulator")
+		name:      "probe, config and state import no other package of the module",
+		in:        []string{"internal/probe", "internal/config", "internal/state"},
+		forbidden: []string{module},
+	},
+	{
+		name:      "only exporter imports appfigures: the others see its results as values",
+		except:    []string{"internal/exporter"},
+		forbidden: []string{module + "internal/appfigures"},
+	},
+	{
+		name:      "nobody but main, for the demo, imports the simulator",
+		except:    []string{"main.go"},
+		forbidden: []string{module + "internal/simulator"},
+	},
+	{name: "monitor does no I/O", in: []string{"internal/monitor"}, forbidden: []string{"net", "os"}},
+	{
+		name: "collector and status turn values into values: they do no I/O and read no clock",
+		in:   []string{"collector", "internal/status"},
+		forbidden: []string{
+			"net", "os", "time.Now", "time.Since", "time.Until", "time.After", "time.NewTimer", "time.NewTicker", "time.Sleep",
 		},
-		forbids: func(imported string) bool { return within(imported, module) },
 	},
 	{
-		name:    "only exporter imports appfigures: the others see its results as values",
-		governs: func(f file) bool { return !f.in("internal/exporter", "internal/appfigures") },
-		forbids: func(imported string) bool { return imported == module+"/internal/appfigures" },
+		name:      "only main knows kingpin",
+		except:    []string{"main.go"},
+		forbidden: []string{"github.com/alecthomas/kingpin/v2"},
 	},
 	{
-		name:    "collector does no I/O and reads no clock",
-		governs: func(f file) bool { return f.in("collector") },
-		forbids: func(imported string) bool { return within(imported, "net") || within(imported, "os") },
-		unused: []string{
-			"time.Now", "time.Since", "time.Until", "time.After", "time.NewTimer", "time.NewTicker", "time.Sleep",
-		},
-	},
-	{
-		name:    "only main knows kingpin",
-		governs: func(f file) bool { return f.name != "main.go" },
-		forbids: func(imported string) bool { return strings.Contains(imported, "kingpin") },
-	},
-	{
-		name: "only appfigures makes requests; healthcheck and check make them to exporters",
-		governs: func(f file) bool {
-			return !f.in("internal/appfigures") && !f.is("internal/web/healthcheck.go", "internal/check/exporter.go")
-		},
-		unused: []string{
+		name:   "only appfigures makes requests; healthcheck and check --exporter make them to exporters",
+		except: []string{"internal/appfigures", "internal/web/healthcheck.go", "internal/check/exporter.go"},
+		forbidden: []string{
 			"net/http.Client", "net/http.Transport", "net/http.DefaultClient", "net/http.DefaultTransport", "net/http.Get",
 			"net/http.Post", "net.Dial", "net.Dialer", "crypto/tls.Dial",
+			"github.com/prometheus/common/config.NewClientFromConfig",
 		},
 	},
 	{
-		name:    "only appfigures, and config itself, reveal a secret",
-		governs: func(f file) bool { return !f.in("internal/appfigures", "internal/config") },
-		unused:  []string{".Reveal"},
+		name:      "only appfigures, and config itself, reveal a secret",
+		except:    []string{"internal/appfigures", "internal/config"},
+		forbidden: []string{".Reveal"},
 	},
-	{
-		name:    "no other program is run",
-		governs: func(file) bool { return true },
-		forbids: func(imported string) bool { return imported == "os/exec" },
-	},
+	{name: "no other program is run", forbidden: []string{"os/exec"}},
 }
 
 func TestRules(t *testing.T) {
-	governed := make([]int, len(rules))
-	for _, f := range productFiles(t) {
-		for i, r := range rules {
-			if !r.governs(f) {
+	files := productFiles(t)
+	for _, r := range rules {
+		governed := 0
+		for name, uses := range files {
+			within := func(dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+			if len(r.in) > 0 && !slices.ContainsFunc(r.in, within) || slices.ContainsFunc(r.except, within) {
 				continue
 			}
-			governed[i]++
-			for _, imported := range f.imports {
-				if r.forbids != nil && r.forbids(imported) {
-					t.Errorf("%s imports %s: %s", f.name, imported, r.name)
-				}
-			}
-			for _, selector := range f.selects {
-				if slices.Contains(r.unused, selector) {
-					t.Errorf("%s uses %s: %s", f.name, selector, r.name)
+			governed++
+			for _, forbidden := range r.forbidden {
+				for _, use := range uses {
+					if use == forbidden || strings.HasPrefix(use, strings.TrimSuffix(forbidden, "/")+"/") {
+						t.Errorf("%s uses %s: %s", name, use, r.name)
+					}
 				}
 			}
 		}
-	}
-	for i, n := range governed {
-		if n == 0 {
-			t.Errorf("no file is governed by the rule that %s", rules[i].name)
+		if governed == 0 {
+			t.Errorf("there is no file for the rule: %s", r.name)
 		}
 	}
 }
 
-// TestRoot checks that main.go and its test are the only Go files at the root.
-func TestRoot(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(root, "*.go"))
-	if err != nil || len(files) != 2 || filepath.Base(files[0]) != "main.go" || filepath.Base(files[1]) != "main_test.go" {
-		t.Errorf("Go files at the root: %q (%v)", files, err)
-	}
-}
-
-// productFiles reads the Go files of the module that are not tests.
-func productFiles(t *testing.T) (files []file) {
+// productFiles returns what each Go file of the module uses of other packages, but for tests.
+func productFiles(t *testing.T) map[string][]string {
 	t.Helper()
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
+	files := make(map[string][]string)
+	root := os.DirFS("../..")
+	err := fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
 			return err
-		}
-		if entry.IsDir() {
-			_, err := os.Stat(filepath.Join(path, "go.mod"))
-			if path != root && (err == nil || strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata") {
-				return filepath.SkipDir
+		case entry.IsDir():
+			_, err := fs.Stat(root, path.Join(name, "go.mod"))
+			if name != "." && (err == nil || strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata") {
+				return fs.SkipDir
 			}
-			return nil
-		}
-		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
-			files = append(files, readFile(t, path))
+		case strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go"):
+			files[name] = usesOf(t, name)
 		}
 		return nil
 	})
@@ -149,38 +120,30 @@ func productFiles(t *testing.T) (files []file) {
 	return files
 }
 
-func readFile(t *testing.T, at string) file {
+// usesOf returns the imports of a file, and what it selects of them and of values.
+func usesOf(t *testing.T, name string) (uses []string) {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), at, nil, parser.SkipObjectResolution)
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join("../..", name), nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := filepath.Rel(root, at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name = filepath.ToSlash(name)
-	f := file{name: name, dir: filepath.ToSlash(filepath.Dir(name))}
 	paths := make(map[string]string) // of imports, by the name that the file gives them
 	for _, spec := range parsed.Imports {
 		imported, _ := strconv.Unquote(spec.Path.Value)
-		f.imports = append(f.imports, imported)
+		uses = append(uses, imported)
 		paths[path.Base(imported)] = imported
 		if spec.Name != nil {
 			paths[spec.Name.Name] = imported
 		}
-		if spec.Name != nil && spec.Name.Name == "." {
-			t.Errorf("%s imports %s with a dot, which hides what it uses", name, imported)
-		}
 	}
 	ast.Inspect(parsed, func(node ast.Node) bool {
 		if selector, ok := node.(*ast.SelectorExpr); ok {
-			f.selects = append(f.selects, "."+selector.Sel.Name)
+			uses = append(uses, "."+selector.Sel.Name)
 			if of, ok := selector.X.(*ast.Ident); ok {
-				f.selects = append(f.selects, paths[of.Name]+"."+selector.Sel.Name)
+				uses = append(uses, paths[of.Name]+"."+selector.Sel.Name)
 			}
 		}
 		return true
 	})
-	return f
+	return uses
 }

@@ -1,5 +1,5 @@
-// Package exporter runs the exporter: it wires the monitor, the collector and the web server together, reloads the
-// configuration, and shuts down.
+// Package exporter runs the exporter: it wires the monitor, the collector and the web server together, opens the state
+// file, reloads the configuration, and shuts down. It decides nothing about tokens.
 package exporter
 
 import (
@@ -15,7 +15,6 @@ import (
 	"os/signal"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +28,8 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
@@ -37,32 +38,28 @@ const (
 	// responseGrace how long they then have to respond. Docker kills after 10 s.
 	scrapeGrace   = 5 * time.Second
 	responseGrace = 2 * time.Second
+
+	firstScrapeTimeout = 30 * time.Second // of the scrape at the start
 )
 
 // Options is what to run.
 type Options struct {
-	Origin   string                                                    // of the configuration, for the log
-	Load     func() (*config.Config, []string, error)                  // loads the configuration, with warnings about it
-	State    func(context.Context, *config.Config, *slog.Logger) State // opens the state file; nil: keep no state
-	OnListen func(context.Context, net.Addr, *monitor.Monitor)         // runs once the exporter listens; nil: nothing
+	Origin    string // of the configuration: for the log, and for the default name of the state file
+	Load      func() (*config.Config, []string, error)
+	StateFile string // empty: a default place; [NoState]: nowhere
 
 	// Fingerprint changes when Load would return something else. Every ReloadInterval it is compared; nil: never.
 	Fingerprint    func() (string, error)
 	ReloadInterval time.Duration
+	Hangups        <-chan os.Signal // each reloads the configuration
 
-	Web             *toolkit.FlagConfig
-	TelemetryPath   string
-	TimeoutOffset   time.Duration
-	TokensOnMetrics bool
-	EnablePprof     bool
+	OnListen    func(net.Addr) // called once the exporter listens; nil: nothing
+	ScrapeEvery time.Duration  // at which the exporter scrapes itself; 0: once, at the start
 
-	Log    *promslog.Config // its Writer is replaced
-	Stderr io.Writer        // of the log; it may block
-}
-
-// Connect opens sessions to the API.
-func Connect(cfg *config.Config) monitor.Session {
-	return appfigures.NewSession(cfg, version.Version)
+	Web     *toolkit.FlagConfig
+	Handler web.Options      // what flags say about the endpoints; Run sets the rest
+	Log     *promslog.Config // its Writer is replaced
+	Stderr  io.Writer        // of the log; it may block
 }
 
 // Run serves until ctx ends or a signal comes. Errors are for the user.
@@ -72,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	var fingerprint string
 	if o.Fingerprint != nil {
-		fingerprint, _ = o.Fingerprint() // an error is Load's to report
+		fingerprint, _ = o.Fingerprint() // Load reports the error
 	}
 	cfg, warnings, err := o.Load()
 	if err != nil {
@@ -80,78 +77,78 @@ func Run(ctx context.Context, o Options) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	hangups := make(chan os.Signal, 1) // until now SIGHUP ended the process
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more loses lines, but does not end the process
-
 	log := newLogWriter(o.Stderr)
 	defer log.Close()
 	o.Log.Writer = log
 	logger := promslog.New(o.Log)
-	var kept State
-	if o.State != nil {
-		kept = o.State(ctx, cfg, logger)
+
+	kept, err := openState(ctx, o.StateFile, o.Origin, serveLockTimeout, logger)
+	if errors.Is(err, state.ErrLocked) {
+		return fmt.Errorf("%w; stop that process, or name another file with --state.file", err)
 	}
-	defer kept.Close()
+	if err != nil {
+		return err
+	}
+	defer kept.close()
 	logger.Info("Starting appfigures_exporter", "version", version.Info(),
-		"state", cmp.Or(kept.Path, NoState), "config", o.Origin, "tokens", len(cfg.Tokens))
-	for _, warning := range kept.Warnings {
+		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens))
+	for _, warning := range append(kept.warnings, warnings...) {
 		logger.Warn(warning)
 	}
 	m := monitor.New(cfg, monitor.Options{
-		Connect: Connect, Store: kept.Store(), Failing: kept.Failing, State: kept.Content, Logger: logger,
+		NewProber: newProber, Store: kept.store, State: kept.content, Logger: logger,
 	})
 	defer m.Close()
-	reloads := newReloader(o.Load, m, logger, warnings)
+	m.Started()
+	reloads := newReloader(o.Load, m.Reload, logger)
+	handler, err := o.newHandler(ctx, m, reloads, log, logger)
+	if err != nil {
+		return err
+	}
+	go reloads.watch(ctx, o.Hangups, o.ReloadInterval, fingerprint, o.Fingerprint)
+	return o.serve(ctx, web.Server(handler, logger), m, logger)
+}
 
+// newProber returns a client of the API.
+func newProber(cfg *config.Config) monitor.Prober { return appfigures.NewClient(cfg, version.Version) }
+
+// newHandler returns the handler of all endpoints.
+func (o Options) newHandler(
+	ctx context.Context, m *monitor.Monitor, reloads *reloader, log *logWriter, logger *slog.Logger,
+) (http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	started := time.Now()
-	own := collector.ExporterMetrics(func() collector.Exporter {
-		_, success, err := reloads.last()
+	endpoints := o.Handler
+	endpoints.Scraper, endpoints.Registry = m, registry
+	endpoints.Exporter = func() collector.Exporter {
+		last := reloads.last.Load()
 		return collector.Exporter{
-			BuildInfo: buildInfo(), Started: started, ReloadSuccessful: err == nil, ReloadSuccess: success,
-			LogLinesDropped: log.Dropped(), StateFile: m.StateFile(),
+			BuildInfo: buildInfo(), Started: started, ReloadSuccessful: last.err == nil, ReloadSuccess: last.success,
+			LogLinesDropped: log.dropped.Load(), StateFile: m.StateFile(),
 		}
-	})
-	var stopping atomic.Bool
-	handler, err := web.New(web.Options{
-		Scraper:         m,
-		Exposition:      collector.Families,
-		Registry:        registry,
-		Exporter:        own,
-		TelemetryPath:   o.TelemetryPath,
-		TimeoutOffset:   o.TimeoutOffset,
-		TokensOnMetrics: o.TokensOnMetrics,
-		EnablePprof:     o.EnablePprof,
-		Healthy:         m.Healthy,
-		Ready:           func() bool { return !stopping.Load() },
-		Reload:          reloads.reload,
-		LastReload: func() (time.Time, error) {
-			at, _, err := reloads.last()
-			return at, err
-		},
-		Version: version.Version,
-		Logger:  logger,
-	})
-	if err != nil {
-		return err
 	}
-	go reloads.onSignal(ctx, hangups)
+	endpoints.Healthy, endpoints.Ready = m.Healthy, func() bool { return ctx.Err() == nil }
+	endpoints.Reload = reloads.reload
+	endpoints.LastReload = func() (time.Time, error) { return reloads.last.Load().time, reloads.last.Load().err }
+	endpoints.Version, endpoints.Logger = version.Version, logger
+	return web.New(endpoints)
+}
 
-	server := web.Server(handler, logger)
+// serve serves until ctx ends. When it listens, the exporter scrapes itself.
+func (o Options) serve(ctx context.Context, server *http.Server, m *monitor.Monitor, logger *slog.Logger) error {
 	var first sync.Once // of several addresses
 	server.BaseContext = func(l net.Listener) context.Context {
 		first.Do(func() {
-			if o.Fingerprint != nil {
-				go reloads.watch(ctx, o.ReloadInterval, fingerprint, o.Fingerprint)
-			}
 			if o.OnListen != nil {
-				go o.OnListen(ctx, l.Addr(), m)
+				o.OnListen(l.Addr())
+			}
+			if o.Handler.TokensOnMetrics {
+				go o.scrape(ctx, m, logger)
 			}
 		})
 		return context.Background()
@@ -161,17 +158,42 @@ func Run(ctx context.Context, o Options) error {
 	select {
 	case err := <-ended:
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" {
-			err = fmt.Errorf("%w; choose another address with --web.listen-address", err)
+			err = fmt.Errorf("%w; choose another host:port with --web.listen-address (not a unix socket)", err)
 		}
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
-	stopping.Store(true)
 	logger.Info("Shutting down; waiting for scrapes in progress")
 	if err := shutDown(server, m); err != nil {
 		return fmt.Errorf("shutting down: %w", err)
 	}
 	return nil
+}
+
+// scrape scrapes once, so that nobody has to wait for Prometheus to see whether a token works, and logs one line per
+// token that is not valid and one about all. If ScrapeEvery is set, it goes on until ctx ends.
+func (o Options) scrape(ctx context.Context, m *monitor.Monitor, logger *slog.Logger) {
+	snapshot := m.Scrape(ctx, time.Now().Add(cmp.Or(o.ScrapeEvery, firstScrapeTimeout)))
+	report := status.NewReport(snapshot, status.DefaultThresholds)
+	for _, token := range report.Tokens {
+		if token.State == status.Denied || token.State == status.Unknown {
+			logger.Warn("A token is not valid", "token", token.Name, "account", token.Account, "state", token.State,
+				"cause", token.Cause, "why", token.Why)
+		}
+	}
+	logger.Info("First scrape: " + report.Headline)
+	if o.ScrapeEvery == 0 {
+		return
+	}
+	ticker := time.NewTicker(o.ScrapeEvery)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		select {
+		case now := <-ticker.C:
+			m.Scrape(ctx, now.Add(o.ScrapeEvery))
+		case <-ctx.Done():
+		}
+	}
 }
 
 // shutDown waits for scrapes in progress. Those that take too long respond with what is known by then.

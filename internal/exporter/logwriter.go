@@ -1,63 +1,45 @@
 package exporter
 
 import (
-	"bytes"
 	"io"
-	"sync"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	maxLogBytes = 256 << 10       // of lines that wait for standard error
+	maxLogLines = 1024            // that wait for standard error
 	flushTime   = 1 * time.Second // for the lines that wait when the process ends
 )
 
-// logWriter writes log lines to a file that may block, without ever blocking those who log. Lines wait in a buffer;
-// those that do not fit, or that the file does not take, are dropped and counted.
+// logWriter writes log lines to a file that may block, without ever blocking those who log: container engines block a
+// program whose log driver stalls. Lines that find no room, or that the file does not take, are dropped and counted.
 type logWriter struct {
-	out  io.Writer
-	wake chan struct{} // holds a value while lines wait
-	quit chan struct{}
-	done chan struct{} // closed when no more is written
-
-	mu      sync.Mutex // guards the fields below
-	waiting []byte
-	dropped uint64
+	out     io.Writer
+	lines   chan []byte
+	quit    chan struct{}
+	done    chan struct{} // closed when no more is written
+	dropped atomic.Uint64
 }
 
 // newLogWriter returns a writer to out. Close ends it.
 func newLogWriter(out io.Writer) *logWriter {
-	w := &logWriter{out: out, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	w := &logWriter{out: out, lines: make(chan []byte, maxLogLines), quit: make(chan struct{}), done: make(chan struct{})}
 	go w.run()
 	return w
 }
 
-// Write implements [io.Writer] for whole lines. It never fails.
-func (w *logWriter) Write(lines []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.waiting)+len(lines) > maxLogBytes {
-		w.dropLocked(lines)
-		return len(lines), nil
-	}
-	w.waiting = append(w.waiting, lines...)
+// Write implements [io.Writer] for one whole line. It never fails.
+func (w *logWriter) Write(line []byte) (int, error) {
 	select {
-	case w.wake <- struct{}{}:
+	case w.lines <- slices.Clone(line):
 	default:
+		w.dropped.Add(1)
 	}
-	return len(lines), nil
+	return len(line), nil
 }
 
-func (w *logWriter) dropLocked(lines []byte) { w.dropped += uint64(bytes.Count(lines, []byte{'\n'})) }
-
-// Dropped returns how many lines were dropped.
-func (w *logWriter) Dropped() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.dropped
-}
-
-// Close writes the lines that wait, for at most a second. No line may be written after it.
+// Close writes the lines that wait, for at most a second.
 func (w *logWriter) Close() {
 	close(w.quit)
 	select {
@@ -70,28 +52,19 @@ func (w *logWriter) run() {
 	defer close(w.done)
 	for {
 		select {
-		case <-w.wake:
-			w.flush()
+		case line := <-w.lines:
+			w.write(line)
 		case <-w.quit:
-			w.flush()
+			for len(w.lines) > 0 {
+				w.write(<-w.lines)
+			}
 			return
 		}
 	}
 }
 
-// flush writes the lines that wait.
-func (w *logWriter) flush() {
-	w.mu.Lock()
-	lines := w.waiting
-	w.waiting = nil
-	w.mu.Unlock()
-	if len(lines) == 0 {
-		return
-	}
-	n, err := w.out.Write(lines)
-	if err != nil {
-		w.mu.Lock()
-		w.dropLocked(lines[min(max(n, 0), len(lines)):])
-		w.mu.Unlock()
+func (w *logWriter) write(line []byte) {
+	if _, err := w.out.Write(line); err != nil {
+		w.dropped.Add(1)
 	}
 }

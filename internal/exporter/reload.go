@@ -2,112 +2,119 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
-// reloader puts new configurations into use. An invalid one changes nothing.
-type reloader struct {
-	load    func() (*config.Config, []string, error)
-	monitor *monitor.Monitor
-	logger  *slog.Logger
+// loadTimeout bounds how long a reload waits for files on a disk that hangs.
+const loadTimeout = 10 * time.Second
 
-	reloading sync.Mutex // one reload at a time; held while files are read, which can hang; guards warnings
-	warnings  []string   // last logged
+var errHangs = errors.New("the configuration cannot be read in time; see whether its disk hangs, then reload again")
 
-	mu      sync.Mutex // guards the fields below
-	at      time.Time  // of the last attempt
-	success time.Time  // of the last successful one
-	err     error      // of the last attempt
+// attempt is how an attempt to load the configuration ended.
+type attempt struct {
+	time    time.Time
+	success time.Time // of the last attempt that succeeded
+	err     error
 }
 
-// newReloader returns a reloader of a monitor whose configuration was just loaded, with warnings.
+// reloader puts new configurations into use. One that cannot be loaded changes nothing.
+type reloader struct {
+	load   func() (*config.Config, []string, error)
+	use    func(*config.Config)
+	logger *slog.Logger
+
+	reloading sync.Mutex // one reload at a time; held for little longer than loadTimeout
+	last      atomic.Pointer[attempt]
+}
+
+// newReloader returns a reloader of a configuration that was just loaded.
 func newReloader(
-	load func() (*config.Config, []string, error), m *monitor.Monitor, logger *slog.Logger, warnings []string,
+	load func() (*config.Config, []string, error), use func(*config.Config), logger *slog.Logger,
 ) *reloader {
-	r := &reloader{load: load, monitor: m, logger: logger}
-	r.warn(warnings)
-	r.note(nil)
+	r := &reloader{load: load, use: use, logger: logger}
+	now := time.Now()
+	r.last.Store(&attempt{time: now, success: now})
 	return r
 }
 
-// reload loads the configuration. If that fails, nothing changes.
+// reload loads the configuration and puts it into use.
 func (r *reloader) reload() error {
-	r.reloading.Lock()
-	defer r.reloading.Unlock()
-	cfg, warnings, err := r.load()
-	r.note(err)
+	cfg, warnings, err := r.replace()
 	if err != nil {
 		r.logger.Error("Reloading the configuration failed; keeping the old one", "err", err)
 		return err
 	}
-	r.warn(warnings)
-	r.monitor.Reload(cfg)
+	for _, warning := range warnings {
+		r.logger.Warn(warning)
+	}
 	r.logger.Info("Configuration reloaded", "tokens", len(cfg.Tokens))
 	return nil
 }
 
-// warn logs the warnings, unless they are those of the last time.
-func (r *reloader) warn(warnings []string) {
-	if slices.Equal(warnings, r.warnings) {
-		return
+// replace loads the configuration and puts it into use. A load that hangs goes on alone; its result is not used.
+func (r *reloader) replace() (*config.Config, []string, error) {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	type result struct {
+		cfg      *config.Config
+		warnings []string
+		err      error
 	}
-	r.warnings = warnings
-	for _, warning := range warnings {
-		r.logger.Warn(warning)
+	done := make(chan result, 1)
+	go func() {
+		cfg, warnings, err := r.load()
+		done <- result{cfg, warnings, err}
+	}()
+	loaded := result{err: errHangs}
+	select {
+	case loaded = <-done:
+	case <-time.After(loadTimeout):
 	}
+	next := &attempt{time.Now(), time.Now(), loaded.err}
+	if loaded.err != nil {
+		next.success = r.last.Load().success
+	} else {
+		r.use(loaded.cfg)
+	}
+	r.last.Store(next)
+	return loaded.cfg, loaded.warnings, loaded.err
 }
 
-// note records how an attempt ended.
-func (r *reloader) note(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.at, r.err = time.Now(), err
-	if err == nil {
-		r.success = r.at
+// watch reloads at each signal until ctx ends, and when two looks in a row, with the interval between them, see the
+// same fingerprint, which is not the last: a file that is being written changes between them. A configuration that
+// cannot be read is a change as well: its reload fails and is reported. If fingerprint is nil, only signals count.
+func (r *reloader) watch(
+	ctx context.Context, hangups <-chan os.Signal, interval time.Duration, last string, fingerprint func() (string, error),
+) {
+	var ticks <-chan time.Time
+	if fingerprint != nil {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		ticks = ticker.C
 	}
-}
-
-// last returns when the last attempt was made, when the last one succeeded, and the error of the last one.
-func (r *reloader) last() (at, success time.Time, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.at, r.success, r.err
-}
-
-// watch reloads whenever the fingerprint differs from the last one, which it compares every interval until ctx ends. An
-// invalid configuration is tried again only once it has changed again.
-func (r *reloader) watch(ctx context.Context, interval time.Duration, last string, fingerprint func() (string, error)) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
+	for seen := last; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-		}
-		// A file that cannot be read now may just be being replaced.
-		if next, err := fingerprint(); err == nil && next != last {
-			last = next
+		case <-hangups:
 			_ = r.reload() // logs its error
-		}
-	}
-}
-
-// onSignal reloads at each signal until ctx ends.
-func (r *reloader) onSignal(ctx context.Context, signals <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-			_ = r.reload() // logs its error
+		case <-ticks:
+			next, err := fingerprint()
+			if err != nil {
+				next = err.Error()
+			}
+			if next == seen && next != last {
+				last = next
+				_ = r.reload()
+			}
+			seen = next
 		}
 	}
 }

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"syscall"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
@@ -14,98 +15,68 @@ import (
 // NoState is the value of --state.file that turns the state file off.
 const NoState = "none"
 
-// State is where the state is kept, and what an earlier process kept there.
-type State struct {
-	Path     string // empty: nowhere
-	Content  state.State
-	Locked   bool     // whether another process uses the file at present
-	Failing  bool     // whether the content could not be saved at the start; it may be possible later
-	Warnings []string // one line each: what is lost, and why
-
-	file *state.File // nil: nothing is saved
-}
-
 // How long serve and check wait for another process to give up the state file: a check has it for as long as its probes
 // take, an exporter for as long as it runs, and some seconds longer when it is stopped.
-const checkLockTimeout = time.Second
+const (
+	serveLockTimeout = 25 * time.Second
+	checkLockTimeout = 1 * time.Second
+)
 
-func serveLockTimeout(cfg *config.Config) time.Duration { return checkTimeout(cfg) + 5*time.Second }
-
-// checkTimeout returns for how long a check that has the state file probes at most: for two probes that time out.
-func checkTimeout(cfg *config.Config) time.Duration { return max(20*time.Second, 2*cfg.Timeout) }
-
-// OpenState opens the state file at path; if path is empty, that of the configuration with this identity. It never
-// fails: what it cannot do is in the warnings. If another process uses the file, the content is what was last saved, and
-// nothing is saved. The end of ctx ends the wait for another process.
-func OpenState(ctx context.Context, path, identity string, getenv func(string) string, cfg *config.Config,
-	logger *slog.Logger,
-) State {
-	return openState(ctx, path, identity, getenv, serveLockTimeout(cfg), logger)
+// stored is an open state file, and what an earlier process kept in it.
+type stored struct {
+	path     string // [NoState] if nothing is kept
+	content  monitor.State
+	store    monitor.Store // nil if nothing is kept
+	close    func() error
+	warnings []string // one line each
 }
 
-func openState(ctx context.Context, path, identity string, getenv func(string) string, lockTimeout time.Duration,
-	logger *slog.Logger,
-) State {
-	const lost = "Running without a state file: a restart forgets verdicts and the requests of the last 24 hours: "
-	if path == NoState {
-		return State{}
+// openState opens the state file at path; if path is empty, that of the configuration with this identity. If the disk
+// does not let it, nothing is kept, and a warning says so. The error is [state.ErrLocked] if another process still uses
+// the file after the timeout, or else says that the file is none of ours.
+func openState(
+	ctx context.Context, path, identity string, timeout time.Duration, logger *slog.Logger,
+) (stored, error) {
+	opened := stored{path: path, close: func() error { return nil }}
+	without := func(err error) stored { // nothing is kept
+		opened.path = NoState
+		if err != nil {
+			opened.warnings = append(opened.warnings, "Running without a state file: a restart forgets all verdicts and "+
+				"histories, and probes every token again: "+err.Error())
+		}
+		return opened
 	}
-	var s State
+	if path == NoState {
+		return without(nil), nil
+	}
 	if path == "" {
 		var warning string
 		var err error
-		if path, warning, err = state.DefaultPath(identity, getenv); err != nil {
-			return State{Warnings: []string{lost + err.Error()}}
+		if opened.path, warning, err = state.DefaultPath(identity, os.Getenv); err != nil {
+			return without(err), nil
 		}
 		if warning != "" {
-			s.Warnings = append(s.Warnings, warning)
+			opened.warnings = append(opened.warnings, warning)
 		}
 	}
-	file, err := state.Open(path)
+	file, content, err := state.Open[monitor.State](opened.path)
 	if errors.Is(err, state.ErrLocked) {
-		logger.Info("Waiting for another process to give up the state file", "state", path, "timeout", lockTimeout)
+		logger.Info("Waiting for another process to give up the state file", "state", opened.path, "timeout", timeout)
 	}
-	for end := time.Now().Add(lockTimeout); errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end); {
+	for end := time.Now().Add(timeout); errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end); {
 		time.Sleep(50 * time.Millisecond)
-		file, err = state.Open(path)
+		file, content, err = state.Open[monitor.State](opened.path)
 	}
-	if s.Locked = errors.Is(err, state.ErrLocked); s.Locked {
-		s.Path = path
-		s.Warnings = append(s.Warnings, err.Error()+"; this one saves nothing")
-	} else if err != nil {
-		s.Warnings = append(s.Warnings, lost+err.Error())
-	} else if file.Damaged != "" {
-		s.Warnings = append(s.Warnings, "state file "+path+" was damaged; it is "+file.Damaged+" now; starting without stored state")
-	}
-	var readErr error
-	if s.Content, readErr = state.Read(path); readErr != nil && (err == nil || s.Locked) {
-		s.Warnings = append(s.Warnings, readErr.Error()+"; starting without stored state")
+	if _, isOfDisk := errors.AsType[syscall.Errno](err); isOfDisk {
+		return without(err), nil
 	}
 	if err != nil {
-		return s
+		return opened, err
 	}
-	// A full disk shows only when something is written. Reading the same content again at each start without saving what
-	// was used since would give the same budget again and again.
-	if err := file.Save(s.Content); err != nil {
-		s.Failing = true
-		s.Warnings = append(s.Warnings, "Until the state file can be written, a restart forgets verdicts and the requests of "+
-			"the last 24 hours: "+err.Error())
+	if file.Damaged != "" {
+		opened.warnings = append(opened.warnings, "The state file was damaged or of another version; it is "+file.Damaged+
+			" now, and nothing is known from before")
 	}
-	s.Path, s.file = path, file
-	return s
-}
-
-// Store returns where the monitor saves its state; nil if nowhere.
-func (s State) Store() monitor.Store {
-	if s.file == nil {
-		return nil
-	}
-	return s.file
-}
-
-// Close gives up the state file.
-func (s State) Close() {
-	if s.file != nil {
-		_ = s.file.Close()
-	}
+	opened.content, opened.store, opened.close = content, file, file.Close
+	return opened, nil
 }

@@ -2,74 +2,94 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
-func noEnv(string) string { return "" }
-
-// TestOpenState checks what is kept where, and what the user reads if it is not.
-var silent = slog.New(slog.DiscardHandler)
-
+// TestOpenState checks where state is kept, and what users read if it is not.
 func TestOpenState(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "state.json")
-	inDir := func(name string) string { return map[string]string{"STATE_DIRECTORY": dir}[name] }
+	foreign, damaged := filepath.Join(dir, "notes.txt"), filepath.Join(dir, "damaged.json")
+	for path, content := range map[string]string{foreign: "notes", damaged: "", damaged + ".lock": ""} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("STATE_DIRECTORY", dir)
 	for _, test := range []struct {
 		name, path string
-		getenv     func(string) string
 		want       string // beginning of the path
-		warning    string // part of it
+		warning    string // beginning of the only one
+		err        string // end of it
 	}{
-		{"off", NoState, inDir, "", ""},
-		{"named", path, inDir, path, ""},
-		{"default", "", inDir, dir + "/state-", ""},
-		{"impossible", "/dev/null/state.json", noEnv, "", "Running without a state file: a restart forgets verdicts and " +
-			"the requests of the last 24 hours: opening state file /dev/null/state.json: not a directory"},
+		{"off", NoState, NoState, "", ""},
+		{"named", filepath.Join(dir, "a.json"), filepath.Join(dir, "a.json"), "", ""},
+		{"default", "", filepath.Join(dir, "state-"), "", ""},
+		{"not possible", "/dev/null/state.json", NoState, "Running without a state file: a restart forgets ", ""},
+		{"foreign", foreign, foreign, "", foreign + ": not a state file; it was left alone"},
+		{"damaged", damaged, damaged, "The state file was damaged", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := OpenState(t.Context(), test.path, "/config.yml", test.getenv, new(config.Config), silent)
-			defer s.Close()
-			if !strings.HasPrefix(s.Path, test.want) || (s.Path == "") != (test.want == "") ||
-				(s.Store() == nil) != (s.Path == "") {
-				t.Errorf("path %q, store %v", s.Path, s.Store())
+			s, err := openState(t.Context(), test.path, "/config.yml", time.Second, slog.New(slog.DiscardHandler))
+			defer s.close()
+			if (err == nil) != (test.err == "") || err != nil && !strings.HasSuffix(err.Error(), test.err) {
+				t.Errorf("error %v", err)
 			}
-			if warnings := strings.Join(s.Warnings, "\n"); warnings != test.warning {
-				t.Errorf("warnings %q, want %q", warnings, test.warning)
+			if !strings.HasPrefix(s.path, test.want) || (s.store == nil) != (s.path == NoState || err != nil) {
+				t.Errorf("path %q, store %v", s.path, s.store)
+			}
+			warning := strings.Join(s.warnings, "\n")
+			if !strings.HasPrefix(warning, test.warning) || len(s.warnings) != min(len(test.warning), 1) {
+				t.Errorf("warnings %q", s.warnings)
 			}
 		})
 	}
 }
 
-// TestSharedState checks that a second process starts from the state of the first and never writes over it, and that a
-// file that is given up in time is taken.
-func TestSharedState(t *testing.T) {
+// TestLockedState checks that a second process waits for the file, gets what the first kept, and never has it beside it.
+func TestLockedState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	first := OpenState(t.Context(), path, "", noEnv, new(config.Config), silent)
-	if err := first.Store().Save(state.State{Salt: []byte("first")}); err != nil {
+	first, err := openState(t.Context(), path, "", 0, slog.New(slog.DiscardHandler))
+	if err != nil {
 		t.Fatal(err)
 	}
-	second := openState(t.Context(), path, "", noEnv, 0, silent)
-	if !second.Locked || string(second.Content.Salt) != "first" || len(second.Warnings) != 1 || second.Store() != nil {
-		t.Errorf("locked %t, salt %q, warnings %q", second.Locked, second.Content.Salt, second.Warnings)
+	if err := first.store.Save(monitor.State{Salt: []byte("first")}); err != nil {
+		t.Fatal(err)
 	}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	if waited := openState(stopped, path, "", noEnv, time.Hour, silent); !waited.Locked {
-		t.Error("a process that is stopped has got the file")
+	for _, ctx := range []context.Context{t.Context(), stopped} {
+		timeout := time.Duration(0)
+		if ctx == stopped {
+			timeout = time.Hour
+		}
+		second, err := openState(ctx, path, "", timeout, slog.New(slog.DiscardHandler))
+		if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) || second.store != nil ||
+			second.path != path {
+			t.Errorf("%+v, %v", second, err)
+		}
 	}
-	opened := make(chan State)
-	go func() { opened <- openState(t.Context(), path, "", noEnv, time.Minute, silent) }()
-	first.Close()
-	third := <-opened
-	defer third.Close()
-	if third.Locked || string(third.Content.Salt) != "first" || third.Store() == nil {
-		t.Errorf("locked %t, salt %q", third.Locked, third.Content.Salt)
+	type opened struct {
+		stored
+		err error
 	}
+	got := make(chan opened)
+	go func() {
+		s, err := openState(t.Context(), path, "", time.Minute, slog.New(slog.DiscardHandler))
+		got <- opened{s, err}
+	}()
+	first.close()
+	third := <-got
+	if third.err != nil || string(third.content.Salt) != "first" {
+		t.Errorf("%+v", third)
+	}
+	third.close()
 }

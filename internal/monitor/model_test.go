@@ -16,7 +16,8 @@ type model struct {
 	minInterval, budget, extra, routine int64
 	reserve                             bool
 	day, used, extraUsed, started       int64
-	turn, last, decided                 []int64
+	turn, last                          []int64
+	decided                             int64 // when an answer last decided something
 	sent, unconfirmed, again            []bool
 	verdict                             []probe.Verdict
 }
@@ -34,10 +35,10 @@ func (m *model) limitTo(budget int64) {
 
 func (m *model) configure(tokens int, now int64) {
 	keep := min(tokens, len(m.turn))
-	m.turn, m.last, m.decided = m.turn[:keep], m.last[:keep], m.decided[:keep]
+	m.turn, m.last = m.turn[:keep], m.last[:keep]
 	m.sent, m.unconfirmed, m.again, m.verdict = m.sent[:keep], m.unconfirmed[:keep], m.again[:keep], m.verdict[:keep]
 	for i := keep; i < tokens; i++ {
-		m.turn, m.last, m.decided = append(m.turn, 0), append(m.last, longAgo), append(m.decided, longAgo)
+		m.turn, m.last = append(m.turn, 0), append(m.last, longAgo)
 		m.sent, m.unconfirmed, m.again = append(m.sent, false), append(m.unconfirmed, false), append(m.again, false)
 		m.verdict = append(m.verdict, probe.VerdictUnknown)
 		x := m.intervalOf(tokens)
@@ -79,16 +80,12 @@ func (m *model) record(i int, t int64, answer probe.Verdict) {
 	if answer == probe.VerdictUnknown {
 		return
 	}
-	last := int64(longAgo)
-	for _, d := range m.decided {
-		last = max(last, d)
-	}
-	if t-last > 2*m.intervalOf(len(m.turn)) {
+	if t-m.decided > 2*m.intervalOf(len(m.turn)) {
 		for j := range m.again {
 			m.again[j] = m.again[j] || m.verdict[j] == probe.VerdictUnknown && j != i
 		}
 	}
-	m.decided[i] = t
+	m.decided = t
 	switch {
 	case answer == probe.VerdictValid || m.verdict[i] == probe.VerdictDenied:
 		m.verdict[i], m.unconfirmed[i] = answer, false
@@ -112,7 +109,7 @@ func TestModel(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			now := int64(946684800e9) + r.Int64N(dayNs)
-			m := &model{minInterval: int64(r.IntN(2)) * r.Int64N(int64(time.Hour)), started: now}
+			m := &model{decided: longAgo, minInterval: int64(r.IntN(2)) * r.Int64N(int64(time.Hour)), started: now}
 			a := &account{started: time.Unix(0, now)}
 			// The budget is a share of a limit so large that it is never reached; half of it is the reserve.
 			const limit = 1_000_000

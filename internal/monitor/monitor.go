@@ -52,7 +52,7 @@ type Monitor struct {
 	stop   context.CancelFunc
 
 	mu                sync.Mutex // guards the fields below and all of tokens and accounts; see unlock
-	setup             *setup
+	api               *api
 	tokens            []*token // in the order of the configuration
 	byName            map[string]*token
 	accounts          map[string]*account // also those that left the configuration today, whose budget is not forgotten
@@ -63,8 +63,8 @@ type Monitor struct {
 	lines             []logLine
 }
 
-// setup is what a configuration determines. A request keeps the one that it began with.
-type setup struct {
+// api is how the API is reached by a configuration. A request keeps the one that it began with.
+type api struct {
 	prober  Prober
 	slots   chan struct{} // one element per request under way
 	timeout time.Duration
@@ -130,7 +130,7 @@ func (m *Monitor) Started() {
 	m.LookAgain()
 }
 
-// LookAgain gives the tokens that are not valid an extra turn: a person has mended something.
+// LookAgain gives the tokens that are not valid an extra turn: someone has fixed the cause.
 func (m *Monitor) LookAgain() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -153,10 +153,10 @@ func (m *Monitor) configure(cfg *config.Config) {
 	defer m.mu.Unlock()
 	now := m.now()
 	slots := make(chan struct{}, cfg.MaxConcurrency)
-	if m.setup != nil && cap(m.setup.slots) == cfg.MaxConcurrency { // the probes under way go on counting
-		slots = m.setup.slots
+	if m.api != nil && cap(m.api.slots) == cfg.MaxConcurrency { // the probes under way go on counting
+		slots = m.api.slots
 	}
-	m.setup = &setup{m.NewProber(cfg), slots, cfg.Timeout}
+	m.api = &api{m.NewProber(cfg), slots, cfg.Timeout}
 	for _, a := range m.accounts {
 		a.tokens, a.settings = nil, cfg.Pacing
 	}
@@ -190,7 +190,7 @@ func (m *Monitor) accountLocked(name string, settings config.Pacing) *account {
 	a := m.accounts[name]
 	if a == nil {
 		a = &account{
-			accountRecord: accountRecord{Name: name}, settings: settings,
+			savedAccount: savedAccount{Name: name}, settings: settings,
 			answers: prometheus.NewHistogram(prometheus.HistogramOpts{
 				Name:                            "durations", // the collector gives the metric its name
 				Buckets:                         []float64{.05, .1, .2, .3, .5, .75, 1, 2, 3, 5, 10, 30},
@@ -225,7 +225,7 @@ func (m *Monitor) selectLocked(names []string) []*token {
 	return selected
 }
 
-// StateFile returns how the state file does.
+// StateFile reports the last write of the state file, and those that failed.
 func (m *Monitor) StateFile() StateFile {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -237,15 +237,15 @@ func (m *Monitor) Healthy() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range m.tokens {
-		if t.call != nil && !t.call.started.IsZero() && time.Since(t.call.started) > m.setup.timeout+time.Minute {
+		if t.call != nil && !t.call.started.IsZero() && time.Since(t.call.started) > m.api.timeout+time.Minute {
 			return fmt.Errorf("the probe of token %q does not end", t.Name)
 		}
 	}
 	return nil
 }
 
-// maxInterval is the time between two turns of a token from which on [Warnings] mentions it.
-const maxInterval = time.Hour
+// warnInterval is the time between two turns of a token from which on [Warnings] mentions it.
+const warnInterval = time.Hour
 
 // Warnings returns, one line each, which accounts have more tokens than their budget can probe each hour.
 func Warnings(cfg *config.Config) []string {
@@ -260,12 +260,12 @@ func Warnings(cfg *config.Config) []string {
 	for _, name := range slices.Sorted(maps.Keys(accounts)) {
 		a := accounts[name]
 		interval := a.interval(time.Time{})
-		if interval <= max(maxInterval, cfg.Pacing.MinInterval) {
+		if interval <= max(warnInterval, cfg.Pacing.MinInterval) {
 			continue
 		}
 		remedy := "watch fewer of them"
 		// Four fifths of the budget are for turns: one token per hour takes 24 of them.
-		perDay := len(a.tokens) * int(day/maxInterval) * 5 / 4
+		perDay := len(a.tokens) * int(day/warnInterval) * 5 / 4
 		if share := math.Ceil(100*float64(perDay)/float64(a.effectiveLimit())) / 100; share <= 1 {
 			remedy = fmt.Sprintf("raise pacing.quota_share to %.2f to probe each once per hour, or ", share) + remedy
 		}

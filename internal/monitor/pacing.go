@@ -13,8 +13,8 @@ import (
 // This file decides when a token is probed. It reads no clock and does no I/O.
 //
 // The API allows an account a number of requests per UTC day: its limit. Probes may use a part of it: the budget. A fifth
-// of the budget is for news, which extra turns fetch at once; the rest is for turns: each token has one every interval,
-// whatever the other tokens of its account do. No token waits for another, so none can starve another.
+// of the budget is for extra turns, which fetch news at once (see extraFrom). The rest is for turns: each token has one
+// every interval, whatever the other tokens of its account do. No token waits for another, so none can starve another.
 
 const (
 	day = 24 * time.Hour
@@ -30,22 +30,23 @@ const (
 
 // account is an Appfigures account: the tokens that share one daily limit.
 type account struct {
-	accountRecord
+	savedAccount
 	settings config.Pacing
 	tokens   []*token             // configured, in order
 	started  time.Time            // when serve started or reloaded; zero in check
 	inFlight int64                // requests under way
-	logged   HoldReason           // that was last logged
+	logged   HoldReason           // the hold that was last logged
 	answers  prometheus.Histogram // durations of the probes that the API answered
 }
 
-// accountRecord is what the state file keeps of an account.
-type accountRecord struct {
+// savedAccount is what the state file keeps of an account.
+type savedAccount struct {
 	Name      string    `json:"name"`
 	Day       time.Time `json:"day"`        // 00:00 UTC of the day that the counters are about
 	Used      int64     `json:"used"`       // requests of that day
 	ExtraUsed int64     `json:"extra_used"` // of these, extra turns
 	Limit     int64     `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
+	Decided   time.Time `json:"decided"`    // when an answer last decided something about a token
 	Report    report    `json:"report,omitzero"`
 	Hold      hold      `json:"hold,omitzero"`
 }
@@ -57,7 +58,7 @@ type report struct {
 	Until time.Time `json:"until"` // end of the API's day
 }
 
-// hold is a pause that an answer demanded. It stays after its end, until the next one.
+// hold is a pause that an answer demanded. It is kept after its end, because verdictDue counts from there.
 type hold struct {
 	Reason HoldReason `json:"reason"`
 	Until  time.Time  `json:"until"`
@@ -68,8 +69,7 @@ type turns struct {
 	LastTurn  time.Time `json:"last_turn"`            // when its last turn was due; the next is due an interval later
 	Sent      bool      `json:"sent,omitempty"`       // whether a request was made with its present secret
 	LookAgain bool      `json:"look_again,omitempty"` // whether there may be news about it
-	Requested time.Time `json:"requested,omitzero"`   // when its last request was made
-	Decided   time.Time `json:"decided,omitzero"`     // when an answer last decided something about it
+	Requested time.Time `json:"requested,omitzero"`   // when its last request was taken
 }
 
 func (a *account) effectiveLimit() int64 {
@@ -98,7 +98,7 @@ func (a *account) interval(now time.Time) time.Duration {
 }
 
 // firstTurn spreads the turns of an account evenly: token i of n has its first one (i+1)/n of an interval from now on.
-// It returns when the turn before that would have been due.
+// The result is a LastTurn: one interval before the first turn.
 func (a *account) firstTurn(i int, now time.Time) time.Time {
 	interval := a.interval(now)
 	return now.Add(interval*time.Duration(i+1)/time.Duration(len(a.tokens)) - interval)
@@ -106,7 +106,7 @@ func (a *account) firstTurn(i int, now time.Time) time.Time {
 
 // useKnown reports whether the API has reported the use of its present day.
 func (a *account) useKnown(now time.Time) bool {
-	return now.Before(a.Report.Until) && a.Report.Until.Sub(now) <= day
+	return within(a.Report.Until, now)
 }
 
 // remaining returns how many requests of today's limit are left for all programs of the account, as far as is known.
@@ -134,12 +134,23 @@ func (a *account) heldBy(now time.Time) (HoldReason, time.Time) {
 	}
 }
 
-// onHold reports whether an answer has stopped all probes. A hold that ends more than a day ahead is a clock's mistake.
+// onHold reports whether an answer has stopped all probes. A hold that ends more than a day ahead is a clock's mistake, and
+// is dropped.
 func (a *account) onHold(now time.Time) bool {
-	return now.Before(a.Hold.Until) && a.Hold.Until.Sub(now) <= day
+	if a.Hold.Until.Sub(now) > day {
+		a.Hold = hold{}
+	}
+	return within(a.Hold.Until, now)
 }
 
-// mustWait reports whether a request that was taken must not be sent any more: answers have come that stop it.
+// stopped returns until when no request at all is granted; it is not ok if requests are granted, if only rarely.
+func (a *account) stopped(now time.Time) (until time.Time, ok bool) {
+	reason, until := a.heldBy(now)
+	return until, reason != NotHeld && reason != Reserve
+}
+
+// mustWait reports whether a request that is already counted must not be sent, because of answers that came since. Unlike
+// heldBy, it has that request in its counts: hence < and >.
 func (a *account) mustWait(now time.Time) bool {
 	return a.onHold(now) || a.useKnown(now) && a.remaining() < 0 || a.Used > a.budget()
 }
@@ -165,29 +176,29 @@ func (a *account) extraFrom(t *token, now time.Time) (from time.Time, ok bool) {
 	}
 }
 
-// taken is what a request has taken from its account and token.
-type taken struct {
+// grant is what a request has taken from its account and token.
+type grant struct {
 	day    time.Time
 	extra  bool
 	before turns
 }
 
 // take reports whether a token may make a request now, and counts it.
-func (a *account) take(t *token, now time.Time) (taken, bool) {
+func (a *account) take(t *token, now time.Time) (grant, bool) {
 	if t.LastTurn.After(now) { // the clock was set back
 		t.LastTurn = now
 	}
-	if reason, _ := a.heldBy(now); reason != NotHeld && reason != Reserve {
-		return taken{}, false
+	if _, stopped := a.stopped(now); stopped {
+		return grant{}, false
 	}
 	interval := a.interval(now)
 	sinceTurn := now.Sub(t.LastTurn)
 	from, extra := a.extraFrom(t, now)
 	due := sinceTurn >= interval
 	if !due && !(extra && !now.Before(from)) {
-		return taken{}, false
+		return grant{}, false
 	}
-	r := taken{day: a.Day, extra: !due, before: t.turns}
+	g := grant{day: a.Day, extra: !due, before: t.turns}
 	if due {
 		// Turns that were missed are skipped, so that the token keeps its place among the others.
 		t.LastTurn = t.LastTurn.Add(sinceTurn / interval * interval)
@@ -198,22 +209,22 @@ func (a *account) take(t *token, now time.Time) (taken, bool) {
 	a.inFlight++
 	a.Report.Since++
 	t.Sent, t.LookAgain, t.Requested = true, false, now
-	return r, true
+	return g, true
 }
 
 // giveBack takes a request back that was not sent: the token has its turn again. Other answers may have given it news
 // meanwhile, or it may have another secret.
-func (a *account) giveBack(t *token, r taken) {
+func (a *account) giveBack(t *token, g grant) {
 	a.Report.Since = max(0, a.Report.Since-1)
-	if r.day.Equal(a.Day) {
+	if g.day.Equal(a.Day) {
 		a.Used--
-		if r.extra {
+		if g.extra {
 			a.ExtraUsed--
 		}
 	}
-	t.LastTurn, t.Requested = r.before.LastTurn, r.before.Requested
-	t.Sent = t.Sent && r.before.Sent
-	t.LookAgain = t.LookAgain || r.before.LookAgain
+	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
+	t.Sent = t.Sent && g.before.Sent
+	t.LookAgain = t.LookAgain || g.before.LookAgain
 }
 
 // learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends by
@@ -250,10 +261,11 @@ func (a *account) holdUntil(reason HoldReason, until, now time.Time) {
 // record takes over an outcome of one of its tokens, and notes which tokens there may be news about.
 func (a *account) record(t *token, o probe.Outcome, now time.Time) change {
 	if o.Result.Verdict() != probe.VerdictUnknown {
-		if now.Sub(a.lastDecided()) > 2*a.interval(now) { // the first answer ever, or the API works again
-			a.lookAgain(func(other *token) bool { return other != t && other.Verdict == probe.VerdictUnknown })
+		if now.Sub(a.Decided) > 2*a.interval(now) { // the first answer ever, or the API works again
+			a.lookAgain(func(other *token) bool { return other.Verdict == probe.VerdictUnknown })
 		}
-		t.Decided = now
+		a.Decided = now
+		t.LookAgain = false // this answers what there was to look at
 	}
 	changed := t.record(o, now)
 	switch {
@@ -265,20 +277,15 @@ func (a *account) record(t *token, o probe.Outcome, now time.Time) change {
 	return changed
 }
 
-// lastDecided returns when an answer last decided something about any of the tokens.
-func (a *account) lastDecided() (last time.Time) {
-	for _, t := range a.tokens {
-		last = later(last, t.Decided)
-	}
-	return last
-}
-
 // lookAgain gives the tokens about which there may be news an extra turn.
 func (a *account) lookAgain(news func(*token) bool) {
 	for _, t := range a.tokens {
 		t.LookAgain = t.LookAgain || news(t)
 	}
 }
+
+// within reports whether a time is ahead, by a day at most: a later one is a clock's mistake.
+func within(until, now time.Time) bool { return now.Before(until) && until.Sub(now) <= day }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

@@ -128,13 +128,22 @@ func TestHoldsTogether(t *testing.T) {
 	if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
 		t.Errorf("after a 429 the hold of the 420 is %q", reason)
 	}
-	a.Hold.Until = noon.Add(day + 1)
+	a.learn(probe.Outcome{Quota: probe.Quota{Used: 999, UsedOK: true, Limit: 1000, LimitOK: true}}, noon)
+	if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
+		t.Errorf("after an answer that was under way the hold of the 420 is %q", reason)
+	}
+	a.Report, a.Hold.Until = report{}, noon.Add(day+1)
 	if reason, _ := a.heldBy(noon); reason != NotHeld {
 		t.Errorf("held by %q for more than a day", reason)
 	}
 	a.learn(probe.Outcome{Result: probe.RateLimited}, noon)
 	if reason, until := a.heldBy(noon); reason != RateLimited || until.Sub(noon) != defaultPause {
 		t.Errorf("held by %q until %s", reason, until)
+	}
+	a.learn(probe.Outcome{Quota: probe.Quota{Used: 1000, UsedOK: true}}, noon)
+	a.learn(probe.Outcome{Quota: probe.Quota{Used: 999, UsedOK: true}}, noon)
+	if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
+		t.Errorf("after a report of the limit and one that was under way held by %q", reason)
 	}
 }
 
@@ -143,7 +152,7 @@ func TestHoldsTogether(t *testing.T) {
 func TestOwnRequestsCount(t *testing.T) {
 	a := accountOf(5, config.Pacing{QuotaShare: 1, AssumedDailyLimit: 1000})
 	a.learn(probe.Outcome{Quota: probe.Quota{Used: 997, UsedOK: true, Limit: 1000, LimitOK: true}}, noon)
-	var granted []taken
+	var granted []grant
 	for _, tok := range a.tokens {
 		if r, ok := a.take(tok, noon); ok {
 			granted = append(granted, r)
@@ -162,6 +171,12 @@ func TestOwnRequestsCount(t *testing.T) {
 	}
 	if a.Used != 0 || a.ExtraUsed != 0 || a.Report.Since != 0 {
 		t.Errorf("used %d, extra %d, since the report %d after all was given back", a.Used, a.ExtraUsed, a.Report.Since)
+	}
+	a.Report = report{}
+	for over := range int64(2) { // the last request of the budget is sent, one beyond a budget that has shrunk is not
+		if a.Used = a.budget() + over; a.mustWait(noon) != (over > 0) {
+			t.Errorf("with %d of %d requests counted must wait: %v", a.Used, a.budget(), a.mustWait(noon))
+		}
 	}
 }
 

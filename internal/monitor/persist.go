@@ -13,20 +13,25 @@ const closeTimeout = 2 * time.Second
 // saver is the one goroutine that writes the state file, so that a disk that hangs holds nobody but those who wait for
 // it: the probes that are about to start.
 type saver struct {
-	requests chan chan struct{} // each is closed after the next write
-	ended    chan struct{}      // closed after the last write
-	failed   bool               // whether the last write failed; only the goroutine uses it
+	writes     chan chan struct{} // each is closed after the next write
+	wake       chan struct{}      // asks for a write that nobody waits for
+	ended      chan struct{}      // closed after the last write
+	lastFailed bool               // whether the last write failed; only the goroutine uses it
 }
 
 func (m *Monitor) startSaver() {
-	m.saver = saver{requests: make(chan chan struct{}), ended: make(chan struct{})}
+	m.saver = saver{
+		writes: make(chan chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
 	go func() {
 		defer close(m.ended)
 		for {
 			select {
-			case done := <-m.requests:
+			case done := <-m.writes:
 				m.write()
 				close(done)
+			case <-m.wake:
+				m.write()
 			case <-m.ctx.Done():
 				m.write()
 				return
@@ -39,13 +44,21 @@ func (m *Monitor) startSaver() {
 func (m *Monitor) save() {
 	done := make(chan struct{})
 	select {
-	case m.requests <- done:
+	case m.writes <- done:
 	case <-m.ctx.Done():
 		return
 	}
 	select {
 	case <-done:
 	case <-m.ctx.Done():
+	}
+}
+
+// saveSoon has the state saved without waiting for it.
+func (m *Monitor) saveSoon() {
+	select {
+	case m.wake <- struct{}{}:
+	default: // a write is about to begin
 	}
 }
 
@@ -71,8 +84,8 @@ func (m *Monitor) write() {
 	err := m.Store.Save(content)
 	m.mu.Lock()
 	defer m.unlock()
-	failed := m.failed
-	m.failed = err != nil
+	failed := m.lastFailed
+	m.lastFailed = err != nil
 	switch {
 	case err != nil:
 		m.dirty = true
@@ -90,20 +103,20 @@ func (m *Monitor) write() {
 
 // State is what survives a restart. It holds no token: a token's source and secret are salted digests.
 type State struct {
-	Salt       []byte          `json:"salt"`
-	Tokens     []tokenRecord   `json:"tokens"`
-	Accounts   []accountRecord `json:"accounts"`
-	Unanswered Unanswered      `json:"unanswered"`
+	Salt       []byte         `json:"salt"`
+	Tokens     []savedToken   `json:"tokens"`
+	Accounts   []savedAccount `json:"accounts"`
+	Unanswered Unanswered     `json:"unanswered"`
 }
 
 // contentLocked returns the state as it is saved.
 func (m *Monitor) contentLocked() State {
 	s := State{Salt: m.salt, Unanswered: m.unanswered}
 	for _, t := range m.tokens {
-		s.Tokens = append(s.Tokens, t.tokenRecord)
+		s.Tokens = append(s.Tokens, t.savedToken)
 	}
 	for _, a := range m.accounts {
-		s.Accounts = append(s.Accounts, a.accountRecord)
+		s.Accounts = append(s.Accounts, a.savedAccount)
 	}
 	return s
 }
@@ -112,7 +125,7 @@ func (m *Monitor) contentLocked() State {
 func (m *Monitor) restoreAccounts(s State, settings config.Pacing) {
 	m.unanswered = s.Unanswered
 	for _, saved := range s.Accounts {
-		m.accountLocked(saved.Name, settings).accountRecord = saved
+		m.accountLocked(saved.Name, settings).savedAccount = saved
 	}
 }
 
@@ -121,7 +134,7 @@ func (m *Monitor) restoreTokens(s State) {
 	for _, saved := range s.Tokens {
 		if t := m.byName[saved.SavedName]; t != nil && t.SourceDigest == saved.SourceDigest {
 			saved.Token, saved.Counters = t.Token, t.Counters
-			t.tokenRecord = saved
+			t.savedToken = saved
 		}
 	}
 }

@@ -3,6 +3,7 @@ package monitor
 import (
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,7 @@ func TestRestart(t *testing.T) {
 		if scrapeAll(t, restarted); api.count("") != requests {
 			t.Errorf("a restart costs %d requests", api.count("")-requests)
 		}
+		restarted.Close()
 		if saved := string(store.saved); strings.Contains(saved, `"valid":`) || strings.Contains(saved, "<secret>") {
 			t.Errorf("the state contains a token: %s", saved)
 		}
@@ -144,14 +146,23 @@ func TestDiskHangs(t *testing.T) {
 		store := &memoryStore{hang: make(chan struct{})}
 		api := &fakeAPI{answer: answerWithUse}
 		m := start(t, configOf("a/one"), api, store, State{})
-		for range 3 {
+		var goroutines int
+		for i := range 20 {
 			began := time.Now()
+			if i == 1 {
+				synctest.Wait()
+				goroutines = runtime.NumGoroutine()
+			}
 			if s := m.Scrape(t.Context(), began.Add(9*time.Second)); time.Since(began) != 9*time.Second || s.Tokens[0].Probed {
 				t.Errorf("the scrape took %s: %+v", time.Since(began), s.Tokens[0])
 			}
 		}
 		if api.count("") != 0 {
 			t.Error("a request was sent that is not on disk")
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine(); n > goroutines {
+			t.Errorf("%d goroutines, %d after the first scrape", n, goroutines)
 		}
 		began := time.Now()
 		if m.Close(); time.Since(began) != closeTimeout {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
@@ -26,9 +25,8 @@ func (m *Monitor) Scrape(ctx context.Context, deadline time.Time, names ...strin
 	}
 	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		m.scrape(ctx, names)
-		close(done)
-		m.save() // the results, also those that nobody waited for
 	}()
 	select {
 	case <-done:
@@ -38,58 +36,21 @@ func (m *Monitor) Scrape(ctx context.Context, deadline time.Time, names ...strin
 	return m.Snapshot(names...)
 }
 
-// scrape reads the secrets, decides whom to probe, and probes. ctx ends when nobody waits for it any more; it ends no
-// probe.
+// scrape reads the secrets, decides whom to probe, probes, and saves the results, also those that nobody waits for. ctx
+// ends when nobody waits for the scrape any more; it ends no probe.
 func (m *Monitor) scrape(ctx context.Context, names []string) {
 	candidates := m.readSecrets(names)
-	m.run(ctx, m.decide(candidates, true))
-}
-
-// plan is what a scrape does about its tokens.
-type plan struct {
-	requests  []*request
-	shared    []*call      // of tokens that another scrape probes
-	postponed []*postponed // tokens that wait for the first probe of their account
-}
-
-// request is a probe that pacing has granted.
-type request struct {
-	taken
-	token   *token
-	account *account // that the request counts for, also if a reload moves the token
-	secret  config.Secret
-	digest  string // of secret
-	setup   *setup
-}
-
-// call is a probe under way, and the confirmation that may follow it. Scrapes share it.
-type call struct {
-	done    chan struct{} // closed at its end
-	started time.Time     // when its last request began; zero while it waits for a slot
-}
-
-// postponed are tokens of an account whose use of today is not known: one probe shows it.
-type postponed struct {
-	first      *call
-	candidates []candidate
-}
-
-// run makes the probes of a plan. It returns when all have ended and, as long as ctx lasts, those that it shares.
-func (m *Monitor) run(ctx context.Context, p plan) {
-	if len(p.requests) > 0 {
-		m.save() // counters and turns are on disk before a request is sent
-	}
-	var probes sync.WaitGroup
-	for _, r := range p.requests {
-		probes.Go(func() { m.probe(r) })
-	}
+	p := m.decide(candidates)
+	m.start(p.requests).Wait()
+	var others sync.WaitGroup
 	for _, rest := range p.postponed {
-		probes.Go(func() {
+		others.Go(func() {
 			<-rest.first.done
-			m.run(ctx, m.decide(rest.candidates, false))
+			m.start(m.decidePostponed(rest)).Wait()
 		})
 	}
-	probes.Wait()
+	others.Wait()
+	m.saveSoon()
 	for _, c := range p.shared {
 		select {
 		case <-c.done:
@@ -98,29 +59,56 @@ func (m *Monitor) run(ctx context.Context, p plan) {
 	}
 }
 
+// plan is what a scrape does about its tokens.
+type plan struct {
+	requests  []*request
+	shared    []*call // of tokens that another scrape probes
+	postponed []*postponed
+}
+
+// request is a probe that pacing has granted.
+type request struct {
+	grant
+	candidate
+	account *account // that the request counts for, also if a reload moves the token
+	api     *api
+}
+
+// call is a probe under way, and the confirmation that may follow it. Scrapes share it.
+type call struct {
+	done    chan struct{} // closed at its end
+	started time.Time     // when its last request began; zero before
+}
+
+// postponed are candidates of an account whose use of today is not known. They wait for the first probe of the account,
+// which tells its use, and share its call meanwhile.
+type postponed struct {
+	first      *call
+	candidates []candidate
+}
+
 // decide takes requests for the candidates whose turn it is. Where extra turns do not suffice for all, secrets that were
-// never sent come first, then tokens to look at again, then the rest. If firstAlone, an account whose use of today is not
-// known gets one probe, and its other candidates are postponed.
-func (m *Monitor) decide(candidates []candidate, firstAlone bool) plan {
+// never sent come first, then tokens to look at again, then the rest. An account whose use of today is not known gets one
+// request; its other candidates are postponed.
+func (m *Monitor) decide(candidates []candidate) plan {
 	m.mu.Lock()
 	defer m.unlock()
 	now := m.now()
 	var p plan
 	ready := m.readyLocked(candidates, &p, now)
-	slices.SortStableFunc(ready, func(x, y candidate) int { return cmp.Compare(x.rank(), y.rank()) })
+	slices.SortStableFunc(ready, func(x, y candidate) int { return cmp.Compare(x.token.rank(), y.token.rank()) })
 	rest := make(map[*account]*postponed)
 	for _, c := range ready {
-		a := c.account
-		if first := a.underWay(); firstAlone && first != nil && !a.useKnown(now) {
+		a := c.token.account
+		if first := a.underWay(); first != nil && !a.useKnown(now) {
 			if rest[a] == nil {
 				rest[a] = &postponed{first: first}
 				p.postponed = append(p.postponed, rest[a])
 			}
+			c.token.call = first
 			rest[a].candidates = append(rest[a].candidates, c)
-			continue
-		}
-		if r := m.takeLocked(c.token, c.Secret, now); r != nil {
-			c.call = &call{done: make(chan struct{})}
+		} else if r := m.takeLocked(c, now); r != nil {
+			c.token.call = &call{done: make(chan struct{})}
 			p.requests = append(p.requests, r)
 		}
 	}
@@ -131,22 +119,40 @@ func (m *Monitor) decide(candidates []candidate, firstAlone bool) plan {
 // be read.
 func (m *Monitor) readyLocked(candidates []candidate, p *plan, now time.Time) (ready []candidate) {
 	for _, c := range candidates {
-		if m.byName[c.Name] != c.token { // removed by a reload
+		t := c.token
+		if m.byName[t.Name] != t { // removed by a reload
 			continue
 		}
-		if c.Err == nil && c.useSecret(c.Secret.Digest(m.salt), now) {
+		if c.err == nil && t.useSecret(c.digest, now) {
 			m.dirty = true
 		}
 		switch {
-		case c.call != nil:
-			p.shared = append(p.shared, c.call)
-		case c.Err != nil:
-			m.recordLocked(c.token, probe.Outcome{Result: probe.NoToken, Message: c.Err.Error(), Start: now}, now)
+		case t.call != nil:
+			p.shared = append(p.shared, t.call)
+		case c.err != nil:
+			m.recordLocked(t, probe.Outcome{Result: probe.NoToken, Message: c.err.Error(), Start: now}, now)
 		default:
 			ready = append(ready, c)
 		}
 	}
 	return ready
+}
+
+// decidePostponed takes requests for postponed candidates, whatever the first probe of their account has found out.
+func (m *Monitor) decidePostponed(rest *postponed) (requests []*request) {
+	m.mu.Lock()
+	defer m.unlock()
+	for _, c := range rest.candidates {
+		if c.token.call != rest.first {
+			continue
+		}
+		c.token.call = nil
+		if r := m.takeLocked(c, m.now()); r != nil {
+			c.token.call = &call{done: make(chan struct{})}
+			requests = append(requests, r)
+		}
+	}
+	return requests
 }
 
 // rank orders the tokens that compete for extra turns.
@@ -171,14 +177,34 @@ func (a *account) underWay() *call {
 	return nil
 }
 
-// takeLocked returns a request for t if pacing grants one now, else nil.
-func (m *Monitor) takeLocked(t *token, secret config.Secret, now time.Time) *request {
-	taken, ok := t.account.take(t, now)
+// takeLocked returns a request for a candidate if pacing grants one now, else nil.
+func (m *Monitor) takeLocked(c candidate, now time.Time) *request {
+	if !m.currentLocked(c) {
+		return nil
+	}
+	grant, ok := c.token.account.take(c.token, now)
 	if !ok {
 		return nil
 	}
 	m.dirty = true
-	return &request{taken: taken, token: t, account: t.account, secret: secret, digest: t.SecretDigest, setup: m.setup}
+	return &request{grant, c, c.token.account, m.api}
+}
+
+// currentLocked reports whether the token is still configured, and no other secret of it was read meanwhile.
+func (m *Monitor) currentLocked(c candidate) bool {
+	return m.byName[c.token.Name] == c.token && c.token.SecretDigest == c.digest
+}
+
+// start makes requests, all at the same time, once the counters and turns are on disk. The result waits for their end.
+func (m *Monitor) start(requests []*request) *sync.WaitGroup {
+	var probes sync.WaitGroup
+	if len(requests) > 0 {
+		m.save()
+	}
+	for _, r := range requests {
+		probes.Go(func() { m.probe(r) })
+	}
+	return &probes
 }
 
 // probe makes a request. A first denial is confirmed or cleared by a second request, whether or not a scrape waits.
@@ -186,7 +212,7 @@ func (m *Monitor) probe(r *request) {
 	if m.attempt(r) == firstDenial {
 		select {
 		case <-time.After(confirmAfter):
-			m.confirm(r)
+			m.confirm(r.candidate)
 		case <-m.ctx.Done():
 		}
 	}
@@ -196,13 +222,10 @@ func (m *Monitor) probe(r *request) {
 	r.token.call = nil
 }
 
-// confirm makes a second request for the token of r, if pacing grants one.
-func (m *Monitor) confirm(r *request) {
+// confirm makes a second request, if pacing grants one.
+func (m *Monitor) confirm(c candidate) {
 	m.mu.Lock()
-	var second *request
-	if m.byName[r.token.Name] == r.token && r.token.SecretDigest == r.digest {
-		second = m.takeLocked(r.token, r.secret, m.now())
-	}
+	second := m.takeLocked(c, m.now())
 	m.mu.Unlock()
 	if second != nil {
 		m.save()
@@ -214,14 +237,14 @@ func (m *Monitor) confirm(r *request) {
 // answer has stopped its account meanwhile.
 func (m *Monitor) attempt(r *request) change {
 	select {
-	case r.setup.slots <- struct{}{}:
-		defer func() { <-r.setup.slots }()
+	case r.api.slots <- struct{}{}:
+		defer func() { <-r.api.slots }()
 	case <-m.ctx.Done():
 	}
 	if !m.begin(r) {
 		return noChange
 	}
-	outcome, err := r.setup.prober.Probe(m.ctx, r.secret)
+	outcome, err := r.api.prober.Probe(m.ctx, r.secret)
 	return m.complete(r, outcome, err)
 }
 
@@ -229,9 +252,9 @@ func (m *Monitor) attempt(r *request) change {
 func (m *Monitor) begin(r *request) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ctx.Err() != nil || r.account.mustWait(m.now()) {
+	if m.ctx.Err() != nil || r.account.mustWait(m.now()) || !m.currentLocked(r.candidate) {
 		r.account.inFlight--
-		r.account.giveBack(r.token, r.taken)
+		r.account.giveBack(r.token, r.grant)
 		m.dirty = true
 		return false
 	}
@@ -250,7 +273,7 @@ func (m *Monitor) complete(r *request, o probe.Outcome, err error) change {
 		return noChange
 	}
 	if !o.Sent {
-		a.giveBack(r.token, r.taken)
+		a.giveBack(r.token, r.grant)
 	}
 	a.learn(o, now)
 	m.logHoldLocked(a, now)
@@ -266,13 +289,13 @@ func (m *Monitor) complete(r *request, o probe.Outcome, err error) change {
 	default:
 		m.unanswered.Probes++
 	}
-	if r.token.SecretDigest != r.digest { // another secret was read meanwhile: the answer says nothing about it
+	if !m.currentLocked(r.candidate) { // the answer is about another secret than the present one
 		return noChange
 	}
 	return m.recordLocked(r.token, o, now)
 }
 
-// recordLocked takes over an outcome of t, and logs what it changed. Good news of a first probe is not worth a line.
+// recordLocked takes over an outcome of t, and logs what it changed. The first valid answer is logged at debug level.
 func (m *Monitor) recordLocked(t *token, o probe.Outcome, now time.Time) change {
 	before := t.TokenState
 	changed := t.account.record(t, o, now)
@@ -281,17 +304,17 @@ func (m *Monitor) recordLocked(t *token, o probe.Outcome, now time.Time) change 
 	switch {
 	case changed == newVerdict && t.Verdict == probe.VerdictDenied:
 		level, message = slog.LevelWarn, "Token is denied"
-	case changed == oneOffDenial, changed == newVerdict && before.Unconfirmed:
+	case changed == oneOffDenial:
 		level, message = slog.LevelInfo, "Token was denied only once; that changes no verdict"
 	case changed == newVerdict:
 		message = "Token is valid"
-		if before.Verdict != probe.VerdictUnknown {
+		if before.Verdict != probe.VerdictUnknown || before.Unconfirmed {
 			level = slog.LevelInfo
 		}
 	case changed == firstDenial:
 		level, message = slog.LevelInfo, "Token was denied; probing again to confirm"
 	case changed == newIndecision:
-		level, message = slog.LevelWarn, "Probe got no verdict"
+		level, message = slog.LevelWarn, "Token could not be judged"
 	}
 	args := []any{"token", t.Name, "account", t.account.Name, "result", o.Result.String()}
 	if o.HTTPStatus != 0 {

@@ -181,6 +181,22 @@ func TestConfirmation(t *testing.T) {
 	})
 }
 
+// TestWholeAccountDenied checks that the denials of all tokens of an account cost two requests each, and no third one
+// because of each other.
+func TestWholeAccountDenied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{answer: always(probe.Locked), latency: func(string) time.Duration { return 300 * time.Millisecond }}
+		m := start(t, configOf(numbered(10)...), api, nil, State{})
+		for range 3 {
+			scrapeAll(t, m)
+			time.Sleep(time.Second)
+		}
+		if n := api.count(""); n != 20 {
+			t.Errorf("%d requests for 10 tokens that are denied, want 20", n)
+		}
+	})
+}
+
 // TestUnsent checks that a request that did not leave costs nothing and is tried again by the next scrape.
 func TestUnsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -433,14 +449,14 @@ func TestLog(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 		}
 		synctest.Wait()
-		want := `level=WARN msg="Probe got no verdict" token=one account=a result=timeout reason="said timeout"
+		want := `level=WARN msg="Token could not be judged" token=one account=a result=timeout reason="said timeout"
 level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected reason="said rejected"
 level=WARN msg="Token is denied" token=one account=a result=rejected reason="said rejected"
 level=INFO msg="Token is valid" token=one account=a result=valid reason="said valid"
 level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected reason="said rejected"
 level=INFO msg="Token was denied only once; that changes no verdict" token=one account=a result=valid reason="said valid"
 level=WARN msg="Probes of the account are held" account=a reason=rate_limited
-level=WARN msg="Probe got no verdict" token=one account=a result=rate_limited reason="said rate_limited"
+level=WARN msg="Token could not be judged" token=one account=a result=rate_limited reason="said rate_limited"
 `
 		if got := log.String(); got != want {
 			t.Errorf("logged\n%s\nwant\n%s", got, want)

@@ -4,8 +4,10 @@ import "github.com/appfigures-exporter/appfigures_exporter/internal/config"
 
 // candidate is a token that a scrape wants to probe, with its secret as it is now.
 type candidate struct {
-	*token
-	config.Reading
+	token  *token
+	secret config.Secret
+	digest string // of secret
+	err    error  // why the secret cannot be read; then the other two are empty
 }
 
 // readSecrets reads the sources of the named tokens, or of all, so that a changed secret is noticed at once. It takes
@@ -20,7 +22,10 @@ func (m *Monitor) readSecrets(names []string) []candidate {
 	m.mu.Unlock()
 	candidates := make([]candidate, len(tokens))
 	for i, reading := range m.reader.Read(configured) {
-		candidates[i] = candidate{tokens[i], reading}
+		candidates[i] = candidate{token: tokens[i], secret: reading.Secret, err: reading.Err}
+		if reading.Err == nil {
+			candidates[i].digest = reading.Secret.Digest(m.salt)
+		}
 	}
 	return candidates
 }

@@ -32,7 +32,7 @@ type Unanswered struct {
 	Since  time.Time `json:"since"` // start of the first of them; zero if there is none
 }
 
-// StateFile is how the state file does.
+// StateFile is about the last write of the state file, and those that failed.
 type StateFile struct {
 	Enabled bool
 	Saved   time.Time // when it was last written; zero before the first time
@@ -48,7 +48,7 @@ type TokenState struct {
 	Reason  probe.Result `json:"reason"`
 	Message string       `json:"message,omitempty"`
 	// VerdictTime is when an answer last confirmed the verdict, VerdictSince since when the verdict and its reason have
-	// been so; zero before the first. SinceStart is whether that is since the first probe: it may have been so for longer.
+	// been so; zero before the first. SinceStart is whether the first answers already said so: it may be older.
 	VerdictTime  time.Time `json:"verdict_time,omitzero"`
 	VerdictSince time.Time `json:"verdict_since,omitzero"`
 	SinceStart   bool      `json:"since_start,omitempty"`
@@ -199,7 +199,7 @@ func (a *account) nextProbe(t *token, now time.Time) time.Time {
 	if from, ok := a.extraFrom(t, now); ok && from.Before(next) {
 		next = from
 	}
-	if reason, until := a.heldBy(now); reason != NotHeld && reason != Reserve {
+	if until, stopped := a.stopped(now); stopped {
 		next = later(next, until)
 	}
 	return next
@@ -211,9 +211,9 @@ func (a *account) verdictDue(t *token, now time.Time) time.Time {
 	if since.IsZero() {
 		since = t.Configured
 	}
-	due := later(since.Add(a.interval(now)), a.Hold.Until)
-	if reason, until := a.heldBy(now); reason != NotHeld && reason != Reserve {
+	due := since.Add(a.interval(now))
+	if until, stopped := a.stopped(now); stopped {
 		due = later(due, until)
 	}
-	return due
+	return later(due, a.Hold.Until)
 }

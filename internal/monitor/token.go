@@ -9,13 +9,13 @@ import (
 
 // token is a configured token with all that is known about it.
 type token struct {
-	tokenRecord
+	savedToken
 	account *account
 	call    *call // the probe under way, with its confirmation; nil if there is none
 }
 
-// tokenRecord is what the state file keeps of a token. It holds no secret.
-type tokenRecord struct {
+// savedToken is what the state file keeps of a token. It holds no secret.
+type savedToken struct {
 	SavedName    string `json:"name"`
 	SourceDigest string `json:"source"`           // of where the secret comes from
 	SecretDigest string `json:"secret,omitempty"` // of the secret last read; empty before the first

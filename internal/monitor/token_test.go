@@ -145,10 +145,10 @@ func TestUseSecret(t *testing.T) {
 		t.Error("another secret is a change")
 	}
 	if tok.Verdict != probe.VerdictUnknown || tok.Unconfirmed || tok.Probed || tok.Sent || !tok.SecretChanged() {
-		t.Errorf("after another secret: %+v", tok.tokenRecord)
+		t.Errorf("after another secret: %+v", tok.savedToken)
 	}
 	if !tok.LastTurn.Equal(now) || !tok.Configured.Equal(later) || len(tok.History) != 2 || tok.Results[probe.Valid] != 1 {
-		t.Errorf("turns, history and counters should stay: %+v", tok.tokenRecord)
+		t.Errorf("turns, history and counters should stay: %+v", tok.savedToken)
 	}
 	tok.record(probe.Outcome{Result: probe.NoToken, Start: later}, later)
 	if tok.useSecret("two", later); !tok.LookAgain {
