@@ -121,8 +121,8 @@ var pasteErrors = []struct {
 	{regexp.MustCompile(`^(export\s+)?[A-Za-z_]\w*(\s*=\s*[^=\s]|:\s)`),
 		"is an assignment, such as KEY=value; put only the value there, without quotes"},
 	{regexp.MustCompile("[\"'`“”‘’«»]"), "contains quotes; put only the token there, without them"},
-	{regexp.MustCompile(`[^!-~]`), "contains white space, or an invisible or foreign character, such as a byte order mark; " +
-		"put one token there and nothing else, as plain text"},
+	{regexp.MustCompile(`[^!-~]`), "contains white space, or an invisible or foreign character, such as a byte order " +
+		"mark; put one token there and nothing else, as plain text"},
 }
 
 const (
