@@ -52,26 +52,25 @@ func (s Source) Read() (Secret, error) {
 
 func (s Source) read() (r Reading) {
 	name := s.text.Reveal()
+	var what, text string
 	switch s.kind {
 	case inline:
-		r.Secret = s.text
+		return Reading{Secret: s.text}
 	case fromEnv:
-		text, ok := os.LookupEnv(name)
+		value, ok := os.LookupEnv(name)
 		if !ok {
 			return Reading{Err: fmt.Errorf("the environment variable %s is not set; set it for the exporter's process", name)}
 		}
-		if r.Secret, r.Err = parseToken(text); r.Err != nil {
-			r.Err = fmt.Errorf("the environment variable %s %w", name, r.Err)
-		}
+		what, text = "the environment variable", value
 	default:
 		content, mode, err := readRegular(name, maxTokenBytes)
 		if err != nil {
 			return Reading{Err: fmt.Errorf("reading the token file %s: %w", name, err)}
 		}
-		r.worldReadable = mode.Perm()&0o004 != 0
-		if r.Secret, r.Err = parseToken(string(content)); r.Err != nil {
-			r.Err = fmt.Errorf("the token file %s %w", name, r.Err)
-		}
+		what, text, r.worldReadable = "the token file", string(content), mode.Perm()&0o004 != 0
+	}
+	if r.Secret, r.Err = parseToken(text); r.Err != nil {
+		r.Err = fmt.Errorf("%s %s %w", what, name, r.Err)
 	}
 	return r
 }
