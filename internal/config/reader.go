@@ -3,7 +3,6 @@ package config
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 )
@@ -12,9 +11,6 @@ import (
 const ReadTimeout = time.Second
 
 var errHangs = errors.New("cannot be read in time; check the file system that it is on")
-
-// slowRead is how long a worker may be busy before others take over what waits behind it.
-const slowRead = 10 * time.Millisecond
 
 var readSource = Source.read // tests replace it
 
@@ -34,30 +30,33 @@ type Reading struct {
 }
 
 type pendingRead struct {
-	source Source
 	done   chan struct{} // closed when the result is there
 	result Reading
 }
 
-// Read reads the sources of all tokens. It returns a Reading for each of them, within [ReadTimeout].
+// Read reads the sources of all tokens at the same time. It returns a Reading for each of them, within [ReadTimeout].
 func (r *Reader) Read(tokens []Token) []Reading {
 	ctx, cancel := context.WithTimeout(context.Background(), ReadTimeout)
 	defer cancel()
-	reads, queue := r.enqueue(tokens)
-	go r.dispatch(queue)
-	readings := make([]Reading, len(tokens))
-	for i, t := range slices.Backward(tokens) { // a worker starts at the front: one wait is usually enough
-		if t.Source.kind != fromFile { // which cannot hang
+	readings, reads := make([]Reading, len(tokens)), make([]*pendingRead, len(tokens))
+	for i, t := range tokens {
+		if t.Source.kind == fromFile {
+			reads[i] = r.start(t.Source)
+		} else { // which cannot hang
 			readings[i] = t.Source.read()
+		}
+	}
+	for i, read := range reads {
+		if read == nil {
 			continue
 		}
 		select {
-		case <-reads[i].done:
+		case <-read.done:
 		case <-ctx.Done():
 		}
 		select {
-		case <-reads[i].done:
-			readings[i] = reads[i].result
+		case <-read.done:
+			readings[i] = read.result
 		default:
 			readings[i].Err = errHangs
 		}
@@ -65,46 +64,25 @@ func (r *Reader) Read(tokens []Token) []Reading {
 	return readings
 }
 
-// enqueue returns the read of each token that is in a file, and those that are to be started.
-func (r *Reader) enqueue(tokens []Token) (reads []*pendingRead, queue chan *pendingRead) {
-	reads, queue = make([]*pendingRead, len(tokens)), make(chan *pendingRead, len(tokens))
-	defer close(queue)
+// start returns the read of a file that is under way, or starts one.
+func (r *Reader) start(s Source) *pendingRead {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	path := s.text.Reveal()
+	if read := r.pending[path]; read != nil {
+		return read
+	}
 	if r.pending == nil {
 		r.pending = make(map[string]*pendingRead)
 	}
-	for i, t := range tokens {
-		if t.Source.kind != fromFile {
-			continue
-		}
-		path := t.Source.text.Reveal()
-		if r.pending[path] == nil {
-			r.pending[path] = &pendingRead{source: t.Source, done: make(chan struct{})}
-			queue <- r.pending[path]
-		}
-		reads[i] = r.pending[path]
-	}
-	return reads, queue
-}
-
-// dispatch starts workers until the queue is empty: one, which suffices for a local disk, and then as many again each
-// time that the queue outlasts [slowRead], so that files that hang hold no others.
-func (r *Reader) dispatch(queue chan *pendingRead) {
-	for workers := 1; len(queue) > 0; workers *= 2 {
-		for range min(workers, len(queue)) {
-			go r.work(queue)
-		}
-		time.Sleep(slowRead)
-	}
-}
-
-func (r *Reader) work(queue chan *pendingRead) {
-	for read := range queue {
-		read.result = readSource(read.source)
+	read := &pendingRead{done: make(chan struct{})}
+	r.pending[path] = read
+	go func() {
+		read.result = readSource(s)
 		r.mu.Lock()
-		delete(r.pending, read.source.text.Reveal())
+		delete(r.pending, path)
 		r.mu.Unlock()
 		close(read.done)
-	}
+	}()
+	return read
 }
