@@ -3,9 +3,6 @@ package check
 import (
 	"bytes"
 	"context"
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +15,6 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
@@ -110,7 +105,7 @@ func options(snapshot monitor.Snapshot, format Format) Options {
 		Load: func(context.Context) (status.Report, []*dto.MetricFamily, error) {
 			return status.NewReport(snapshot, status.DefaultThresholds), []*dto.MetricFamily{}, nil
 		},
-		Format: format, Thresholds: status.DefaultThresholds, Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer),
+		Timeout: time.Minute, Format: format, Thresholds: status.DefaultThresholds, Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer),
 	}
 }
 
@@ -119,22 +114,4 @@ func run(t *testing.T, o Options) (code int, stdout, stderr string) {
 	t.Helper()
 	code = Run(t.Context(), o)
 	return code, o.Stdout.(*bytes.Buffer).String(), o.Stderr.(*bytes.Buffer).String()
-}
-
-// golden compares got with a file in testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("differs from %s (go test -update rewrites it); got:\n%s", path, got)
-	}
 }

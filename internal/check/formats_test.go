@@ -2,8 +2,9 @@ package check
 
 import (
 	"context"
-	"encoding/json"
-	"reflect"
+	"flag"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,18 +17,37 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-func TestTable(t *testing.T) {
-	_, got, _ := run(t, options(everything(), Table))
-	golden(t, "table.txt", got)
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares the report on a snapshot with a file in testdata.
+func golden(t *testing.T, name string, snapshot monitor.Snapshot, format Format) string {
+	t.Helper()
+	_, got, _ := run(t, options(snapshot, format))
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (go test -update rewrites it); got:\n%s", path, got)
+	}
+	return got
 }
+
+func TestTable(t *testing.T) { golden(t, "table.txt", everything(), Table) }
 
 func TestNagios(t *testing.T) {
 	snapshot := everything()
 	for _, name := range []string{"a|b", "a/b", "a=b"} {
 		snapshot.Accounts = append(snapshot.Accounts, account(name, 1, 1000))
+		snapshot.Tokens = append(snapshot.Tokens, of(name, valid("of "+name)))
 	}
-	_, got, _ := run(t, options(snapshot, Nagios))
-	golden(t, "nagios.txt", got)
+	got := golden(t, "nagios.txt", snapshot, Nagios)
 	// The guidelines: 'label'=value[UOM];[warn];[crit];[min];[max]
 	_, data, _ := strings.Cut(strings.SplitN(got, "\n", 2)[0], " | ")
 	form := regexp.MustCompile(`('[^'=]+'|[^' =]+)=\d+;\d*;\d*;\d*;\d*( |$)`)
@@ -41,56 +61,37 @@ func TestNagios(t *testing.T) {
 		}
 		seen[match[1]] = true
 	}
-	if !seen["'a/b (2) quota used'"] || len(seen) != 4+3+3 {
-		t.Errorf("labels: %v", seen)
-	}
-}
-
-func TestJSON(t *testing.T) {
-	snapshot := at(token("<a> & b", probe.Rejected, 401, "no"))
-	_, got, _ := run(t, options(snapshot, JSON))
-	var report status.Report
-	if err := json.Unmarshal([]byte(got), &report); err != nil {
-		t.Fatal(err)
-	}
-	if want := status.NewReport(snapshot, status.DefaultThresholds); !reflect.DeepEqual(report, want) {
-		t.Errorf("got %+v, want %+v", report, want)
-	}
-	if !strings.HasSuffix(got, "\n}\n") || !strings.Contains(got, `"name": "<a> & b"`) {
-		t.Errorf("not as people read JSON: %s", got)
-	}
 }
 
 // TestPrometheus checks that what has neither token nor account is left out.
 func TestPrometheus(t *testing.T) {
-	family := func(name string, labels ...string) *dto.MetricFamily {
-		metric := &dto.Metric{Gauge: &dto.Gauge{Value: new(1.0)}}
-		for _, label := range labels {
-			metric.Label = append(metric.Label, &dto.LabelPair{Name: &label, Value: new("x")})
+	family := func(name, label string) *dto.MetricFamily {
+		return &dto.MetricFamily{Name: &name, Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{
+			{Label: []*dto.LabelPair{{Name: &label, Value: new("x")}}, Gauge: &dto.Gauge{Value: new(1.0)}},
+		}}
+	}
+	families := []*dto.MetricFamily{
+		family("up", "token"), family("held", "account"), family("build_info", "version"),
+		{Name: new("empty"), Type: dto.MetricType_GAUGE.Enum()},
+	}
+	for _, test := range []struct {
+		families       []*dto.MetricFamily
+		code           int
+		stdout, stderr string
+	}{
+		{families, OK, "# TYPE up gauge\nup{token=\"x\"} 1\n# TYPE held gauge\nheld{account=\"x\"} 1\n", ""},
+		{nil, Unknown, "", "appfigures_exporter: --output=prometheus does not work with --exporter: " +
+			"let Prometheus scrape the exporter's /metrics\n"},
+	} {
+		o := options(at(valid("t")), Prometheus)
+		load := o.Load
+		o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
+			report, _, err := load(ctx)
+			return report, test.families, err
 		}
-		return &dto.MetricFamily{Name: &name, Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{metric}}
-	}
-	o := options(at(token("t", probe.Rejected, 401, "")), Prometheus)
-	load := o.Load
-	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
-		report, _, err := load(ctx)
-		return report, []*dto.MetricFamily{
-			family("up", "token"), family("bare"), family("result", "result", "token"), family("held", "account"),
-			family("build_info", "version"), {Name: new("empty"), Type: dto.MetricType_GAUGE.Enum()},
-		}, err
-	}
-	want := "# TYPE up gauge\nup{token=\"x\"} 1\n# TYPE result gauge\nresult{result=\"x\",token=\"x\"} 1\n" +
-		"# TYPE held gauge\nheld{account=\"x\"} 1\n"
-	if code, stdout, stderr := run(t, o); code != Critical || stdout != want || stderr != "" {
-		t.Errorf("exit code %d, %q and %q", code, stdout, stderr)
-	}
-	o = options(at(valid("t")), Prometheus)
-	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
-		report, _, err := load(ctx)
-		return report, nil, err
-	}
-	if code, _, stderr := run(t, o); code != Unknown || !strings.Contains(stderr, "does not work with --exporter") {
-		t.Errorf("without metrics: exit code %d, %q", code, stderr)
+		if code, stdout, stderr := run(t, o); code != test.code || stdout != test.stdout || stderr != test.stderr {
+			t.Errorf("exit code %d, %q and %q", code, stdout, stderr)
+		}
 	}
 }
 
@@ -102,8 +103,7 @@ func TestHostileText(t *testing.T) {
 	report := status.NewReport(snapshot, status.DefaultThresholds)
 	first := &report.Tokens[0]
 	first.Cause, first.Result, first.Why, first.Advice = hostile, new(hostile), hostile, new(hostile)
-	first.Notes = []string{hostile}
-	report.Accounts[0].Notes = []string{hostile}
+	first.Notes, report.Accounts[0].Notes = []string{hostile}, []string{hostile}
 	for format, lines := range map[Format]int{Table: 9, Nagios: 3} {
 		o := options(snapshot, format)
 		o.Load = func(context.Context) (status.Report, []*dto.MetricFamily, error) { return report, nil, nil }
