@@ -20,7 +20,7 @@ import (
 // Exit codes of monitoring plugins (https://www.monitoring-plugins.org/doc/guidelines.html, "Plugin Return Codes").
 const (
 	OK       = 0 // all tokens are valid
-	Warning  = 1 // all are valid, but one expires soon, its account has used most of its quota, or the API does not answer
+	Warning  = 1 // all are valid, but one expires soon, a quota is nearly used up, or the API does not answer
 	Critical = 2 // a token is denied
 	Unknown  = 3 // a token has no verdict, or the check itself failed
 )

@@ -1,13 +1,14 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	dto "github.com/prometheus/client_model/go"
@@ -19,47 +20,38 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares the report on a snapshot with a file in testdata.
-func golden(t *testing.T, name string, snapshot monitor.Snapshot, format Format) string {
-	t.Helper()
-	_, got, _ := run(t, options(snapshot, format))
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("differs from %s (go test -update rewrites it); got:\n%s", path, got)
-	}
-	return got
-}
-
-func TestTable(t *testing.T) { golden(t, "table.txt", everything(), Table) }
-
-func TestNagios(t *testing.T) {
-	snapshot := everything()
+// TestText compares the formats for people and Nagios with files in testdata. In nagios.txt, labels of performance data
+// must be unique and without '=', and '|' occurs only before the performance data.
+func TestText(t *testing.T) {
+	lasting := valid("nightly") // whose last probe failed
+	lasting.Last.Result, lasting.Last.HTTPStatus, lasting.Last.Message = probe.ServerError, 503, "try again later"
+	lasting.VerdictTime = noon.Add(-20 * time.Minute)
+	longest := token(strings.Repeat("very-long-", 4), probe.Rejected, 403, "AccessToken invalid")
+	longest.SinceStart = true
+	snapshot := at(
+		valid("reporting"), lasting, of("burst", unprobed("webhooks")), of("slow", valid("t10")),
+		expiring(valid("partner-feed"), 5*24*time.Hour), of("crowded", valid("import")),
+		token("mobile-old", probe.Rejected, 401, "Unauthorized: The access token was revoked."), longest,
+		token("報告", probe.Locked, 403, "No API Access: Your account is locked due to an unpaid balance."),
+		token("bulk-import", probe.QuotaExhausted, 420, "Chill Out!"),
+		token("forgotten", probe.NoToken, 0, "reading the token file: no such file; create it, or correct the path"),
+	)
 	for _, name := range []string{"a|b", "a/b", "a=b"} {
 		snapshot.Accounts = append(snapshot.Accounts, account(name, 1, 1000))
 		snapshot.Tokens = append(snapshot.Tokens, of(name, valid("of "+name)))
 	}
-	got := golden(t, "nagios.txt", snapshot, Nagios)
-	// The guidelines: 'label'=value[UOM];[warn];[crit];[min];[max]
-	_, data, _ := strings.Cut(strings.SplitN(got, "\n", 2)[0], " | ")
-	form := regexp.MustCompile(`('[^'=]+'|[^' =]+)=\d+;\d*;\d*;\d*;\d*( |$)`)
-	if rest := form.ReplaceAllString(data, ""); rest != "" {
-		t.Errorf("malformed performance data: %q", rest)
-	}
-	seen := make(map[string]bool)
-	for _, match := range form.FindAllStringSubmatch(data, -1) {
-		if seen[match[1]] {
-			t.Errorf("the label %s repeats", match[1])
+	for _, format := range []Format{Table, Nagios} {
+		_, got, _ := run(t, options(snapshot, format))
+		path := filepath.Join("testdata", string(format)+".txt")
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-		seen[match[1]] = true
+		want, err := os.ReadFile(path)
+		if err != nil || got != string(want) {
+			t.Errorf("differs from %s (%v; go test -update rewrites it); got:\n%s", path, err, got)
+		}
 	}
 }
 
@@ -74,24 +66,16 @@ func TestPrometheus(t *testing.T) {
 		family("up", "token"), family("held", "account"), family("build_info", "version"),
 		{Name: new("empty"), Type: dto.MetricType_GAUGE.Enum()},
 	}
-	for _, test := range []struct {
-		families       []*dto.MetricFamily
-		code           int
-		stdout, stderr string
-	}{
-		{families, OK, "# TYPE up gauge\nup{token=\"x\"} 1\n# TYPE held gauge\nheld{account=\"x\"} 1\n", ""},
-		{nil, Unknown, "", "appfigures_exporter: --output=prometheus does not work with --exporter: " +
-			"let Prometheus scrape the exporter's /metrics\n"},
-	} {
-		o := options(at(valid("t")), Prometheus)
-		load := o.Load
-		o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
-			report, _, err := load(ctx)
-			return report, test.families, err
-		}
-		if code, stdout, stderr := run(t, o); code != test.code || stdout != test.stdout || stderr != test.stderr {
-			t.Errorf("exit code %d, %q and %q", code, stdout, stderr)
-		}
+	o := options(at(valid("t")), Prometheus)
+	report, _, _ := o.Load(t.Context())
+	o.Load = func(context.Context) (status.Report, []*dto.MetricFamily, error) { return report, families, nil }
+	want := "# TYPE up gauge\nup{token=\"x\"} 1\n# TYPE held gauge\nheld{account=\"x\"} 1\n"
+	if code, stdout, stderr := run(t, o); code != OK || stdout != want || stderr != "" {
+		t.Errorf("exit code %d, %q and %q", code, stdout, stderr)
+	}
+	families, o.Stdout = nil, new(bytes.Buffer) // as from an exporter
+	if code, stdout, stderr := run(t, o); code != Unknown || stdout != "" || !strings.Contains(stderr, "with --exporter") {
+		t.Errorf("without metrics: exit code %d, %q and %q", code, stdout, stderr)
 	}
 }
 
@@ -108,16 +92,9 @@ func TestHostileText(t *testing.T) {
 		o := options(snapshot, format)
 		o.Load = func(context.Context) (status.Report, []*dto.MetricFamily, error) { return report, nil, nil }
 		_, stdout, _ := run(t, o)
-		for _, r := range stdout {
-			if r != '\n' && !unicode.IsPrint(r) {
-				t.Fatalf("%s: the report contains %U:\n%q", format, r, stdout)
-			}
-		}
-		if got := strings.Count(stdout, "\n"); got != lines {
-			t.Errorf("%s: %d lines, want %d:\n%s", format, got, lines, stdout)
-		}
-		if pipes := strings.Count(stdout, "|"); format == Nagios && pipes != 1 {
-			t.Errorf("%d times '|' in %s", pipes, stdout)
+		control := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+		if strings.ContainsFunc(stdout, control) || strings.Count(stdout, "\n") != lines {
+			t.Errorf("%s: want %d lines of printable text: %q", format, lines, stdout)
 		}
 	}
 }
