@@ -127,14 +127,13 @@ func (r *Report) worst() State {
 func (t *Token) warn(quota Quota, now time.Time, thresholds Thresholds) {
 	t.set(Valid, resultCause(probe.Valid), "")
 	if quota.Limit != nil && quota.Used != nil && float64(*quota.Used) > thresholds.Quota*float64(*quota.Limit) {
-		t.set(Warning, cause{
-			"quota", fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage()),
-			"Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC.",
-		}, "")
+		why := fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage())
+		advice := "Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC."
+		t.set(Warning, cause{"quota", why, advice}, "")
 	}
 	if t.ExpiresAt != nil && t.ExpiresAt.Sub(now) < thresholds.Expiry {
-		why := expiryText(*t.ExpiresAt, now)
-		t.set(Warning, cause{"expiry", why, "Replace the token, or correct its expires_at."}, "")
+		why, advice := expiryText(*t.ExpiresAt, now), "Replace the token, or correct its expires_at."
+		t.set(Warning, cause{"expiry", why, advice}, "")
 	}
 }
 

@@ -36,7 +36,7 @@ type Token struct {
 	State             State             `json:"state"`
 	StateSince        time.Time         `json:"state_since"`          // of a warning: since when it has been valid
 	StateSinceAtLeast bool              `json:"state_since_at_least"` // whether it may have been so for longer
-	Cause             string            `json:"cause"`                // of the state: a result, or another cause
+	Cause             string            `json:"cause"`                // a result, not_probed, unverified, expiry or quota
 	Verdict           *string           `json:"verdict"`              // valid or denied
 	Reason            *string           `json:"reason"`               // of a denial: rejected, locked or forbidden
 	Since             *time.Time        `json:"since"`                // since when the verdict has been so

@@ -91,11 +91,10 @@ func accountNotes(account monitor.AccountState, now time.Time) []string {
 
 // Lasting returns how long the token has been in its state: "2 h 14 min", "at least 3 days".
 func (t *Token) Lasting(now time.Time) string {
-	lasting := Duration(now.Sub(t.StateSince))
 	if t.StateSinceAtLeast {
-		return "at least " + lasting
+		return "at least " + Duration(now.Sub(t.StateSince))
 	}
-	return lasting
+	return Duration(now.Sub(t.StateSince))
 }
 
 // Next returns when the token is probed next: "in 3 min", or "due" if the next scrape probes it.
