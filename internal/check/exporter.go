@@ -18,7 +18,10 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-const statusPath = "/api/v1/status"
+const (
+	statusPath = "/api/v1/status"
+	maxBytes   = 64 << 20 // of the state: enough for 10,000 tokens
+)
 
 // quoted is how yaml quotes values in its errors.
 var quoted = regexp.MustCompile("`[^`]*`")
@@ -60,7 +63,7 @@ func fetch(ctx context.Context, client *http.Client, target *url.URL) (report st
 	if code := response.StatusCode; code != http.StatusOK {
 		return report, fmt.Errorf("%s responded with %d %s", statusPath, code, http.StatusText(code))
 	}
-	body, err := io.ReadAll(response.Body)
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBytes))
 	if err != nil {
 		return report, readable(err)
 	}

@@ -51,6 +51,10 @@ var (
 		"not_probed", "The token has not been probed yet.",
 		"Wait for its turn; tokens are probed only by scrapes and by runs of check.",
 	}
+	secretChanged = cause{
+		"secret_changed", "Its secret has changed; not probed yet.",
+		"Wait for the next scrape or run of check, which probes it unless its account is held.",
+	}
 	unverified = cause{
 		"unverified", "The verdict should have been confirmed more than an hour ago.",
 		"Check that Prometheus scrapes the exporter, or that check runs often: nothing else probes.",
@@ -81,6 +85,8 @@ func (t *Token) judge(token monitor.TokenState, now time.Time) {
 func (t *Token) setUnknown(token monitor.TokenState, since time.Time) {
 	t.StateSince, t.StateSinceAtLeast = since.UTC(), false
 	switch {
+	case token.SecretChanged():
+		t.set(Unknown, secretChanged, "")
 	case !token.Probed:
 		t.set(Unknown, notProbed, "")
 	case token.Last.Result == token.Reason: // which it confirmed

@@ -57,6 +57,13 @@ func onceDenied(token monitor.TokenState) monitor.TokenState {
 	return token
 }
 
+// changed returns the token after another secret was read.
+func changed(token monitor.TokenState) monitor.TokenState {
+	fresh := unprobed()
+	fresh.History = token.History
+	return fresh
+}
+
 func used(used, limit int64) probe.Quota {
 	return probe.Quota{Used: used, UsedOK: true, Limit: limit, LimitOK: true}
 }
@@ -84,6 +91,7 @@ func TestTokenState(t *testing.T) {
 		notes []string
 	}{
 		{name: "never probed", token: unprobed(), want: "unknown not_probed - 1 h"},
+		{name: "another secret", token: changed(probed(probe.Valid)), want: "unknown secret_changed - 1 h"},
 		{name: "accepted", token: accepted, want: "valid valid - 3 h 2 min"},
 		{name: "rejected", token: rejected, want: "denied rejected of_rejected 3 h 2 min"},
 		{name: "locked", token: fromTheStart, want: "denied locked of_locked at least 3 h 2 min"},
