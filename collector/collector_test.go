@@ -39,7 +39,9 @@ func full() monitor.Snapshot {
 		Token: config.Token{
 			Name: `back\slash "quoted" 令牌`, Account: "acme",
 			ExpiresAt: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), // its nanoseconds since 1970 overflow 64 bits
-			Labels: []config.Label{{Name: "aaa", Value: "first"}, {Name: "team", Value: "growth"}, {Name: "zone", Value: "eu"}},
+			Labels: []config.Label{
+				{Name: "aaa", Value: "first"}, {Name: "team", Value: "growth"}, {Name: "zone", Value: "eu"},
+			},
 		},
 		Verdict: probe.VerdictValid, Reason: probe.Valid,
 		VerdictTime: noon.Add(-time.Minute), VerdictSince: noon.Add(-time.Hour),
