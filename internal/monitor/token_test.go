@@ -122,7 +122,7 @@ func TestHistory(t *testing.T) {
 	for second := range int64(100) {
 		record(10+second, probe.Valid, true)
 	}
-	if n := len(tok.History); n != HistoryLength || !tok.History[0].Time.Equal(time.Unix(70, 0)) {
+	if n := len(tok.History); n != historyLength || !tok.History[0].Time.Equal(time.Unix(70, 0)) {
 		t.Errorf("%d results from %v on", n, tok.History[0].Time)
 	}
 	if len(snapshot) != 2 || snapshot[0] != want[0] {
