@@ -34,7 +34,7 @@ type Exporter struct {
 	Args      []string    // of every command, flags and commands alike
 	Env       []string    // the whole environment
 	Dir       string      // its working directory
-	StateFile string      // "none" by default
+	StateFile string      // "none" by default; empty: without the flag
 	TLS       *tls.Config // of clients; nil without TLS
 
 	t testing.TB
@@ -69,7 +69,11 @@ func (x *Exporter) WriteConfig(content string) {
 
 // Command returns a command of the exporter, with the flags of all its commands.
 func (x *Exporter) Command(args ...string) *exec.Cmd {
-	cmd := exec.Command(x.Binary, slices.Concat(x.Args, args, []string{"--state.file=" + x.StateFile})...)
+	args = slices.Concat(x.Args, args)
+	if x.StateFile != "" {
+		args = append(args, "--state.file="+x.StateFile)
+	}
+	cmd := exec.Command(x.Binary, args...)
 	cmd.Dir, cmd.Env = x.Dir, append([]string{}, x.Env...) // not nil, which would be the test's own
 	return cmd
 }

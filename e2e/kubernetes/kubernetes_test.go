@@ -35,9 +35,7 @@ func TestChart(t *testing.T) {
 		c.create("/api/v1/persistentvolumes", fmt.Sprintf(`{metadata: {generateName: volume-}, spec: {storageClassName: %q,
 			accessModes: [%s], capacity: {storage: 1Gi}, hostPath: {path: /none}}}`, class, mode))
 	}
-	for name, test := range map[string]func(*testing.T, *cluster, string){
-		"values": testValues, "upgrade": testUpgrade, "rollback": testRollback,
-	} {
+	for name, test := range map[string]func(*testing.T, *cluster, string){"values": testValues, "upgrade": testUpgrade} {
 		t.Run(name, func(t *testing.T) {
 			of := *c
 			of.t = t
@@ -128,26 +126,4 @@ func testUpgrade(t *testing.T, c *cluster, release string) {
 		}
 		return nil
 	})
-}
-
-// testRollback checks that a release whose Pod does not start can be rolled back.
-func testRollback(t *testing.T, c *cluster, release string) {
-	createNamespace(c, release)
-	c.mustHelm(release, "install", release, chart, minimal, wait, limit)
-	want := c.pod(release).Spec.Containers[0].Image
-	out, err := c.helm(release, "upgrade", release, chart, minimal, "--set=image.tag="+brokenTag, wait, "--timeout=5s")
-	if err == nil {
-		t.Errorf("an upgrade whose Pod does not start succeeds:\n%s", out)
-	}
-	harness.Until(t, timeout, func() error {
-		pods := c.list(release, "v1/pods")
-		if len(pods) != 1 || !pods[0].isBroken() {
-			return fmt.Errorf("after the upgrade, the Pods are %v", pods)
-		}
-		return nil
-	})
-	c.mustHelm(release, "rollback", release, wait, limit)
-	if got := c.pod(release); got.Spec.Containers[0].Image != want || got.Status.Phase != "Running" {
-		t.Errorf("after the rollback, the Pod is %v, want the image %s", got, want)
-	}
 }

@@ -8,10 +8,7 @@ import (
 	"sync"
 )
 
-// brokenTag is the tag of images that do not start.
-const brokenTag = "broken"
-
-// node stands in for the scheduler and the kubelets: it runs nothing, but reports that the Pods that are not broken
+// node stands in for the scheduler and the kubelets: it runs nothing, but reports that the Pods
 // run, and that those of Helm's tests have succeeded.
 type node struct{ *cluster }
 
@@ -47,11 +44,6 @@ func startNode(c *cluster) {
 	})
 }
 
-// isBroken reports whether the Pod's image does not start.
-func (o object) isBroken() bool {
-	return len(o.Spec.Containers) == 1 && strings.HasSuffix(o.Spec.Containers[0].Image, ":"+brokenTag)
-}
-
 // observe does what is next for a Pod.
 func (n node) observe(event string, pod object) {
 	path := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s", pod.Metadata.Namespace, pod.Metadata.Name)
@@ -63,7 +55,7 @@ func (n node) observe(event string, pod object) {
 	case pod.Spec.NodeName == "":
 		n.try(http.MethodPost, path+"/binding", "application/json",
 			fmt.Sprintf(`{"metadata": {"name": %q}, "target": {"kind": "Node", "name": "node"}}`, pod.Metadata.Name))
-	case pod.Status.Phase == "Pending" && !pod.isBroken():
+	case pod.Status.Phase == "Pending":
 		phase := "Running"
 		if pod.Spec.RestartPolicy == "Never" {
 			phase = "Succeeded"

@@ -42,14 +42,18 @@ func TestAlerts(t *testing.T) {
 	t.Parallel()
 	api, x := startWatched(t)
 	webhook, growth := harness.NewWebhook(t, "127.0.0.1"), harness.NewWebhook(t, "127.0.0.1")
+	rules := filepath.Join(t.TempDir(), "rules.yml")
+	harness.Write(t, rules, "groups: []\n")
 	server := harness.StartPrometheus(t, regexp.MustCompile(`\b(60s|15s)\b`).ReplaceAllString(
 		harness.ReadWith(t, "prometheus/prometheus.yml",
 			"exporter:10187", x.Address, "alertmanager:9093", startAlertmanager(t, webhook, growth),
 			"localhost:9090", "127.0.0.1:1", // a job that is down and not ours
-			"- appfigures.rules.yml", "- "+fasterRules(t)), "1s"))
+			"- appfigures.rules.yml", "- "+rules), "1s"))
 	all := map[string]float64{"acme/reporting": 1, "acme/etl": 1, "globex/billing": 1}
 	server.Await(t, timeout, all, `appfigures_token_valid * on (token) group_left (account) appfigures_token_info`,
 		"account", "token")
+	harness.Write(t, rules, harness.Read(t, fasterRules(t))) // before the first scrape the exporter would be down
+	server.Signal(syscall.SIGHUP)
 
 	notified := map[string]string{}
 	await := func(news map[string]string) {

@@ -23,14 +23,16 @@ var withoutData = map[string]string{
 var notInDemo = []string{
 	"appfigures_api_certificate_expiry_timestamp_seconds",                                         // the demo's simulated API serves plain HTTP
 	"appfigures_exporter_state_saved_timestamp_seconds", "appfigures_exporter_state_errors_total", // it keeps no state
-	"appfigures_exporter", "appfigures_state", "appfigures_tokens", "appfigures_tokens_", // a program, a volume, jobs
+	"appfigures_exporter", "appfigures_state", "appfigures_tokens", "appfigures_tokens_", "appfigures_exporter_", // a program, a volume, jobs
 }
 
 // TestDemo checks that what is shipped for Prometheus and Grafana fits the exposition: Prometheus scrapes the demo, its
 // alerts fire, each panel has data, and each metric that a rule, a panel or a document names exists.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	x := harness.StartExporter(t, "", "demo")
+	x := harness.NewExporter(t, "demo")
+	x.StateFile = "" // the demo has no such flag
+	x.Start()
 	server := harness.StartPrometheus(t, scrapeEverySecond(x.Address)+"rule_files: ["+fasterRules(t)+"]\n")
 	every := map[string]float64{}
 	for _, result := range probe.Results() {

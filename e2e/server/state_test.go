@@ -51,21 +51,6 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestHoldSurvivesRestart checks that an account whose daily limit is used up is not asked again after a restart.
-func TestHoldSurvivesRestart(t *testing.T) {
-	t.Parallel()
-	x := prepare(t, 1)
-	x.api.Use(simulator.DefaultAccount, simulator.DefaultDailyLimit)
-	for range 3 {
-		x.Start()
-		x.await(`appfigures_account_held{account="default",reason="quota_exhausted"} 1`)
-		x.Kill()
-	}
-	if requests := x.api.TotalRequests(); requests != 1 {
-		t.Errorf("%d requests, want 1", requests)
-	}
-}
-
 // TestFullDisk fills the disk while a token is revoked: the verdict is reported all the same, and saved once there is
 // space again.
 func TestFullDisk(t *testing.T) {

@@ -204,13 +204,6 @@ func (m *Monitor) accountLocked(name string, settings config.Pacing) *account {
 	return a
 }
 
-// Has reports whether a token of that name is configured.
-func (m *Monitor) Has(name string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.byName[name] != nil
-}
-
 // selectLocked returns the named tokens, or all if there are no names.
 func (m *Monitor) selectLocked(names []string) []*token {
 	if len(names) == 0 {

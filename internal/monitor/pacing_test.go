@@ -54,26 +54,6 @@ func TestBudgetAndInterval(t *testing.T) {
 	}
 }
 
-// TestFirstTurns checks that the turns of an account are spread evenly, and that each token keeps its place.
-func TestFirstTurns(t *testing.T) {
-	a := accountOf(4, usual)
-	interval := a.interval(noon)
-	for i, tok := range a.tokens {
-		tok.Sent = true
-		first := tok.LastTurn.Add(interval)
-		if want := noon.Add(interval * time.Duration(i+1) / 4); !first.Equal(want) {
-			t.Errorf("the first turn of token %d is at %s, want %s", i, first, want)
-		}
-		if _, ok := a.take(tok, first.Add(-1)); ok {
-			t.Errorf("token %d has a turn too early", i)
-		}
-		late := first.Add(2*interval + interval/3) // two turns are missed
-		if _, ok := a.take(tok, late); !ok || !tok.LastTurn.Equal(first.Add(2*interval)) {
-			t.Errorf("token %d: %v, last turn %s, want %s", i, ok, tok.LastTurn, first.Add(2*interval))
-		}
-	}
-}
-
 // TestHolds checks for how long an answer holds the probes of an account. The API's clock is 5 minutes ahead of ours, or
 // behind.
 func TestHolds(t *testing.T) {
@@ -128,13 +108,22 @@ func TestHoldsTogether(t *testing.T) {
 	if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
 		t.Errorf("after a 429 the hold of the 420 is %q", reason)
 	}
-	a.Hold.Until = noon.Add(day + 1)
+	a.learn(probe.Outcome{Quota: probe.Quota{Used: 999, UsedOK: true, Limit: 1000, LimitOK: true}}, noon)
+	if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
+		t.Errorf("after an answer that was under way the hold of the 420 is %q", reason)
+	}
+	a.Report, a.Hold.Until = report{}, noon.Add(day+1)
 	if reason, _ := a.heldBy(noon); reason != NotHeld {
 		t.Errorf("held by %q for more than a day", reason)
 	}
 	a.learn(probe.Outcome{Result: probe.RateLimited}, noon)
 	if reason, until := a.heldBy(noon); reason != RateLimited || until.Sub(noon) != defaultPause {
 		t.Errorf("held by %q until %s", reason, until)
+	}
+	a.learn(probe.Outcome{Quota: probe.Quota{Used: 1000, UsedOK: true}}, noon)
+	a.learn(probe.Outcome{Quota: probe.Quota{Used: 999, UsedOK: true}}, noon)
+	if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
+		t.Errorf("after a report of the limit and one that was under way held by %q", reason)
 	}
 }
 
@@ -162,6 +151,12 @@ func TestOwnRequestsCount(t *testing.T) {
 	}
 	if a.Used != 0 || a.ExtraUsed != 0 || a.Report.Since != 0 {
 		t.Errorf("used %d, extra %d, since the report %d after all was given back", a.Used, a.ExtraUsed, a.Report.Since)
+	}
+	a.Report = report{}
+	for over := range int64(2) { // the last request of the budget is sent, one beyond a budget that has shrunk is not
+		if a.Used = a.budget() + over; a.mustWait(noon) != (over > 0) {
+			t.Errorf("with %d of %d requests counted must wait: %v", a.Used, a.budget(), a.mustWait(noon))
+		}
 	}
 }
 
@@ -202,26 +197,6 @@ func TestGiveBack(t *testing.T) {
 	tok.useSecret("two", noon)
 	if a.giveBack(tok, r); tok.Sent {
 		t.Error("another secret that was never sent counts as sent")
-	}
-}
-
-// TestReserve checks that within the reserve there is one request per hour for all tokens together, and no extra turn.
-func TestReserve(t *testing.T) {
-	a := accountOf(3, usual)
-	a.Report = report{Used: 960, Until: noon.Add(12 * time.Hour)}
-	a.Limit = 1000
-	requests := 0
-	for minute := range 12 * 60 {
-		for _, tok := range a.tokens {
-			tok.LookAgain = true
-			if _, ok := a.take(tok, noon.Add(time.Duration(minute)*time.Minute)); ok {
-				requests++
-				a.inFlight--
-			}
-		}
-	}
-	if requests < 11 || requests > 12 {
-		t.Errorf("%d requests in 12 hours within the reserve, want one per hour", requests)
 	}
 }
 

@@ -2,6 +2,8 @@ package monitor
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
@@ -115,8 +117,8 @@ func (m *Monitor) contentLocked() State {
 	for _, t := range m.tokens {
 		s.Tokens = append(s.Tokens, t.savedToken)
 	}
-	for _, a := range m.accounts {
-		s.Accounts = append(s.Accounts, a.savedAccount)
+	for _, name := range slices.Sorted(maps.Keys(m.accounts)) {
+		s.Accounts = append(s.Accounts, m.accounts[name].savedAccount)
 	}
 	return s
 }

@@ -1,0 +1,105 @@
+package monitor
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+)
+
+// delays measures the tables of docs/pacing.md: go test ./internal/monitor -run TestDelays -v -delays 30
+var delays = flag.Int("delays", 0, "measure the tables of docs/pacing.md, with this many random starts")
+
+// TestDelays checks how soon a revocation is a verdict, with a limit of 1,000 requests a day and a scrape every minute: that
+// of one token within its interval and a scrape, while extra turns last, and that of a whole account as soon as that of a
+// lone token, for the first of them.
+func TestDelays(t *testing.T) {
+	sizes, shares, starts := []int{1, 10, 50}, []float64{0.25}, 1
+	if *delays > 0 {
+		sizes, shares, starts = []int{1, 2, 5, 10, 20, 50}, []float64{0.1, 0.25, 0.5, 1}, *delays
+	}
+	for _, n := range sizes {
+		lone, first, all := "", "", ""
+		for _, share := range shares {
+			var worst, sum, worstFirst, worstRest time.Duration
+			for range starts {
+				verdict, _ := revoke(t, n, share, false)
+				worst, sum = max(worst, verdict), sum+verdict
+				verdict, rest := revoke(t, n, share, true)
+				worstFirst, worstRest = max(worstFirst, verdict), max(worstRest, rest)
+			}
+			cfg := configOf(numbered(n)...)
+			cfg.Pacing.QuotaShare = share
+			a := accountOf(n, cfg.Pacing)
+			interval, scrape := a.interval(noon), time.Minute+2*time.Second
+			if worst > interval+scrape {
+				t.Errorf("%d tokens, share %v: a lone revocation took %s, the interval is %s", n, share, worst, interval)
+			}
+			if alone := interval / time.Duration(n); worstFirst > alone+scrape {
+				t.Errorf("%d tokens, share %v: the first verdict took %s, want at most %s", n, share, worstFirst, alone)
+			}
+			if int64(2*n) < a.extra() && worstRest > scrape {
+				t.Errorf("%d tokens, share %v: the other verdicts took %s", n, share, worstRest)
+			}
+			lone += fmt.Sprintf(" | %s, %s", words(worst), words(sum/time.Duration(starts)))
+			first, all = first+" | "+words(worstFirst), all+" | "+words(worstRest)
+		}
+		t.Logf("%d tokens, a lone revocation, worst and mean%s; all revoked, until the first verdict%s; until the last%s",
+			n, lone, first, all)
+	}
+}
+
+func words(d time.Duration) string {
+	if d >= 90*time.Minute {
+		return fmt.Sprintf("%.1f h", d.Hours())
+	}
+	return fmt.Sprintf("%.0f min", d.Minutes())
+}
+
+// revoke lets n tokens of an account be valid for a day or two, then revokes one or all. It returns the time until the
+// first verdict, and from there until the last.
+func revoke(t *testing.T, n int, share float64, all bool) (first, rest time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Duration(rand.Int64N(int64(day)))) // starts at any time of the day
+		victim, revoked := fmt.Sprintf("t%02d", rand.IntN(n)), false
+		api := &fakeAPI{}
+		api.answer = func(secret string) probe.Outcome {
+			o := answerWithUse(secret)
+			if revoked && (all || secret == victim) {
+				o.Result = probe.Rejected
+			}
+			return o
+		}
+		cfg := configOf(numbered(n)...)
+		cfg.Pacing.QuotaShare = share
+		m := start(t, cfg, api, nil, State{})
+		m.Started()
+		for end := time.Now().Add(day + time.Duration(rand.Int64N(int64(day)))); time.Now().Before(end); time.Sleep(time.Minute) {
+			m.Scrape(t.Context(), time.Time{})
+		}
+		revoked = true
+		began, denied := time.Now(), 0
+		time.Sleep(time.Duration(rand.Int64N(int64(time.Minute))))
+		for wanted := map[bool]int{true: n, false: 1}[all]; denied < wanted && time.Since(began) < 8*day; time.Sleep(time.Minute) {
+			denied = 0
+			for _, tok := range m.Scrape(t.Context(), time.Time{}).Tokens {
+				if tok.Verdict == probe.VerdictDenied {
+					denied++
+				}
+			}
+			switch {
+			case denied == 0:
+			case first == 0:
+				first = time.Since(began)
+			default:
+				rest = time.Since(began) - first
+			}
+		}
+		m.Close()
+	})
+	return first, rest
+}
