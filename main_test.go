@@ -66,7 +66,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"--config.auto-reload-interval=0s"}, 1, "", ours + `invalid duration "0s": `},
 		{[]string{"--timeout-offset=soon"}, 1, "", ours + `invalid duration "soon": use seconds (0.5) or `},
 		{[]string{"check", "-t", "0"}, 3, "", ours + `invalid duration "0": `},
-		{[]string{"check", "--warn-quota=90"}, 3, "", ours + "--warn-quota=90 is not above 0 and at most 1; use 0.9 for 90%\n"},
+		{[]string{"check", "--warn-quota=90"}, 3, "", ours + "--warn-quota=90 is not above 0 and at most 1; use 0.9 "},
 		{[]string{"check", "--config.file", valid, "--state.file=none", "--token", "@growth"}, 3, "",
 			ours + `no token is named "@growth"` + "\n"},
 
@@ -316,7 +316,7 @@ func start(t *testing.T, args ...string) *running {
 	go func() { r.exit <- run(ctx, args, &r.stdout, &r.stderr) }()
 	t.Cleanup(func() { cancel(); r.wait() })
 	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-	eventually(t, "the program listens", func() bool { return len(r.exit) > 0 || listening.MatchString(r.stderr.String()) })
+	eventually(t, "listening", func() bool { return len(r.exit) > 0 || listening.MatchString(r.stderr.String()) })
 	if len(r.exit) > 0 {
 		t.Fatalf("the program ended:\n%s", r.stderr.String())
 	}

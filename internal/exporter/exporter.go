@@ -33,12 +33,9 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
-const (
-	// scrapeGrace is how long scrapes in progress may go on after SIGTERM before their probes are canceled, and
-	// responseGrace how long they then have to respond. Docker kills after 10 s.
-	scrapeGrace   = 5 * time.Second
-	responseGrace = 2 * time.Second
-)
+// How long scrapes in progress may go on after SIGTERM before their probes are canceled, and how long they then have to
+// respond. Docker kills after 10 s.
+const scrapeGrace, responseGrace = 5 * time.Second, 2 * time.Second
 
 // Options is what to run.
 type Options struct {

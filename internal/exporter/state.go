@@ -53,8 +53,10 @@ func openState(
 	if errors.Is(err, state.ErrLocked) {
 		logger.Info("Waiting for another process to give up the state file", "state", s.path, "timeout", timeout)
 	}
-	for end := time.Now().Add(timeout); errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end); open() {
+	end := time.Now().Add(timeout)
+	for errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end) {
 		time.Sleep(50 * time.Millisecond)
+		open()
 	}
 	switch _, ofDisk := errors.AsType[syscall.Errno](err); {
 	case ofDisk || s.path == "": // no place can be written

@@ -19,8 +19,7 @@ type actor struct {
 	then                Behavior // in every other period; [Valid]: as before
 }
 
-// actors lists the tokens of the demo, in the order of the configuration. Together they have every result of a probe and
-// every state of a token.
+// actors lists the tokens of the demo, in the order of the configuration. They have every state and every result.
 var actors = []actor{
 	{name: "reporting", account: "acme", team: "growth"},
 	{name: expiring, account: "acme", team: "partners"},

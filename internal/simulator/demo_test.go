@@ -9,7 +9,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 )
 
-// TestDemo checks that the API knows each configured token, in its account, and that some tokens change and change back.
+// TestDemo checks that the API knows each configured token, in its account, and that some change and change back.
 func TestDemo(t *testing.T) {
 	d := startDemo(t)
 	cfg, _, err := d.Load()
