@@ -94,7 +94,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if command != "serve" || p.configCheck {
 		signal.Stop(hangups)
 	}
-	code := 0 // without an error
+	code := 0
 	switch {
 	case err != nil && strings.HasPrefix(err.Error(), "unexpected "):
 		err = fmt.Errorf("%w; the commands are serve, check, healthcheck and demo; a switch such as --config.auto-reload "+
@@ -114,14 +114,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		p.serving.Origin, p.serving.Load, p.serving.Fingerprint = at.String(), at.Load, at.Fingerprint
 		err = exporter.Run(ctx, p.serving)
 	}
-	if err == nil {
-		return code
+	if err != nil {
+		code = p.checking.Fail(err) // the one way out for errors, which redacts
+		if !slices.Contains(args, "check") {
+			code = 1
+		}
 	}
-	code = p.checking.Fail(err) // the one way out for errors, which redacts
-	if slices.Contains(args, "check") {
-		return code
-	}
-	return 1
+	return code
 }
 
 // define adds the flags and commands to app.
