@@ -225,11 +225,11 @@ func (p *program) check(ctx context.Context) (code int, err error) {
 // work here.
 func (p *program) checkConfig() error {
 	location := config.Find(p.configFile)
-	cfg, warnings, err := location.Load()
+	cfg, err := location.Load()
 	if err := errors.Join(err, web.CheckConfig(*p.serving.Web.WebConfigFile)); err != nil {
 		return err
 	}
-	for _, warning := range slices.Concat(warnings, monitor.Warnings(cfg), cfg.Inspect(time.Now())) {
+	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg), cfg.Inspect(time.Now())) {
 		_, _ = fmt.Fprintf(p.stderr, "warning: %s\n", warning)
 	}
 	tokens, unreadable := status.Plural(len(cfg.Tokens), "token"), 0

@@ -60,23 +60,23 @@ func (l Location) String() string {
 	return "$" + EnvToken
 }
 
-// Load reads the configuration, with warnings about it, one line each. It waits at most [ReadTimeout] for the secrets,
+// Load reads the configuration. It waits at most [ReadTimeout] for the secrets,
 // which it compares. The error has every problem of a kind, each a line of its own:
 //
 //	/etc/appfigures_exporter/config.yml:12: tokens[1].timeout: what is wrong; what would be right
 //
 // It quotes no value of the configuration. Warnings quote names of tokens.
-func (l Location) Load() (*Config, []string, error) {
+func (l Location) Load() (*Config, error) {
 	_, cfg, err := l.load()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if l.Path != "" && !l.named && os.Getenv(EnvToken) != "" && !slices.ContainsFunc(cfg.Tokens, isEnvToken) {
 		cfg.Warnings = append(cfg.Warnings, fmt.Sprintf("%s is used and $%s is not, although it is set; unset it, or set "+
 			"--config.file=%s", l.Path, EnvToken, l.Path))
 	}
 	cfg.Warnings = append(cfg.Warnings, cfg.warnOfSecrets()...)
-	return cfg, cfg.Warnings, nil
+	return cfg, nil
 }
 
 func isEnvToken(t Token) bool { return t.Source.Equal(EnvSource(EnvToken)) }

@@ -38,9 +38,12 @@ func TestFind(t *testing.T) {
 			writeFile(t, dir, name, "tokens: [{name: "+name+", token_env: PATH}]\n")
 		}
 		location := Find(test.flag)
-		cfg, warnings, err := location.Load()
-		if err != nil || cfg.Tokens[0].Name != test.token || !slices.Equal(warnings, test.warnings) || location.String() != test.location {
-			t.Errorf("%s: got %v from %s, warnings %q, error %v", test.name, cfg, location, warnings, err)
+		cfg, err := location.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Tokens[0].Name != test.token || !slices.Equal(cfg.Warnings, test.warnings) || location.String() != test.location {
+			t.Errorf("%s: got %v from %s, warnings %q", test.name, cfg, location, cfg.Warnings)
 		}
 		for _, name := range test.files {
 			_ = os.Remove(name)
@@ -70,7 +73,7 @@ func TestFromEnvironment(t *testing.T) {
 		t.Setenv(EnvToken, test.token)
 		t.Setenv(EnvTokenFile, test.file)
 		t.Setenv(EnvAPIURL, test.api)
-		cfg, _, err := Location{}.Load()
+		cfg, err := Location{}.Load()
 		got := fmt.Sprint(err)
 		if err == nil {
 			token := cfg.Tokens[0]

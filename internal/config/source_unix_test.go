@@ -48,7 +48,7 @@ func TestConfigurationIsARegularFile(t *testing.T) {
 	}
 	for name, want := range map[string]string{"gone": "no such file", "pipe": "not a regular file", ".": "a directory, which Docker makes"} {
 		path := filepath.Join(dir, name)
-		_, _, loadErr := Find(path).Load()
+		_, loadErr := Find(path).Load()
 		_, lookErr := Find(path).Fingerprint()
 		for _, err := range []error{loadErr, lookErr} {
 			if err == nil || !strings.HasPrefix(err.Error(), "reading the configuration "+path+": "+want) {

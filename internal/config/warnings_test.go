@@ -29,10 +29,11 @@ func TestWarnings(t *testing.T) {
 			`every user of this machine can read the tokens ["b"]` + readable,
 		}},
 	} {
-		_, warnings, err := Find(writeFile(t, dir, "config.yml", test.yaml)).Load()
+		cfg, err := Find(writeFile(t, dir, "config.yml", test.yaml)).Load()
 		if err != nil {
 			t.Fatal(err)
 		}
+		warnings := cfg.Warnings
 		for i := range warnings {
 			warnings[i] = strings.ReplaceAll(warnings[i], dir+"/", "")
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -23,7 +24,7 @@ import (
 // nothing. If lookAgain, tokens that are not valid get an extra turn.
 func Check(ctx context.Context, o check.Options, location config.Location, stateFile string, lookAgain bool) int {
 	logger := slog.New(slog.DiscardHandler)
-	cfg, warnings, err := location.Load()
+	cfg, err := location.Load()
 	if err != nil {
 		return o.Fail(err)
 	}
@@ -48,7 +49,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 		o.Note = fmt.Sprintf("Without a state file, each run makes a request per token: once a minute, that is %d per day. "+
 			"The API grants an account 1,000 per day.", 24*60*cmp.Or(len(o.Tokens), len(cfg.Tokens)))
 	}
-	for _, warning := range append(warnings, kept.warnings...) {
+	for _, warning := range slices.Concat(cfg.Warnings, kept.warnings) {
 		if o.Format == check.Table && !o.Quiet { // other formats are for programs, which run it again and again
 			_, _ = fmt.Fprintf(o.Stderr, "warning: %s\n", warning)
 		}

@@ -40,7 +40,7 @@ const scrapeGrace, responseGrace = 5 * time.Second, 2 * time.Second
 // Options is what to run.
 type Options struct {
 	Origin string // of the configuration: for the log, and for the default name of the state file
-	Load   func() (cfg *config.Config, warnings []string, err error)
+	Load   func() (*config.Config, error)
 
 	// Fingerprint changes when Load would return something else. With AutoReload, it is compared every ReloadInterval.
 	Fingerprint    func() (string, error)
@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options) error {
 		looks = time.Tick(o.ReloadInterval)
 		fingerprint, _ = o.Fingerprint()
 	}
-	cfg, warnings, err := o.Load()
+	cfg, err := o.Load()
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	logger.Info("Starting appfigures_exporter", "version", version.Info(),
 		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens))
-	for _, warning := range slices.Concat(kept.warnings, warnings, monitor.Warnings(cfg)) {
+	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings, monitor.Warnings(cfg)) {
 		logger.Warn(warning)
 	}
 	m := newMonitor(cfg, kept, logger)
@@ -180,8 +180,14 @@ func (o Options) serve(ctx context.Context, server *http.Server, m *monitor.Moni
 // scrape scrapes once, so that nobody has to wait for Prometheus to see whether a token works, and logs what it found.
 // If ScrapeEvery is set, it goes on until ctx ends.
 func (o Options) scrape(ctx context.Context, m *monitor.Monitor, logger *slog.Logger) {
-	snapshot := m.Scrape(ctx, time.Time{})
-	logger.Info("First scrape: " + status.NewReport(snapshot, status.DefaultThresholds).Headline)
+	report := status.NewReport(m.Scrape(ctx, time.Time{}), status.DefaultThresholds)
+	for _, token := range report.Tokens {
+		if token.State == status.Denied || token.State == status.Unknown {
+			logger.Warn("A token is not valid", "token", token.Name, "account", token.Account, "state", token.State,
+				"cause", token.Cause, "why", token.Why)
+		}
+	}
+	logger.Info("First scrape: " + report.Headline)
 	for o.ScrapeEvery > 0 {
 		select {
 		case <-time.After(o.ScrapeEvery):

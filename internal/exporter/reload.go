@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,7 @@ type attempt struct {
 
 // reloader replaces the configuration while the exporter runs.
 type reloader struct {
-	load   func() (*config.Config, []string, error)
+	load   func() (*config.Config, error)
 	use    func(*config.Config)
 	logger *slog.Logger
 
@@ -40,11 +41,10 @@ func (r *reloader) reload() error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
 	var cfg *config.Config
-	var warnings []string
 	ended := make(chan error, 1)
 	go func() {
 		var err error
-		cfg, warnings, err = r.load()
+		cfg, err = r.load()
 		ended <- err
 	}()
 	err := errHangs
@@ -59,7 +59,7 @@ func (r *reloader) reload() error {
 	}
 	r.use(cfg)
 	r.last.Store(&attempt{time.Now(), time.Now(), nil})
-	for _, warning := range append(warnings, monitor.Warnings(cfg)...) {
+	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg)) {
 		r.logger.Warn(warning)
 	}
 	r.logger.Info("Configuration reloaded", "tokens", len(cfg.Tokens))

@@ -13,7 +13,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 )
 
-type loadFunc = func() (*config.Config, []string, error)
+type loadFunc = func() (*config.Config, error)
 
 func newTestReloader(load loadFunc, use func(*config.Config), log *strings.Builder) *reloader {
 	r := &reloader{load: load, use: use, logger: slog.New(slog.NewTextHandler(log, nil))}
@@ -26,10 +26,10 @@ func TestReload(t *testing.T) {
 		var log strings.Builder
 		var used []*config.Config
 		var next loadFunc
-		load := func() (*config.Config, []string, error) { return next() }
+		load := func() (*config.Config, error) { return next() }
 		r := newTestReloader(load, func(cfg *config.Config) { used = append(used, cfg) }, &log)
 		start := time.Now()
-		first, second := new(config.Config), new(config.Config)
+		first, second := &config.Config{Warnings: []string{"unwise"}}, new(config.Config)
 		hangs := make(chan struct{})
 		for i, test := range []struct {
 			next    loadFunc
@@ -37,13 +37,13 @@ func TestReload(t *testing.T) {
 			log     string // part of it
 			success time.Duration
 		}{
-			{func() (*config.Config, []string, error) { return first, []string{"unwise"}, nil },
+			{func() (*config.Config, error) { return first, nil },
 				[]*config.Config{first}, "level=WARN msg=unwise\n", 1},
-			{func() (*config.Config, []string, error) { return nil, nil, errors.New("config.yml:1: wrong") },
+			{func() (*config.Config, error) { return nil, errors.New("config.yml:1: wrong") },
 				[]*config.Config{first}, `keeping the old one" err="config.yml:1: wrong"`, 1},
-			{func() (*config.Config, []string, error) { <-hangs; return second, nil, nil },
+			{func() (*config.Config, error) { <-hangs; return second, nil },
 				[]*config.Config{first}, `err="the configuration cannot be read in time; `, 1},
-			{func() (*config.Config, []string, error) { return second, nil, nil },
+			{func() (*config.Config, error) { return second, nil },
 				[]*config.Config{first, second}, `msg="Configuration reloaded"`, 4 + loadTimeout/time.Second},
 		} {
 			time.Sleep(time.Second)
@@ -86,9 +86,9 @@ func TestWatch(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				loads := 0
-				r := newTestReloader(func() (*config.Config, []string, error) {
+				r := newTestReloader(func() (*config.Config, error) {
 					loads++
-					return new(config.Config), nil, nil
+					return new(config.Config), nil
 				}, func(*config.Config) {}, new(strings.Builder))
 				hangups, looks := make(chan os.Signal, 1), make(chan time.Time)
 				var seen any

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -85,7 +84,7 @@ func (m *Monitor) write() {
 	m.mu.Unlock()
 	err := m.Store.Save(content)
 	m.mu.Lock()
-	defer m.unlock()
+	defer m.mu.Unlock()
 	failed := m.lastFailed
 	m.lastFailed = err != nil
 	switch {
@@ -93,12 +92,12 @@ func (m *Monitor) write() {
 		m.dirty = true
 		m.stateFile.Errors++
 		if !failed {
-			m.logLocked(slog.LevelError, "Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+			m.Logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
 		}
 	default:
 		m.stateFile.Saved = now
 		if failed {
-			m.logLocked(slog.LevelInfo, "Saving the state works again")
+			m.Logger.Info("Saving the state works again")
 		}
 	}
 }

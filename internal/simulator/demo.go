@@ -88,7 +88,7 @@ func (d *Demo) Close() {
 }
 
 // Load returns the configuration of an exporter that watches the tokens.
-func (d *Demo) Load() (*config.Config, []string, error) {
+func (d *Demo) Load() (*config.Config, error) {
 	cfg := &config.Config{
 		APIURL:         d.url,
 		Timeout:        3 * time.Second,
@@ -110,7 +110,7 @@ func (d *Demo) Load() (*config.Config, []string, error) {
 		}
 		cfg.Tokens = append(cfg.Tokens, token)
 	}
-	return cfg, nil, nil
+	return cfg, nil
 }
 
 // play changes the tokens every period until ctx ends.

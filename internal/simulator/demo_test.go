@@ -12,7 +12,7 @@ import (
 // TestDemo checks that the API knows each configured token, in its account, and that some change and change back.
 func TestDemo(t *testing.T) {
 	d := startDemo(t)
-	cfg, _, err := d.Load()
+	cfg, err := d.Load()
 	if err != nil || len(cfg.Tokens) != len(actors) {
 		t.Fatalf("%d tokens, want %d: %v", len(cfg.Tokens), len(actors), err)
 	}
