@@ -13,17 +13,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -47,12 +46,9 @@ import (
 func init() {
 	kingpin.EnableFileExpansion = false // an argument @x would be replaced by the lines of a file
 	log.SetOutput(io.Discard)           // only net/http logs there, what a server sends unasked; it may contain a token
-	// The linker sets the version of releases. For `go install MODULE@VERSION` the toolchain knows it.
-	if version.Version == "" {
-		version.Version = "devel"
-		if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
-			version.Version = strings.TrimPrefix(info.Main.Version, "v")
-		}
+	// The linker sets the version of releases. For others, the toolchain knows the one of git.
+	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" {
+		version.Version = cmp.Or(strings.TrimPrefix(strings.Trim(info.Main.Version, "()"), "v"), "devel")
 	}
 }
 
@@ -64,9 +60,9 @@ type program struct {
 	serving        exporter.Options // of serve and demo
 	checking       check.Options
 
-	configFile                         string
-	configCheck, autoReload, lookAgain bool
-	exporterURL, httpConfigFile        string // of check
+	configFile                  string
+	configCheck, lookAgain      bool
+	exporterURL, httpConfigFile string // of check
 }
 
 // run executes the command line until it is done or ctx ends, and returns the exit code.
@@ -88,39 +84,43 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		checking: check.Options{Stdout: stdout, Stderr: stderr},
 	}
 	p.define(app)
-	hideOthers(app, args)
-	command, err := app.Parse(completable(args))
+	if slices.Contains(args, "check") {
+		hideUnused(app)
+	}
+	command, err := app.Parse(args)
 	if terminated {
 		return 0
 	}
 	if command != "serve" || p.configCheck {
 		signal.Stop(hangups)
 	}
+	code := 0
 	switch {
+	case err != nil && strings.HasPrefix(err.Error(), "unexpected "):
+		err = fmt.Errorf("%w; the commands are serve, check, healthcheck and demo; a switch such as --config.auto-reload "+
+			"has no value, --no-config.auto-reload turns it off", err)
 	case err != nil:
-		err = explain(err, args)
-		if wantsNagios(args) {
-			p.checking.Format = check.Nagios
-		}
-	case command == "demo":
-		err = p.demo(ctx)
+		err = fmt.Errorf("%w; see appfigures_exporter --help", err)
 	case p.configCheck:
 		err = p.checkConfig()
 	case command == "check":
-		return p.check(ctx)
+		code, err = p.check(ctx)
 	case command == "healthcheck":
 		err = web.Healthcheck(ctx, (*p.serving.Web.WebListenAddresses)[0])
+	case command == "demo":
+		err = p.demo(ctx)
 	default:
-		err = p.serve(ctx)
+		at := config.Find(p.configFile)
+		p.serving.Origin, p.serving.Load, p.serving.Fingerprint = at.String(), at.Load, at.Fingerprint
+		err = exporter.Run(ctx, p.serving)
 	}
-	if err == nil {
-		return 0
+	if err != nil {
+		code = p.checking.Fail(err) // the one way out for errors, which redacts
+		if !slices.Contains(args, "check") {
+			code = 1
+		}
 	}
-	code := p.checking.Fail(err) // the one way out for errors, which redacts
-	if slices.Contains(args, "check") {
-		return code
-	}
-	return 1
+	return code
 }
 
 // define adds the flags and commands to app.
@@ -131,7 +131,7 @@ func (p *program) define(app *kingpin.Application) {
 	app.Flag("config.check", "Validate the configuration and --web.config.file, say what would be watched, then exit.").
 		BoolVar(&p.configCheck)
 	app.Flag("config.auto-reload", "Reload the configuration when its file, or the list of files in token_dir, has "+
-		"changed.").BoolVar(&p.autoReload)
+		"changed.").BoolVar(&p.serving.AutoReload)
 	app.Flag("config.auto-reload-interval", "How often to look for changes with --config.auto-reload.").Default("30s").
 		SetValue(&bounded{&p.serving.ReloadInterval, 10 * time.Millisecond, 24 * time.Hour})
 	app.Flag("state.file", "Where to keep verdicts and used requests across restarts; \"none\": nowhere. "+
@@ -165,24 +165,17 @@ func (p *program) define(app *kingpin.Application) {
 		"this name.").PlaceHolder("FILE").StringVar(&p.httpConfigFile)
 	c.Flag("warn-expiry", "Warn of tokens that expire in less than this.").Default("14d").
 		SetValue((*model.Duration)(&p.checking.Thresholds.Expiry))
-	c.Flag("warn-quota", "Warn of accounts that have used more than this part of their daily quota.").Default("90%").
-		SetValue((*percent)(&p.checking.Thresholds.Quota))
+	c.Flag("warn-quota", "Warn of accounts that have used more than this part of their daily quota.").Default("0.9").
+		Float64Var(&p.checking.Thresholds.Quota)
 	app.Command("healthcheck", "Ask the running exporter whether it is healthy. Says nothing about tokens.")
 	app.Command("demo", "Serve the exporter over a simulated API with tokens in every state. Needs no token.")
 }
 
-// sharedFlags lists the flags of serve that other commands use as well. The help of these commands shows no others.
-var sharedFlags = map[string][]string{
-	"check": {"help", "config.file", "state.file"}, "healthcheck": {"help", "web.listen-address"},
-}
-
-// hideOthers hides flags from the help of the command that is in args.
-func hideOthers(app *kingpin.Application, args []string) {
-	for command, shared := range sharedFlags {
-		for _, flag := range app.Model().Flags {
-			if slices.Contains(args, command) && !slices.Contains(shared, flag.Name) {
-				app.GetFlag(flag.Name).Hidden()
-			}
+// hideUnused hides the flags of serve that check does not use, for the help of check.
+func hideUnused(app *kingpin.Application) {
+	for _, flag := range app.Model().Flags {
+		if !slices.Contains([]string{"help", "config.file", "state.file"}, flag.Name) {
+			app.GetFlag(flag.Name).Hidden()
 		}
 	}
 }
@@ -198,94 +191,45 @@ func refuseEmpty(c *kingpin.ParseContext) error {
 	return nil
 }
 
-// completable returns args for kingpin. Because serve is the default, its completion takes a first word that is not
-// complete for an argument; without that word it lists all commands, from which the shell chooses.
-func completable(args []string) []string {
-	if len(args) == 2 && args[0] == "--completion-bash" && !strings.HasPrefix(args[1], "-") {
-		return args[:1]
-	}
-	return args
-}
-
-// wantsNagios reports whether a command line that could not be parsed asks for that format.
-func wantsNagios(args []string) bool {
-	i := slices.Index(args, "--output")
-	return slices.Contains(args, "--output=nagios") || i >= 0 && slices.Contains(args[i:], string(check.Nagios))
-}
-
-// explain adds to an error of the command line what would be right.
-func explain(err error, args []string) error {
-	for _, arg := range args {
-		if name, value, _ := strings.Cut(arg, "="); value == "true" || value == "false" {
-			return fmt.Errorf("%w; use %s or --no-%s, without a value", err, name, strings.TrimPrefix(name, "--"))
-		}
-	}
-	if strings.HasPrefix(err.Error(), "unexpected ") {
-		return fmt.Errorf("%w; the commands are serve, check, healthcheck and demo", err)
-	}
-	return fmt.Errorf("%w; see appfigures_exporter --help", err)
-}
-
-// serve runs the exporter over the user's configuration.
-func (p *program) serve(ctx context.Context) error {
-	location := config.Find(p.configFile)
-	p.serving.Origin = location.String()
-	p.serving.Load = func() (*config.Config, []string, error) { return load(location) }
-	if p.autoReload {
-		p.serving.Fingerprint = location.Fingerprint
-	}
-	return exporter.Run(ctx, p.serving)
-}
-
 // demo runs the exporter over a simulated API, and scrapes it, so that its pages show something.
 func (p *program) demo(ctx context.Context) error {
-	if p.configFile != "" || p.configCheck || p.autoReload || p.serving.StateFile != "" {
-		return errors.New("the demo has its own configuration and keeps no state; " +
-			"leave out --config.file, --config.check, --config.auto-reload and --state.file")
-	}
 	d, err := simulator.StartDemo(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	p.serving.Origin, p.serving.StateFile = "the demo's own", exporter.NoState
-	p.serving.Load = func() (*config.Config, []string, error) { return d.Config, nil, nil }
-	p.serving.ScrapeEvery = 5 * time.Second
-	p.serving.OnListen = func(at net.Addr) {
-		host := strings.NewReplacer("[::]", "localhost", "0.0.0.0", "localhost").Replace(at.String())
-		_, _ = io.WriteString(p.stdout, d.Banner("http://"+host+"/"))
-	}
+	p.serving.Origin, p.serving.Load, p.serving.AutoReload = "the demo's own", d.Load, false
+	p.serving.StateFile, p.serving.ScrapeEvery = exporter.NoState, 5*time.Second
+	address := (*p.serving.Web.WebListenAddresses)[0]
+	_, _ = io.WriteString(p.stdout, d.Banner("http://localhost"+address[max(0, strings.LastIndex(address, ":")):]+"/"))
 	return exporter.Run(ctx, p.serving)
 }
 
 // check prints the state of every token, and returns the exit code.
-func (p *program) check(ctx context.Context) int {
-	if p.exporterURL != "" && p.lookAgain {
-		return p.checking.Fail(errors.New("--now does not work with --exporter: reload that exporter to look again"))
+func (p *program) check(ctx context.Context) (code int, err error) {
+	switch part := p.checking.Thresholds.Quota; {
+	case !(part > 0 && part <= 1):
+		return 0, fmt.Errorf("--warn-quota=%g is not above 0 and at most 1; use 0.9 for 90%%", part)
+	case p.exporterURL == "":
+		return exporter.Check(ctx, p.checking, config.Find(p.configFile), p.serving.StateFile, p.lookAgain), nil
+	case p.lookAgain:
+		return 0, errors.New("--now does not work with --exporter: reload that exporter to look again")
 	}
-	if p.exporterURL != "" {
-		var err error // before signals are caught, as reading a file can hang
-		if p.checking.Load, err = check.FromExporter(p.exporterURL, p.httpConfigFile); err != nil {
-			return p.checking.Fail(err)
-		}
+	if p.checking.Load, err = check.FromExporter(p.exporterURL, p.httpConfigFile); err != nil {
+		return 0, err
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if p.exporterURL != "" {
-		return check.Run(ctx, p.checking)
-	}
-	return exporter.Check(ctx, p.checking, config.Find(p.configFile), p.serving.StateFile, p.lookAgain)
+	return check.Run(ctx, p.checking), nil
 }
 
 // checkConfig validates the configuration and that of the web server, and prints what would be watched and what may not
 // work here.
 func (p *program) checkConfig() error {
 	location := config.Find(p.configFile)
-	cfg, warnings, err := load(location)
+	cfg, err := location.Load()
 	if err := errors.Join(err, web.CheckConfig(*p.serving.Web.WebConfigFile)); err != nil {
 		return err
 	}
-	for _, warning := range slices.Concat(warnings, cfg.Inspect(time.Now())) {
+	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg), cfg.Inspect(time.Now())) {
 		_, _ = fmt.Fprintf(p.stderr, "warning: %s\n", warning)
 	}
 	tokens, unreadable := status.Plural(len(cfg.Tokens), "token"), 0
@@ -302,15 +246,6 @@ func (p *program) checkConfig() error {
 		_, _ = fmt.Fprintf(p.stdout, "Probes go through the proxy %s.\n", cfg.ProxyURL.Host)
 	}
 	return nil
-}
-
-// load loads the configuration, with all warnings about it.
-func load(location config.Location) (*config.Config, []string, error) {
-	cfg, warnings, err := location.Load()
-	if err != nil {
-		return nil, nil, err
-	}
-	return cfg, slices.Concat(warnings, monitor.Warnings(cfg)), nil
 }
 
 // bounded is a flag's value: a number of seconds, or a duration such as 500ms, within bounds.
@@ -334,23 +269,3 @@ func (b *bounded) Set(text string) error {
 
 // String implements [kingpin.Value].
 func (b *bounded) String() string { return b.value.String() }
-
-// percent is a flag's value: a part of a whole, such as 90%, 90 or 0.9.
-type percent float64
-
-// Set implements [kingpin.Value].
-func (p *percent) Set(text string) error {
-	number, isPercentage := strings.CutSuffix(text, "%")
-	part, err := strconv.ParseFloat(number, 64)
-	if isPercentage || part > 1 {
-		part /= 100
-	}
-	if err != nil || !(part > 0 && part <= 1) {
-		return fmt.Errorf("invalid percentage %q: use one such as 90%%", text)
-	}
-	*p = percent(part)
-	return nil
-}
-
-// String implements [kingpin.Value].
-func (p *percent) String() string { return strconv.FormatFloat(float64(*p)*100, 'g', -1, 64) + "%" }

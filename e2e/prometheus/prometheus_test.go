@@ -60,13 +60,10 @@ type expectation struct {
 var expectations = map[string]expectation{
 	"valid":                 {"valid", 200, 1, "valid"},
 	"slow":                  {"valid", 200, 1, "valid"},
-	"unmetered":             {"valid", 200, 1, "valid"},
 	"revoked":               {"rejected", 401, 1, "rejected"},
 	"revoked_quoting_email": {"rejected", 401, 1, "rejected"},
-	"revoked_once":          {"valid", 200, 1, "valid"},
 	"rejected":              {"rejected", 403, 1, "rejected"},
 	"locked":                {"locked", 403, 1, "locked"},
-	"disabled":              {"locked", 403, 1, "locked"},
 	"forbidden":             {"forbidden", 403, 1, "forbidden"},
 	"quota_exhausted":       {"quota_exhausted", 420, 1, ""},
 	"rate_limited":          {"rate_limited", 429, 1, ""},

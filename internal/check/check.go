@@ -5,10 +5,9 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,11 +17,10 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-// Exit codes, as the guidelines for monitoring plugins define them
-// (https://www.monitoring-plugins.org/doc/guidelines.html, "Plugin Return Codes").
+// Exit codes of monitoring plugins (https://www.monitoring-plugins.org/doc/guidelines.html, "Plugin Return Codes").
 const (
 	OK       = 0 // all tokens are valid
-	Warning  = 1 // all are valid, but one expires soon, its account has used most of its quota, or the API does not answer
+	Warning  = 1 // all are valid, but one expires soon, a quota is nearly used up, or the API does not answer
 	Critical = 2 // a token is denied
 	Unknown  = 3 // a token has no verdict, or the check itself failed
 )
@@ -48,28 +46,27 @@ func Formats() []string {
 	return []string{string(Table), string(JSON), string(Nagios), string(Prometheus)}
 }
 
+// Loader returns the state of the tokens, and as metrics; nil metrics if it cannot provide them. When its context ends,
+// it returns what is known by then.
+type Loader func(context.Context) (status.Report, []*dto.MetricFamily, error)
+
 // Options is what a check needs.
 type Options struct {
-	// Load returns the state of the tokens, and as metrics; nil metrics if it cannot provide them. When its context
-	// ends, it returns what is known by then.
-	Load       func(context.Context) (status.Report, []*dto.MetricFamily, error)
-	Timeout    time.Duration // of Load; 0: none
+	Load       Loader
+	Timeout    time.Duration // of Load
 	Format     Format
 	Tokens     []string // names to look at; none: all
-	Quiet      bool     // print only what is wrong
+	Quiet      bool     // with [Table]: print only what is wrong
 	Thresholds status.Thresholds
-	Note       string // for a person: at the end of [Nagios]; with [Table], on Stderr
+	Note       string // for a person: at the end of [Nagios]; with [Table], on Stderr unless Quiet
 	Stdout     io.Writer
 	Stderr     io.Writer
 }
 
 // Run loads the state, writes it to o.Stdout, and returns the exit code.
 func Run(ctx context.Context, o Options) int {
-	if o.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.Timeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
 	report, families, err := o.Load(ctx)
 	if err != nil {
 		return o.Fail(err)
@@ -77,34 +74,37 @@ func Run(ctx context.Context, o Options) int {
 	if ctx.Err() != nil {
 		o.Note = strings.TrimSpace(o.Note + " Stopped early: probes that have not ended are not in this report.")
 	}
-	if len(o.Tokens) > 0 {
-		if missing := report.Select(o.Tokens); len(missing) > 0 {
-			for i, name := range missing {
-				missing[i] = strconv.Quote(name)
-			}
-			return o.Fail(fmt.Errorf("no token is named %s", strings.Join(missing, " or ")))
-		}
-	}
-	if len(report.Tokens) == 0 {
-		return o.Fail(errors.New("there are no tokens to check"))
+	if err := choose(&report, o.Tokens); err != nil {
+		return o.Fail(err)
 	}
 	report.Apply(o.Thresholds)
 	text, err := o.render(report, families)
 	if err != nil {
 		return o.Fail(err)
 	}
-	code := exitCodes[report.State]
 	if _, err := o.Stdout.Write(text); err != nil { // in one piece, so that a reader sees all or nothing
-		o.Format = Table // errors to standard error
-		if failed := o.Fail(fmt.Errorf("writing the report: %w", err)); code != Critical {
-			code = failed
-		}
-		return code
+		return o.Fail(fmt.Errorf("writing the report: %w", err))
 	}
 	if o.Note != "" && o.Format == Table && !o.Quiet {
 		_, _ = fmt.Fprintln(o.Stderr, o.Note)
 	}
-	return code
+	return exitCodes[report.State]
+}
+
+// choose removes all but the named tokens and their accounts from the report, unless there are no names.
+func choose(report *status.Report, names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(report.Tokens, func(t status.Token) bool { return t.Name == name }) {
+			return fmt.Errorf("no token is named %q", name)
+		}
+	}
+	report.Tokens = slices.DeleteFunc(report.Tokens, func(t status.Token) bool {
+		return len(names) > 0 && !slices.Contains(names, t.Name)
+	})
+	report.Accounts = slices.DeleteFunc(report.Accounts, func(a status.Account) bool {
+		return !slices.ContainsFunc(report.Tokens, func(t status.Token) bool { return t.Account == a.Name })
+	})
+	return nil
 }
 
 // Fail prints why there is no report, and returns the exit code. Monitoring systems show standard output, so [Nagios]

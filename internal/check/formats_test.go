@@ -1,12 +1,14 @@
 package check
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
-	"reflect"
-	"regexp"
+	"flag"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	dto "github.com/prometheus/client_model/go"
@@ -16,81 +18,64 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
-func TestTable(t *testing.T) {
-	_, got, _ := run(t, options(everything(), Table))
-	golden(t, "table.txt", got)
-}
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-func TestNagios(t *testing.T) {
-	snapshot := everything()
+// TestText compares the formats for people and Nagios with files in testdata. In nagios.txt, labels of performance data
+// must be unique and without '=', and '|' occurs only before the performance data.
+func TestText(t *testing.T) {
+	lasting := valid("nightly") // whose last probe failed
+	lasting.Last.Result, lasting.Last.HTTPStatus, lasting.Last.Message = probe.ServerError, 503, "try again later"
+	lasting.VerdictTime = noon.Add(-20 * time.Minute)
+	longest := token(strings.Repeat("very-long-", 4), probe.Rejected, 403, "AccessToken invalid")
+	longest.SinceStart = true
+	snapshot := at(
+		valid("reporting"), lasting, of("burst", unprobed("webhooks")), of("slow", valid("t10")),
+		expiring(valid("partner-feed"), 5*24*time.Hour), of("crowded", valid("import")),
+		token("mobile-old", probe.Rejected, 401, "Unauthorized: The access token was revoked."), longest,
+		token("報告", probe.Locked, 403, "No API Access: Your account is locked due to an unpaid balance."),
+		token("bulk-import", probe.QuotaExhausted, 420, "Chill Out!"),
+		token("forgotten", probe.NoToken, 0, "reading the token file: no such file; create it, or correct the path"),
+	)
 	for _, name := range []string{"a|b", "a/b", "a=b"} {
 		snapshot.Accounts = append(snapshot.Accounts, account(name, 1, 1000))
+		snapshot.Tokens = append(snapshot.Tokens, of(name, valid("of "+name)))
 	}
-	_, got, _ := run(t, options(snapshot, Nagios))
-	golden(t, "nagios.txt", got)
-	// The guidelines: 'label'=value[UOM];[warn];[crit];[min];[max]
-	_, data, _ := strings.Cut(strings.SplitN(got, "\n", 2)[0], " | ")
-	form := regexp.MustCompile(`('[^'=]+'|[^' =]+)=\d+;\d*;\d*;\d*;\d*( |$)`)
-	if rest := form.ReplaceAllString(data, ""); rest != "" {
-		t.Errorf("malformed performance data: %q", rest)
-	}
-	seen := make(map[string]bool)
-	for _, match := range form.FindAllStringSubmatch(data, -1) {
-		if seen[match[1]] {
-			t.Errorf("the label %s repeats", match[1])
+	for _, format := range []Format{Table, Nagios} {
+		_, got, _ := run(t, options(snapshot, format))
+		path := filepath.Join("testdata", string(format)+".txt")
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-		seen[match[1]] = true
-	}
-	if !seen["'a/b (2) quota used'"] || len(seen) != 4+3+3 {
-		t.Errorf("labels: %v", seen)
-	}
-}
-
-func TestJSON(t *testing.T) {
-	snapshot := at(token("<a> & b", probe.Rejected, 401, "no"))
-	_, got, _ := run(t, options(snapshot, JSON))
-	var report status.Report
-	if err := json.Unmarshal([]byte(got), &report); err != nil {
-		t.Fatal(err)
-	}
-	if want := status.NewReport(snapshot, status.DefaultThresholds); !reflect.DeepEqual(report, want) {
-		t.Errorf("got %+v, want %+v", report, want)
-	}
-	if !strings.HasSuffix(got, "\n}\n") || !strings.Contains(got, `"name": "<a> & b"`) {
-		t.Errorf("not as people read JSON: %s", got)
+		want, err := os.ReadFile(path)
+		if err != nil || got != string(want) {
+			t.Errorf("differs from %s (%v; go test -update rewrites it); got:\n%s", path, err, got)
+		}
 	}
 }
 
 // TestPrometheus checks that what has neither token nor account is left out.
 func TestPrometheus(t *testing.T) {
-	family := func(name string, labels ...string) *dto.MetricFamily {
-		metric := &dto.Metric{Gauge: &dto.Gauge{Value: new(1.0)}}
-		for _, label := range labels {
-			metric.Label = append(metric.Label, &dto.LabelPair{Name: &label, Value: new("x")})
-		}
-		return &dto.MetricFamily{Name: &name, Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{metric}}
+	family := func(name, label string) *dto.MetricFamily {
+		return &dto.MetricFamily{Name: &name, Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{
+			{Label: []*dto.LabelPair{{Name: &label, Value: new("x")}}, Gauge: &dto.Gauge{Value: new(1.0)}},
+		}}
 	}
-	o := options(at(token("t", probe.Rejected, 401, "")), Prometheus)
-	load := o.Load
-	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
-		report, _, err := load(ctx)
-		return report, []*dto.MetricFamily{
-			family("up", "token"), family("bare"), family("result", "result", "token"), family("held", "account"),
-			family("build_info", "version"), {Name: new("empty"), Type: dto.MetricType_GAUGE.Enum()},
-		}, err
+	families := []*dto.MetricFamily{
+		family("up", "token"), family("held", "account"), family("build_info", "version"),
+		{Name: new("empty"), Type: dto.MetricType_GAUGE.Enum()},
 	}
-	want := "# TYPE up gauge\nup{token=\"x\"} 1\n# TYPE result gauge\nresult{result=\"x\",token=\"x\"} 1\n" +
-		"# TYPE held gauge\nheld{account=\"x\"} 1\n"
-	if code, stdout, stderr := run(t, o); code != Critical || stdout != want || stderr != "" {
+	o := options(at(valid("t")), Prometheus)
+	report, _, _ := o.Load(t.Context())
+	o.Load = func(context.Context) (status.Report, []*dto.MetricFamily, error) { return report, families, nil }
+	want := "# TYPE up gauge\nup{token=\"x\"} 1\n# TYPE held gauge\nheld{account=\"x\"} 1\n"
+	if code, stdout, stderr := run(t, o); code != OK || stdout != want || stderr != "" {
 		t.Errorf("exit code %d, %q and %q", code, stdout, stderr)
 	}
-	o = options(at(valid("t")), Prometheus)
-	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
-		report, _, err := load(ctx)
-		return report, nil, err
-	}
-	if code, _, stderr := run(t, o); code != Unknown || !strings.Contains(stderr, "does not work with --exporter") {
-		t.Errorf("without metrics: exit code %d, %q", code, stderr)
+	families, o.Stdout = nil, new(bytes.Buffer) // as from an exporter
+	if code, stdout, stderr := run(t, o); code != Unknown || stdout != "" || !strings.Contains(stderr, "with --exporter") {
+		t.Errorf("without metrics: exit code %d, %q and %q", code, stdout, stderr)
 	}
 }
 
@@ -102,22 +87,14 @@ func TestHostileText(t *testing.T) {
 	report := status.NewReport(snapshot, status.DefaultThresholds)
 	first := &report.Tokens[0]
 	first.Cause, first.Result, first.Why, first.Advice = hostile, new(hostile), hostile, new(hostile)
-	first.Notes = []string{hostile}
-	report.Accounts[0].Notes = []string{hostile}
+	first.Notes, report.Accounts[0].Notes = []string{hostile}, []string{hostile}
 	for format, lines := range map[Format]int{Table: 9, Nagios: 3} {
 		o := options(snapshot, format)
 		o.Load = func(context.Context) (status.Report, []*dto.MetricFamily, error) { return report, nil, nil }
 		_, stdout, _ := run(t, o)
-		for _, r := range stdout {
-			if r != '\n' && !unicode.IsPrint(r) {
-				t.Fatalf("%s: the report contains %U:\n%q", format, r, stdout)
-			}
-		}
-		if got := strings.Count(stdout, "\n"); got != lines {
-			t.Errorf("%s: %d lines, want %d:\n%s", format, got, lines, stdout)
-		}
-		if pipes := strings.Count(stdout, "|"); format == Nagios && pipes != 1 {
-			t.Errorf("%d times '|' in %s", pipes, stdout)
+		control := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+		if strings.ContainsFunc(stdout, control) || strings.Count(stdout, "\n") != lines {
+			t.Errorf("%s: want %d lines of printable text: %q", format, lines, stdout)
 		}
 	}
 }

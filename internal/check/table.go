@@ -31,7 +31,7 @@ func writeTable(out *bytes.Buffer, report status.Report, quiet bool) {
 		fmt.Fprintln(out)
 	}
 	for _, a := range accounts {
-		fmt.Fprintln(out, printable("Account "+accountText(a)))
+		fmt.Fprintln(out, printable(accountText(a)))
 	}
 }
 
@@ -40,10 +40,7 @@ func writeRows(out *bytes.Buffer, report status.Report, tokens []status.Token) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "STATE\tNAME\tACCOUNT\tSINCE\tRESULT\tHTTP\tPROBED\tNEXT")
 	for _, t := range tokens {
-		since, result, httpStatus, probed := "-", "-", "-", "-"
-		if lasting := t.Lasting(report.Time); lasting != "" {
-			since = lasting + " ago"
-		}
+		result, httpStatus, probed := "-", "-", "-"
 		if t.Result != nil {
 			result = printable(*t.Result)
 		}
@@ -53,8 +50,8 @@ func writeRows(out *bytes.Buffer, report status.Report, tokens []status.Token) {
 		if t.ResultTime != nil {
 			probed = status.Ago(*t.ResultTime, report.Time)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.State, printable(t.Name), printable(t.Account), since,
-			result, httpStatus, probed, t.Next(report.Time))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s ago\t%s\t%s\t%s\t%s\n", t.State, printable(t.Name), printable(t.Account),
+			t.Lasting(report.Time), result, httpStatus, probed, t.Next(report.Time))
 	}
 	_ = table.Flush() // a buffer takes everything
 }

@@ -3,17 +3,15 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"path/filepath"
-	"strconv"
 	"time"
 
-	"github.com/prometheus/common/model"
-	"gopkg.in/yaml.v3"
+	promconfig "github.com/prometheus/common/config"
 )
 
 // Config is a complete, valid configuration. It is never changed after it was made.
@@ -29,164 +27,137 @@ type Config struct {
 }
 
 // Format implements [fmt.Formatter]: for every verb, only how many tokens there are. ProxyURL may hold a password.
-func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
-
-// String returns how many tokens there are.
-func (c Config) String() string { return fmt.Sprintf("configuration of %d tokens", len(c.Tokens)) }
+func (c Config) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "configuration of %d tokens", len(c.Tokens))
+}
 
 // MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
-func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+func (c Config) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(c)), nil }
 
 // Pacing bounds how much of an account's quota probes use.
 type Pacing struct {
-	QuotaShare        float64       // 0 < share <= 1: part of an account's daily limit that its probes may use
-	AssumedDailyLimit int64         // requests per UTC day, until the API has reported an account's limit
-	Reserve           float64       // 0 <= reserve < 1: part of the daily limit that probes leave to other programs
-	MinInterval       time.Duration // between two turns of one token; at most 7 days
+	QuotaShare        float64       `yaml:"quota_share"`         // of the daily limit, for probes: above 0, up to 1
+	AssumedDailyLimit int64         `yaml:"assumed_daily_limit"` // requests per UTC day, until the API has reported it
+	Reserve           float64       `yaml:"reserve"`             // of the daily limit, for other programs: 0 to below 1
+	MinInterval       time.Duration `yaml:"min_interval"`        // between two turns of one token; at most 7 days
 }
 
-// settings is the configuration file. Nodes know their line; builder reads them.
+// settings is the configuration file as it is written. Its values are not checked yet.
 type settings struct {
-	APIURL            yaml.Node       `yaml:"api_url"`
-	AllowInsecureHTTP yaml.Node       `yaml:"allow_insecure_http"`
-	Timeout           yaml.Node       `yaml:"timeout"`
-	MaxConcurrency    yaml.Node       `yaml:"max_concurrency"`
-	Pacing            pacingSettings  `yaml:"pacing"`
-	ProxyURL          yaml.Node       `yaml:"proxy_url"`
-	TLS               tlsSettings     `yaml:"tls_config"`
-	Tokens            []tokenSettings `yaml:"tokens"`
-	TokenDir          yaml.Node       `yaml:"token_dir"`
-}
-
-type pacingSettings struct {
-	QuotaShare        yaml.Node `yaml:"quota_share"`
-	AssumedDailyLimit yaml.Node `yaml:"assumed_daily_limit"`
-	Reserve           yaml.Node `yaml:"reserve"`
-	MinInterval       yaml.Node `yaml:"min_interval"`
+	APIURL            string               `yaml:"api_url"`
+	AllowInsecureHTTP bool                 `yaml:"allow_insecure_http"`
+	Timeout           time.Duration        `yaml:"timeout"`
+	MaxConcurrency    int                  `yaml:"max_concurrency"`
+	Pacing            Pacing               `yaml:"pacing"`
+	ProxyURL          string               `yaml:"proxy_url"`
+	TLS               promconfig.TLSConfig `yaml:"tls_config"`
+	Tokens            []tokenSettings      `yaml:"tokens"`
+	TokenDir          dirList              `yaml:"token_dir"`
 }
 
 // defaultName is the account of tokens without one, and the name of the environment's token.
 const defaultName = "default"
 
-// defaults returns the values of the optional keys; config.yml.example gives the reasons.
-func defaults() Config {
-	root, _ := url.Parse(defaultAPIURL)
-	return Config{
-		APIURL:         root,
+// defaults returns the values of keys that are absent; config.yml.example gives the reasons.
+func defaults() settings {
+	return settings{
+		APIURL:         defaultAPIURL,
 		Timeout:        10 * time.Second,
 		MaxConcurrency: 10,
 		Pacing:         Pacing{QuotaShare: 0.25, AssumedDailyLimit: 1000, Reserve: 0.05},
 	}
 }
 
-// builder is a configuration that is being made of a document.
+// builder makes a configuration of settings, and collects every problem on the way.
 type builder struct {
-	*document
 	Config
-	dir   string         // where relative paths start
-	lines map[string]int // of the tokens so far, by name
+	name     string            // of the file, for errors
+	dir      string            // where relative paths start
+	lines    map[string]int    // of the values in the file, by key
+	keys     map[string]string // how errors call keys that are not in a file
+	names    map[string]string // keys of the tokens so far, by name
+	problems []error
 }
 
-func newBuilder(name, dir string) *builder {
-	return &builder{document: &document{name: name}, Config: defaults(), dir: dir, lines: make(map[string]int)}
+func newBuilder(file string) *builder {
+	return &builder{name: file, dir: absolute(filepath.Dir(file)), lines: map[string]int{}, names: map[string]string{}}
 }
 
-// path returns a path, from the builder's directory if it is relative.
-func (b *builder) path(path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(b.dir, path)
-}
-
-func (b *builder) add(t Token) {
-	b.lines[t.Name] = t.line
-	b.Tokens = append(b.Tokens, t)
-}
-
-// maxFileBytes bounds a configuration file: enough for 100,000 tokens.
-const maxFileBytes = 16 << 20
-
-// loadFile reads the configuration file at an absolute path, but no token file. Relative paths in it start at its own
-// directory.
-func loadFile(file string) (*Config, error) {
-	data, _, err := readRegular(file, maxFileBytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration %s: %w", file, err)
-	}
-	return parse(file, data)
-}
-
+// parse makes a configuration of the content of a file. Relative paths in it start at the file's directory. The error
+// has every problem, one line each.
 func parse(file string, data []byte) (*Config, error) {
-	b := newBuilder(file, filepath.Dir(file))
-	var s settings
-	b.decode(data, &s)
-	if err := b.err(); err != nil {
-		return nil, err
+	b, s := newBuilder(file), defaults()
+	if b.decode(data, &s); len(b.problems) == 0 {
+		b.build(&s)
 	}
-	b.readValues(&s)
-	b.readNetwork(&s)
+	return &b.Config, errors.Join(b.problems...)
+}
+
+// build checks the settings, and takes them over.
+func (b *builder) build(s *settings) {
+	b.Timeout, b.MaxConcurrency, b.Pacing = s.Timeout, s.MaxConcurrency, s.Pacing
+	b.require("timeout", s.Timeout > 0 && s.Timeout <= 5*time.Minute,
+		"not above 0s and up to 5m; write a duration such as 10s")
+	b.require("max_concurrency", s.MaxConcurrency >= 1 && s.MaxConcurrency <= 100_000,
+		"not from 1 to 100000; write a whole number such as 10")
+	b.require("pacing.quota_share", s.Pacing.QuotaShare > 0 && s.Pacing.QuotaShare <= 1,
+		"not above 0 and up to 1; write 0.25 for a quarter of the account's daily limit")
+	b.require("pacing.assumed_daily_limit", s.Pacing.AssumedDailyLimit >= 1 && s.Pacing.AssumedDailyLimit <= 1_000_000_000,
+		"not from 1 to 1000000000; write the account's requests per day, such as 1000")
+	b.require("pacing.reserve", s.Pacing.Reserve >= 0 && s.Pacing.Reserve < 1,
+		"not from 0 to below 1; write 0.05 to leave a twentieth of the daily limit to your programs")
+	b.require("pacing.min_interval", s.Pacing.MinInterval >= 0 && s.Pacing.MinInterval <= 7*24*time.Hour,
+		"not from 0s to 168h; write a duration such as 5m, or 0s for no floor")
+	b.reach(s)
 	for i := range s.Tokens {
 		b.addToken(&s.Tokens[i], fmt.Sprintf("tokens[%d]", i))
 	}
-	b.addDirs(&s.TokenDir)
-	if len(b.Tokens) == 0 && len(b.problems) == 0 {
-		b.errorf(0, "", "no tokens; list at least one under tokens, or set token_dir to a directory of token files")
-	}
-	if err := b.err(); err != nil {
-		return nil, err
-	}
-	return &b.Config, nil
+	b.addDirs(s.TokenDir)
+	b.require("", len(b.Tokens) > 0 || len(b.problems) > 0,
+		"no tokens; list at least one under tokens, or set token_dir to a directory of token files")
 }
 
-// readValues reads the single values that have bounds.
-func (b *builder) readValues(s *settings) {
-	read(b.document, &s.Timeout, "timeout", &b.Timeout, bounded(parseDuration,
-		func(d time.Duration) bool { return d > 0 && d <= 5*time.Minute },
-		"not a duration above 0 and up to 5m; write a number with its unit, such as 10s"))
-	read(b.document, &s.MaxConcurrency, "max_concurrency", &b.MaxConcurrency, bounded(strconv.Atoi,
-		func(n int) bool { return n >= 1 && n <= 100_000 },
-		"not a whole number from 1 to 100000; write one such as 10"))
-	read(b.document, &s.Pacing.QuotaShare, "pacing.quota_share", &b.Pacing.QuotaShare, bounded(parseFloat,
-		func(share float64) bool { return share > 0 && share <= 1 },
-		"not a number above 0 and up to 1; write 0.25 for a quarter of the account's daily limit"))
-	read(b.document, &s.Pacing.AssumedDailyLimit, "pacing.assumed_daily_limit", &b.Pacing.AssumedDailyLimit,
-		bounded(parseInt, func(n int64) bool { return n >= 1 && n <= 1_000_000_000 },
-			"not a whole number from 1 to 1000000000; write the account's requests per day, such as 1000"))
-	read(b.document, &s.Pacing.Reserve, "pacing.reserve", &b.Pacing.Reserve, bounded(parseFloat,
-		func(part float64) bool { return part >= 0 && part < 1 },
-		"not a number from 0 to below 1; write 0.05 to leave a twentieth of the daily limit to your programs"))
-	read(b.document, &s.Pacing.MinInterval, "pacing.min_interval", &b.Pacing.MinInterval, bounded(parseDuration,
-		func(d time.Duration) bool { return d >= 0 && d <= 7*24*time.Hour },
-		"not a duration from 0s to 7d; write a number with its unit, such as 5m, or 0s for no floor"))
+// path returns a path, from the builder's directory if it is relative, or "" if there is none.
+func (b *builder) path(key, text string) string {
+	err := checkPlainText(text)
+	b.check(key, err)
+	switch {
+	case text == "" || err != nil:
+		return ""
+	case filepath.IsAbs(text):
+		return text
+	}
+	return filepath.Join(b.dir, text)
 }
 
-// bounded returns a parse function whose values are all valid, and whose only error is the problem.
-func bounded[T any](parse func(string) (T, error), valid func(T) bool, problem string) func(string) (T, error) {
-	return func(text string) (T, error) {
-		value, err := parse(text)
-		if err != nil || !valid(value) {
-			return value, errors.New(problem)
-		}
-		return value, nil
+// check adds err, if there is one, as a problem of the value of key.
+func (b *builder) check(key string, err error) {
+	if err != nil {
+		b.problems = append(b.problems, fmt.Errorf("%s%w", b.place(b.lines[key], key), err))
 	}
 }
 
-func parseFloat(text string) (float64, error) { return strconv.ParseFloat(text, 64) }
-
-func parseInt(text string) (int64, error) { return strconv.ParseInt(text, 10, 64) }
-
-// parseDuration returns a duration as Prometheus writes it (1m30s, 1d) or as Go does (1.5s, -1s).
-func parseDuration(text string) (time.Duration, error) {
-	if d, err := model.ParseDuration(text); err == nil {
-		return time.Duration(d), nil
+// require adds a problem of the value of key, unless it is ok.
+func (b *builder) require(key string, ok bool, problem string) {
+	if !ok {
+		b.check(key, errors.New(problem))
 	}
-	return time.ParseDuration(text)
 }
 
-func parseBool(text string) (bool, error) {
-	if text != "true" && text != "false" {
-		return false, errors.New("neither true nor false; write one of them")
+// warn adds a warning about the value of key.
+func (b *builder) warn(key, text string) {
+	b.Warnings = append(b.Warnings, b.place(b.lines[key], key)+text)
+}
+
+// place returns the beginning of an error, such as "config.yml:12: tokens[1].name: ", without a line or key that is not
+// known.
+func (b *builder) place(line int, key string) string {
+	place := b.name
+	if line > 0 {
+		place += fmt.Sprintf(":%d", line)
 	}
-	return text == "true", nil
+	if key = cmp.Or(b.keys[key], key); key != "" {
+		place += ": " + key
+	}
+	return place + ": "
 }

@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +12,8 @@ import (
 
 // TestMain takes away what the environment of the test may set for the network.
 func TestMain(m *testing.M) {
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY",
+		"all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		_ = os.Unsetenv(name)
 	}
 	os.Exit(m.Run())
@@ -28,13 +27,13 @@ type badCase struct{ name, yaml, err string }
 // badCases returns those of testdata/bad.txt, and some that a text file cannot have.
 func badCases(t testing.TB) []badCase {
 	t.Helper()
-	const unreadable = "config.yml:1: contains a control or invisible character, such as a no-break space, or is not UTF-8; type the line again"
+	const unreadable = ": contains a control or invisible character, such as a no-break space, or is not UTF-8; type the line again"
 	cases := []badCase{
 		{"empty", "", "config.yml: empty; it must list tokens, as config.yml.example does"},
-		{"escape", "# \x1b[31m\n" + oneToken, unreadable},
-		{"latin1", "# Caf\xe9\n" + oneToken, unreadable},
-		{"NUL within", "# one\n# two \x00\n" + oneToken, strings.Replace(unreadable, ":1:", ":2:", 1)},
-		{"UTF-16", "\xff\xfet\x00o\x00k\x00e\x00n\x00s\x00:\x00\n\x00", unreadable},
+		{"escape", "# \x1b[31m\n" + oneToken, "config.yml:1" + unreadable},
+		{"latin1", "# Caf\xe9\n" + oneToken, "config.yml:1" + unreadable},
+		{"NUL within", "# one\n# two \x00\n" + oneToken, "config.yml:2" + unreadable},
+		{"UTF-16", "\xff\xfet\x00o\x00k\x00e\x00n\x00s\x00:\x00\n\x00", "config.yml:1" + unreadable},
 	}
 	for _, text := range strings.Split(readFile(t, "testdata/bad.txt"), "\n== ")[1:] {
 		name, rest, _ := strings.Cut(text, "\n")
@@ -50,102 +49,63 @@ func badCases(t testing.TB) []badCase {
 // parseIn parses a configuration as that of a file config.yml in dir.
 func parseIn(t testing.TB, dir, yaml string) (*Config, error) {
 	t.Helper()
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parse(filepath.Join(dir, "config.yml"), []byte(yaml))
+	return parse(filepath.Join(absolute(dir), "config.yml"), []byte(yaml))
 }
 
 // inText returns the text of err, or "<nil>", with the paths below dir made relative.
 func inText(t testing.TB, dir string, err error) string {
 	t.Helper()
-	dir, absErr := filepath.Abs(dir)
-	if absErr != nil {
-		t.Fatal(absErr)
-	}
-	return strings.ReplaceAll(fmt.Sprint(err), dir+string(filepath.Separator), "")
+	return strings.ReplaceAll(fmt.Sprint(err), absolute(dir)+string(filepath.Separator), "")
 }
 
 func TestParseRefuses(t *testing.T) {
 	for _, test := range badCases(t) {
 		t.Run(test.name, func(t *testing.T) {
-			cfg, err := parseIn(t, "testdata", test.yaml)
-			if got := inText(t, "testdata", err); got != test.err || cfg != nil {
-				t.Errorf("got %v and error:\n%s\nwant:\n%s", cfg, got, test.err)
+			if _, err := parseIn(t, "testdata", test.yaml); inText(t, "testdata", err) != test.err {
+				t.Errorf("got error:\n%v\nwant:\n%s", err, test.err)
 			}
 		})
 	}
 }
 
 func TestParseAccepts(t *testing.T) {
-	token := func(change func(*Token)) func(*Config) {
-		return func(c *Config) { change(&c.Tokens[0]) }
-	}
-	apiURL := func(text string) func(*Config) { return func(c *Config) { c.APIURL = parseURL(text) } }
+	type changes []string // of the defaults with the one token etl, as show has them: what becomes what
 	for _, test := range []struct {
-		name, yaml string
-		change     func(*Config) // of the defaults with the one token etl
+		yaml string
+		changes
 	}{
-		{"defaults", oneToken, func(*Config) {}},
-		{"byte order mark", "\ufeff" + oneToken, func(*Config) {}},
-		{"Windows lines", strings.ReplaceAll("timeout: 5s\n"+oneToken, "\n", "\r\n"), func(c *Config) { c.Timeout = 5 * time.Second }},
-		{"document marks", "---\n" + oneToken + "...\n", func(*Config) {}},
-		{"JSON", `{"timeout":"5s","tokens":[{"name":"etl","token_env":"ETL"}]}`, func(c *Config) { c.Timeout = 5 * time.Second }},
-		{"aliases", "timeout: &t 5s\npacing: {min_interval: *t}\n" + oneToken, func(c *Config) {
-			c.Timeout, c.Pacing.MinInterval = 5*time.Second, 5*time.Second
-		}},
-		{"merged keys", "tokens:\n- &etl {name: etl, token_env: ETL, account: acme}\n- {<<: *etl, name: two}\n", func(c *Config) {
-			c.Tokens = []Token{{Name: "etl", Account: "acme", Source: EnvSource("ETL")}, {Name: "two", Account: "acme", Source: EnvSource("ETL")}}
-		}},
-		{"invisible in a comment", "# \u00a0👩\u200d👧\n" + oneToken, func(*Config) {}},
-		{"empty mappings", "pacing:\ntls_config:\n" + oneToken, func(*Config) {}},
-		{"URL without a slash", "api_url: https://api.appfigures.com/v2\n" + oneToken, func(*Config) {}},
-		{"URL without a path", "api_url: https://api.example\n" + oneToken, apiURL("https://api.example/")},
-		{"http to localhost", "api_url: http://LOCALHOST:81/v2/\n" + oneToken, apiURL("http://LOCALHOST:81/v2/")},
-		{"http to ::1", "api_url: http://[::1]:81/\n" + oneToken, apiURL("http://[::1]:81/")},
-		{"http allowed", "api_url: http://api.example/\nallow_insecure_http: true\n" + oneToken, apiURL("http://api.example/")},
-		{"Go's duration", "timeout: 1.5s\n" + oneToken, func(c *Config) { c.Timeout = 1500 * time.Millisecond }},
-		{"Prometheus' duration", "pacing: {min_interval: 7d}\n" + oneToken, func(c *Config) { c.Pacing.MinInterval = 168 * time.Hour }},
-		{"no floor", "pacing: {min_interval: 0}\n" + oneToken, func(*Config) {}},
-		{"pacing", "pacing: {quota_share: 1, assumed_daily_limit: 5000, reserve: 0}\n" + oneToken, func(c *Config) {
-			c.Pacing = Pacing{QuotaShare: 1, AssumedDailyLimit: 5000}
-		}},
-		{"max_concurrency", "max_concurrency: 1000\n" + oneToken, func(c *Config) { c.MaxConcurrency = 1000 }},
-		{"proxy with a password", "proxy_url: socks5h://me:p%25ss@proxy.example:1080\n" + oneToken, func(c *Config) {
-			c.ProxyURL = parseURL("socks5h://me:p%25ss@proxy.example:1080")
-		}},
-		{"number as a name", "tokens: [{name: 007, token_env: ETL}]\n", token(func(t *Token) { t.Name = "007" })},
-		{"name in another script", "tokens: [{name: 報告 🚀, token_env: ETL}]\n", token(func(t *Token) { t.Name = "報告 🚀" })},
-		{"date", "tokens: [{name: etl, token_env: ETL, expires_at: 9999-12-31}]\n", token(func(t *Token) {
-			t.ExpiresAt = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
-		})},
-		{"time with a zone", "tokens: [{name: etl, token_env: ETL, expires_at: 2027-01-31T02:00:00+02:00}]\n", token(func(t *Token) {
-			t.ExpiresAt = time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
-		})},
-		{"labels, sorted", "tokens: [{name: etl, token_env: ETL, labels: {team: growth, env: 1}}]\n", token(func(t *Token) {
-			t.Labels = []Label{{"env", "1"}, {"team", "growth"}}
-		})},
-		{"no labels", "tokens: [{name: etl, token_env: ETL, labels: }]\n", func(*Config) {}},
-		{"relative file", "tokens: [{name: etl, token_file: ../etl}]\n", token(func(t *Token) { t.Source = FileSource("/etc/etl") })},
-		{"absolute file", "tokens: [{name: etl, token_file: /s/etl}]\n", token(func(t *Token) { t.Source = FileSource("/s/etl") })},
+		{oneToken, nil},
+		{"\ufeff" + oneToken, nil},
+		{"pacing:\ntls_config:\n" + oneToken, nil},
+		{strings.ReplaceAll("timeout: 5s\n"+oneToken, "\n", "\r\n"), changes{"Timeout:10s", "Timeout:5s"}},
+		{`{"timeout":"5s","tokens":[{"name":"etl","token_env":"ETL"}]}`, changes{"Timeout:10s", "Timeout:5s"}},
+		{"timeout: &t 5s\npacing: {min_interval: *t}\n" + oneToken, changes{"Timeout:10s", "Timeout:5s", "MinInterval:0s", "MinInterval:5s"}},
+		{"timeout: 5m\npacing: {min_interval: 168h}\n" + oneToken, changes{"Timeout:10s", "Timeout:5m0s", "MinInterval:0s", "MinInterval:168h0m0s"}},
+		{"pacing: {quota_share: 1, assumed_daily_limit: 5000, reserve: 0}\n" + oneToken, changes{"QuotaShare:0.25 AssumedDailyLimit:1000 Reserve:0.05", "QuotaShare:1 AssumedDailyLimit:5000 Reserve:0"}},
+		{"api_url: http://api.example/\nallow_insecure_http: true\n" + oneToken, changes{"https://api.appfigures.com/v2/", "http://api.example/"}},
+		{"proxy_url: socks5h://me:p%25ss@p.example:1\n" + oneToken, changes{"ProxyURL:<nil>", "ProxyURL:socks5h://me:p%25ss@p.example:1"}},
+		{"tokens: [{name: etl, token_env: ETL, expires_at: 9999-12-31}]\n", changes{"0001-01-01", "9999-12-31"}},
+		{"tokens: [{name: etl, token_env: ETL, expires_at: 2027-01-31T02:00:00+02:00}]\n", changes{"0001-01-01", "2027-01-31"}},
+		{"tokens: [{name: etl, token_env: ETL, labels: {team: growth, env: 1}}]\n", changes{"Labels:[]", "Labels:[{Name:env Value:1} {Name:team Value:growth}]"}},
+		{"tokens: [{name: etl, token_file: ../etl}]\n", changes{"token_env", "token_file", `"ETL"`, `"/etc/etl"`}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			want := defaults()
-			want.Tokens = []Token{{Name: "etl", Account: "default", Source: EnvSource("ETL")}}
-			test.change(&want)
-			got, err := parseIn(t, "/etc/af", test.yaml)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !reflect.DeepEqual(withoutLines(*got), want) {
-				t.Errorf("got %s\nwant %s", show(*got), show(want))
-			}
-		})
+		got, err := parseIn(t, "/etc/af", test.yaml)
+		if want := strings.NewReplacer(test.changes...).Replace(show(defaultConfig())); err != nil || show(*got) != want {
+			t.Errorf("%s:\ngot  %s, error %v\nwant %s", test.yaml, show(*got), err, want)
+		}
 	}
 }
 
-func parseURL(text string) *url.URL {
+// defaultConfig returns what oneToken stands for.
+func defaultConfig() Config {
+	return Config{
+		APIURL: mustURL("https://api.appfigures.com/v2/"), Timeout: 10 * time.Second, MaxConcurrency: 10,
+		Pacing: Pacing{QuotaShare: 0.25, AssumedDailyLimit: 1000, Reserve: 0.05},
+		Tokens: []Token{{Name: "etl", Account: "default", Source: EnvSource("ETL")}},
+	}
+}
+
+func mustURL(text string) *url.URL {
 	u, err := url.Parse(text)
 	if err != nil {
 		panic(err)
@@ -153,19 +113,11 @@ func parseURL(text string) *url.URL {
 	return u
 }
 
-func withoutLines(c Config) Config {
-	c.Tokens = slices.Clone(c.Tokens)
-	for i := range c.Tokens {
-		c.Tokens[i].line = 0
-	}
-	return c
-}
-
 // show returns all of a configuration, as Config's own methods do not.
 func show(c Config) string {
 	type bare Config
 	var text strings.Builder
-	fmt.Fprintf(&text, "%+v", bare(withoutLines(c)))
+	fmt.Fprintf(&text, "%+v", bare(c))
 	for _, token := range c.Tokens {
 		fmt.Fprintf(&text, "\n\t%s: %s %q", token.Name, token.Source, token.Source.text.Reveal())
 	}

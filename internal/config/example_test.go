@@ -16,7 +16,7 @@ func TestExampleIsValidAsItStands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := defaults()
+	want := defaultConfig()
 	want.Tokens = []Token{{Name: "reporting", Account: "default", Source: FileSource("/run/secrets/reporting")}}
 	if show(*got) != show(want) || got.Warnings != nil {
 		t.Errorf("got %s\nwant %s", show(*got), show(want))
@@ -48,13 +48,13 @@ func TestExampleIsValidInFull(t *testing.T) {
 	if got.ProxyURL == nil || got.TLS == nil || len(first.Labels) != 2 || first.ExpiresAt.IsZero() || len(last.Labels) != 1 {
 		t.Errorf("got %s", show(*got))
 	}
-	want := defaults()
+	want := defaultConfig()
 	want.ProxyURL, want.TLS, want.Tokens, want.Warnings = got.ProxyURL, got.TLS, got.Tokens, got.Warnings
 	if show(*got) != show(want) {
 		t.Errorf("the defaults in the example are not those of the program:\ngot  %s\nwant %s", show(*got), show(want))
 	}
 	for _, field := range regexp.MustCompile(`yaml:"(\w+)"`).FindAllStringSubmatch(readFile(t, "config.go")+
-		readFile(t, "token.go")+readFile(t, "network.go"), -1) {
+		readFile(t, "token.go")+readFile(t, "dir.go"), -1) {
 		if !regexp.MustCompile(`(?m)^ *(?:- )?` + field[1] + `:`).MatchString(text) {
 			t.Errorf("%s is not in the example", field[1])
 		}

@@ -1,8 +1,7 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,98 +60,81 @@ func (l Location) String() string {
 	return "$" + EnvToken
 }
 
-// Load reads the configuration, with warnings about it, one line each. It waits at most [ReadTimeout] for the secrets,
+// Load reads the configuration. It waits at most [ReadTimeout] for the secrets,
 // which it compares. The error has every problem of a kind, each a line of its own:
 //
 //	/etc/appfigures_exporter/config.yml:12: tokens[1].timeout: what is wrong; what would be right
 //
 // It quotes no value of the configuration. Warnings quote names of tokens.
-func (l Location) Load() (*Config, []string, error) {
-	read := fromEnvironment
-	if l.Path != "" {
-		read = func() (*Config, error) { return loadFile(l.Path) }
-	}
-	cfg, err := read()
+func (l Location) Load() (*Config, error) {
+	_, cfg, err := l.load()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	if l.Path != "" && !l.named && os.Getenv(EnvToken) != "" && !slices.ContainsFunc(cfg.Tokens, isEnvToken) {
+		cfg.Warnings = append(cfg.Warnings, fmt.Sprintf("%s is used and $%s is not, although it is set; unset it, or set "+
+			"--config.file=%s", l.Path, EnvToken, l.Path))
 	}
 	cfg.Warnings = append(cfg.Warnings, cfg.warnOfSecrets()...)
-	if l.Path != "" && !l.named && os.Getenv(EnvToken) != "" && !slices.ContainsFunc(cfg.Tokens, isEnvToken) {
-		both := fmt.Sprintf("%s is used and $%s is not, although it is set; unset it, or set --config.file=%s",
-			l.Path, EnvToken, l.Path)
-		cfg.Warnings = slices.Insert(cfg.Warnings, 0, both)
-	}
-	return cfg, cfg.Warnings, nil
+	return cfg, nil
 }
 
 func isEnvToken(t Token) bool { return t.Source.Equal(EnvSource(EnvToken)) }
 
-// Fingerprint returns a text that changes when the configuration file does, the listing of its token directories, or
-// its ca_file; it is constant for the environment. What it does not see: that a secret in another file was replaced,
-// which needs no reload.
+// maxFileBytes bounds a configuration file: enough for 100,000 tokens.
+const maxFileBytes = 16 << 20
+
+// load returns the content of the file too. The configuration is nil if it cannot be read.
+func (l Location) load() (content []byte, cfg *Config, err error) {
+	if l.Path == "" {
+		cfg, err = fromEnvironment()
+		return nil, cfg, err
+	}
+	content, _, err = readRegular(l.Path, maxFileBytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the configuration %s: %w", l.Path, err)
+	}
+	cfg, err = parse(l.Path, content)
+	return content, cfg, err
+}
+
+// Fingerprint returns a text that changes when the configuration file does, or the names in its token directories; it
+// is constant for the environment. What it does not see: that the content of another file was replaced. For a secret,
+// that needs no reload.
 func (l Location) Fingerprint() (string, error) {
 	if l.Path == "" {
 		return "", nil
 	}
-	data, _, err := readRegular(l.Path, maxFileBytes)
-	if err != nil {
-		return "", fmt.Errorf("reading the configuration %s: %w", l.Path, err)
+	content, cfg, err := l.load()
+	if cfg == nil {
+		return "", err
 	}
-	b, found := newBuilder(l.Path, filepath.Dir(l.Path)), settings{}
-	b.decode(data, &found)
-	b.addDirs(&found.TokenDir) // problems are Load's to report
-	files := []string{b.path(found.TLS.CAFile.Value)}
-	for _, t := range b.Tokens {
-		files = append(files, t.Source.text.Reveal())
-	}
-	hash := sha256.New()
-	_, _ = hash.Write(data)
-	for _, file := range files {
-		info, err := os.Stat(file)
-		fmt.Fprintf(hash, "%q %t", file, err == nil)
-		if err == nil && info.Mode().IsRegular() {
-			fmt.Fprint(hash, info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	return NewSecret(fmt.Sprintf("%q %v %v", content, err, cfg.Tokens)).Digest(nil), nil
 }
 
 // fromEnvironment returns the configuration of the environment: one token. An empty variable counts as not set, as it
 // does for the vendor's client.
 func fromEnvironment() (*Config, error) {
-	b := newBuilder("environment", "")
-	t := Token{Name: defaultName, Account: defaultName, Source: EnvSource(EnvToken)}
+	b, s := newBuilder("environment"), defaults()
 	token, file := os.Getenv(EnvToken), os.Getenv(EnvTokenFile)
+	watched := tokenSettings{Name: defaultName}
 	switch {
 	case token != "" && file != "":
-		b.errorf(0, "$"+EnvToken, "set, and so is $%s; unset one", EnvTokenFile)
+		return nil, fmt.Errorf("both $%s and $%s are set; unset one", EnvToken, EnvTokenFile)
 	case token != "":
-		if _, err := parseToken(token); err != nil {
-			b.errorf(0, "$"+EnvToken, "%v", err)
-		}
+		_, err := parseToken(token)
+		b.check("$"+EnvToken, err)
+		watched.TokenEnv = EnvToken
 	case file != "":
-		path, err := parsePath(file)
-		if err != nil {
-			b.errorf(0, "$"+EnvTokenFile, "%v", err)
-		}
-		t.Source = FileSource(absolute(path))
+		watched.TokenFile = file
 	default:
 		return nil, fmt.Errorf("no tokens to watch: name a configuration with --config.file=FILE (or put config.yml into "+
 			"the working directory or /etc/appfigures_exporter), or set %s, or %s to a file, to watch one token; "+
 			"`appfigures_exporter demo` needs neither", EnvToken, EnvTokenFile)
 	}
-	if text := os.Getenv(EnvAPIURL); text != "" {
-		api, err := parseAPIURL(text)
-		if err != nil {
-			b.errorf(0, "$"+EnvAPIURL, "%v", err)
-			return nil, b.err()
-		}
-		b.APIURL = api
-	}
-	b.readNetwork(&settings{})
-	b.add(t)
-	if err := b.err(); err != nil {
-		return nil, err
-	}
-	return &b.Config, nil
+	b.keys = map[string]string{"api_url": "$" + EnvAPIURL, "tokens[0].token_file": "$" + EnvTokenFile}
+	s.APIURL = cmp.Or(os.Getenv(EnvAPIURL), defaultAPIURL)
+	s.Tokens = []tokenSettings{watched}
+	b.build(&s)
+	return &b.Config, errors.Join(b.problems...)
 }

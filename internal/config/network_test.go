@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -24,40 +25,36 @@ func TestEnvironmentProxy(t *testing.T) {
 		bad   = ": not a proxy's URL; "
 	)
 	for _, test := range []struct{ name, variables, yaml, want string }{
-		{"none", "", https, "<nil>"},
+		{"none", "", https, "<nil> []"},
+		{"not read", "ALL_PROXY=http://proxy.example", https, ": $ALL_PROXY: not read: the API is reached without a proxy; set proxy_url or HTTPS_PROXY]"},
+		{"not read, nor needed", "ALL_PROXY=http://x NO_PROXY=*", https, "<nil> []"},
 		{"with a scheme", "HTTPS_PROXY=http://proxy.example:3128", https, "http://proxy.example:3128"},
 		{"without a scheme", "HTTPS_PROXY=me:p%25@proxy.example:3128", https, "http://me:p%25@proxy.example:3128"},
-		{"in lower case", "https_proxy=socks5h://proxy.example", https, "socks5h://proxy.example"},
-		{"of the other scheme", "HTTP_PROXY=http://proxy.example", https, "<nil>"},
+		{"of the other scheme", "HTTP_PROXY=http://proxy.example", https, "<nil> []"},
 		{"of http", "HTTP_PROXY=http://proxy.example", http, "http://proxy.example"},
-		{"exempt", "HTTPS_PROXY=http://proxy.example NO_PROXY=.appfigures.com", https, "<nil>"},
-		{"bad but exempt", "HTTPS_PROXY=ftp://x NO_PROXY=*", https, "<nil>"},
+		{"exempt", "HTTPS_PROXY=http://proxy.example NO_PROXY=.appfigures.com", https, "<nil> []"},
+		{"bad but exempt", "HTTPS_PROXY=ftp://x NO_PROXY=*", https, "<nil> []"},
 		{"proxy_url wins", "HTTPS_PROXY=ftp://x", "proxy_url: http://other.example\n" + https, "http://other.example"},
 		{"stray percent", "HTTP_PROXY=http://user:100%zeal@127.0.0.1:41873", http, "$HTTP_PROXY" + bad},
 		{"number sign", "HTTPS_PROXY=http://user:a#b@proxy.example", https, "$HTTPS_PROXY" + bad},
-		{"number sign, without a scheme", "HTTPS_PROXY=user:a#b@proxy.example:1", https, "$HTTPS_PROXY" + bad},
 		{"slash", "HTTPS_PROXY=http://user:a/b@proxy.example", https, "$HTTPS_PROXY" + bad},
 		{"backslash", `HTTPS_PROXY=http://user:a\b@proxy.example`, https, "$HTTPS_PROXY" + bad},
 		{"space", "HTTPS_PROXY=http://user:a\u0020b@proxy.example", https, "$HTTPS_PROXY" + bad},
-		{"unknown scheme", "HTTPS_PROXY=socks4://proxy.example", https, "$HTTPS_PROXY" + bad},
 		{"http through a proxy", "HTTP_PROXY=http://proxy.example", clear, ":1: api_url: http would send tokens in the clear; "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"} {
-				t.Setenv(name, "")
-			}
 			for _, variable := range strings.Split(strings.ReplaceAll(test.variables, " NO_", "\nNO_"), "\n") {
 				if name, value, ok := strings.Cut(variable, "="); ok {
 					t.Setenv(name, value)
 				}
 			}
 			cfg, err := parseIn(t, "testdata", test.yaml)
+			got := fmt.Sprint(cfg.ProxyURL, cfg.Warnings)
 			if err != nil {
-				if !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "user") {
-					t.Errorf("got error %v, want %s", err, test.want)
-				}
-			} else if got := fmt.Sprint(cfg.ProxyURL); got != test.want {
-				t.Errorf("got proxy %s, want %s", got, test.want)
+				got = err.Error()
+			}
+			if !strings.Contains(got, test.want) || err != nil && strings.Contains(got, "user") {
+				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
 	}
@@ -75,23 +72,18 @@ func TestTLSConfig(t *testing.T) {
 	for _, test := range []struct{ yaml, wantErr string }{
 		{"{ca_file: one.pem, cert_file: one.pem, key_file: one.key, server_name: api.example, min_version: TLS13}", ""},
 		{"{ca_file: mark.pem, server_name: api.example, min_version: TLS13}", ""},
-		{"{ca_file: damaged.pem}", "ca_file: the certificate at line 2 of the file is damaged; copy it again"},
-		{"{ca_file: second.pem}", fmt.Sprintf("ca_file: the block at line %d of the file is not a certificate; remove or replace it", lines+1)},
-		{"{cert_file: one.pem, key_file: two.key}", "cert_file has no certificate that matches key_file; " +
-			"give both or none, as PEM files of a certificate and its unencrypted key"},
+		{"{ca_file: damaged.pem}", "ca_file: the block at line 2 of the file is not a certificate, or is damaged; replace it"},
+		{"{ca_file: second.pem}", fmt.Sprintf("ca_file: the block at line %d of the file is not a certificate, or is damaged; replace it", lines+1)},
+		{"{cert_file: one.pem, key_file: two.key}", "cert_file and key_file cannot be read, or do not match; " +
+			"give PEM files of a certificate and its unencrypted key"},
 	} {
 		cfg, err := parseIn(t, dir, "tls_config: "+test.yaml+"\n"+oneToken)
-		if test.wantErr != "" {
-			if err == nil || !strings.HasSuffix(err.Error(), test.wantErr) {
-				t.Errorf("%s: got %v, want %s", test.yaml, err, test.wantErr)
-			}
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
 		got := cfg.TLS
-		if got.RootCAs == nil || got.InsecureSkipVerify || got.ServerName != "api.example" || got.MinVersion != tls.VersionTLS13 {
+		if !strings.HasSuffix(fmt.Sprint(err), cmp.Or(test.wantErr, "<nil>")) {
+			t.Errorf("%s: got %v, want %s", test.yaml, err, test.wantErr)
+		} else if err != nil {
+			continue
+		} else if got.RootCAs == nil || got.InsecureSkipVerify || got.ServerName != "api.example" || got.MinVersion != tls.VersionTLS13 {
 			t.Errorf("%s: got authorities %v, server name %q, minimum %x", test.yaml, got.RootCAs, got.ServerName, got.MinVersion)
 		}
 		if strings.Contains(test.yaml, "cert_file") {
@@ -107,29 +99,24 @@ func TestSystemAuthorities(t *testing.T) {
 	dir := t.TempDir()
 	writeCertificate(t, dir, "good/one")
 	writeFile(t, dir, "bad/garbage.pem", "x")
-	const none = "contains no certificate; give PEM files of the authorities to trust"
-	for _, test := range []struct{ file, dirs, want string }{
-		{"good/one.pem", "", "<nil>"},
-		{"", "good", "<nil>"},
-		{"gone.pem", "", "config.yml: $SSL_CERT_FILE: no such file; create it, or correct the path"},
-		{"bad/garbage.pem", "", "config.yml: $SSL_CERT_FILE: " + none},
-		{"", "gone", "config.yml: $SSL_CERT_DIR: no such file; create it, or correct the path"},
-		{"", "bad", "config.yml: $SSL_CERT_DIR: " + none},
+	const none = ": contains no certificate; give PEM files of the authorities to trust"
+	for _, test := range []struct{ variable, path, want string }{
+		{"SSL_CERT_FILE", "good/one.pem", "<nil>"},
+		{"SSL_CERT_FILE", "gone.pem", "config.yml: $SSL_CERT_FILE: no such file or directory; create it, or correct the path"},
+		{"SSL_CERT_FILE", "bad/garbage.pem", "config.yml: $SSL_CERT_FILE" + none},
+		{"SSL_CERT_DIR", "good", "<nil>"},
+		{"SSL_CERT_DIR", "gone", "config.yml: $SSL_CERT_DIR" + none},
+		{"SSL_CERT_DIR", "bad", "config.yml: $SSL_CERT_DIR" + none},
 	} {
-		path := func(name string) string {
-			if name == "" {
-				return ""
+		t.Run(test.variable+" "+test.path, func(t *testing.T) {
+			t.Setenv(test.variable, filepath.Join(dir, test.path))
+			if _, err := parseIn(t, dir, oneToken); inText(t, dir, err) != test.want {
+				t.Errorf("got %v, want %s", err, test.want)
 			}
-			return filepath.Join(dir, name)
-		}
-		t.Setenv("SSL_CERT_FILE", path(test.file))
-		t.Setenv("SSL_CERT_DIR", path(test.dirs))
-		if _, err := parseIn(t, dir, oneToken); inText(t, dir, err) != test.want {
-			t.Errorf("%s %s: got %v, want %s", test.file, test.dirs, err, test.want)
-		}
-		if _, err := parseIn(t, dir, "tls_config: {ca_file: good/one.pem}\n"+oneToken); err != nil {
-			t.Errorf("%s %s, with ca_file: %v", test.file, test.dirs, err)
-		}
+			if _, err := parseIn(t, dir, "tls_config: {ca_file: good/one.pem}\n"+oneToken); err != nil {
+				t.Errorf("with ca_file: %v", err)
+			}
+		})
 	}
 }
 

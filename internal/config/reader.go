@@ -12,12 +12,13 @@ const ReadTimeout = time.Second
 
 var errHangs = errors.New("cannot be read in time; check the file system that it is on")
 
-// Reader reads the sources of tokens at the same time, and waits for none that hangs. The zero value is ready. A Reader
-// is safe for concurrent use, and should live long: it starts no second read of a source while one hangs.
+var readSource = Source.read // tests replace it
+
+// Reader reads the sources of tokens, and waits for none that hangs. The zero value is ready. A Reader is safe for
+// concurrent use, and should live long: it starts no second read of a file while one hangs.
 type Reader struct {
 	mu      sync.Mutex
-	pending map[string]*pendingRead // reads under way, by the source's key
-	read    func(Source) Reading    // nil: Source.read; tests set it
+	pending map[string]*pendingRead // reads of files that have not ended, by path
 }
 
 // Reading is the result of reading one source.
@@ -29,20 +30,26 @@ type Reading struct {
 }
 
 type pendingRead struct {
-	done   chan struct{} // closed when the reading is there
+	done   chan struct{} // closed when the result is there
 	result Reading
 }
 
-// Read reads the sources of all tokens. It returns a Reading for each of them, within [ReadTimeout].
+// Read reads the sources of all tokens at the same time. It returns a Reading for each of them, within [ReadTimeout].
 func (r *Reader) Read(tokens []Token) []Reading {
 	ctx, cancel := context.WithTimeout(context.Background(), ReadTimeout)
 	defer cancel()
-	reads := make([]*pendingRead, len(tokens))
+	readings, reads := make([]Reading, len(tokens)), make([]*pendingRead, len(tokens))
 	for i, t := range tokens {
-		reads[i] = r.start(t.Source)
+		if t.Source.kind == fromFile {
+			reads[i] = r.start(t.Source)
+		} else { // which cannot hang
+			readings[i] = t.Source.read()
+		}
 	}
-	readings := make([]Reading, len(tokens))
 	for i, read := range reads {
+		if read == nil {
+			continue
+		}
 		select {
 		case <-read.done:
 		case <-ctx.Done():
@@ -57,27 +64,23 @@ func (r *Reader) Read(tokens []Token) []Reading {
 	return readings
 }
 
-// start returns the read of a source that is under way, or starts one.
+// start returns the read of a file that is under way, or starts one.
 func (r *Reader) start(s Source) *pendingRead {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := s.String() + ":" + s.text.Reveal()
-	if read := r.pending[key]; read != nil {
+	path := s.text.Reveal()
+	if read := r.pending[path]; read != nil {
 		return read
 	}
 	if r.pending == nil {
 		r.pending = make(map[string]*pendingRead)
 	}
 	read := &pendingRead{done: make(chan struct{})}
-	r.pending[key] = read
-	do := r.read
-	if do == nil {
-		do = Source.read
-	}
+	r.pending[path] = read
 	go func() {
-		read.result = do(s)
+		read.result = readSource(s)
 		r.mu.Lock()
-		delete(r.pending, key)
+		delete(r.pending, path)
 		r.mu.Unlock()
 		close(read.done)
 	}()

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"regexp"
 )
 
@@ -29,14 +28,8 @@ func (s Secret) Reveal() string {
 // Equal reports whether both hold the same text.
 func (s Secret) Equal(other Secret) bool { return s.Reveal() == other.Reveal() }
 
-// Format implements [fmt.Formatter] for every verb.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
-
 // String implements [fmt.Stringer].
 func (s Secret) String() string { return redacted }
-
-// MarshalText implements [encoding.TextMarshaler], for JSON, YAML and slog.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Digest returns a short salted digest: enough to notice that a secret has changed, too little to identify it.
 func (s Secret) Digest(salt []byte) string {

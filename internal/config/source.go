@@ -16,12 +16,13 @@ type Source struct {
 	text Secret // the file's path, the variable's name, or the token itself
 }
 
-type sourceKind uint8
+// sourceKind is the key of the configuration that sets such a source.
+type sourceKind string
 
 const (
-	fromFile sourceKind = iota
-	fromEnv
-	inline
+	fromFile sourceKind = "token_file"
+	fromEnv  sourceKind = "token_env"
+	inline   sourceKind = "token"
 )
 
 // FileSource is a secret in a file.
@@ -39,23 +40,8 @@ func (s Source) Equal(other Source) bool { return s.kind == other.kind && s.text
 // Digest returns a short salted digest that is equal for equal sources. See [Secret.Digest].
 func (s Source) Digest(salt []byte) string { return s.String() + ":" + s.text.Digest(salt) }
 
-// Format implements [fmt.Formatter]: for every verb, only the kind of source.
-func (s Source) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
-
-// String returns the kind of source, as the key of the configuration.
-func (s Source) String() string {
-	switch s.kind {
-	case fromFile:
-		return "token_file"
-	case fromEnv:
-		return "token_env"
-	default:
-		return "token"
-	}
-}
-
-// MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
-func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+// String returns the kind of source, as the key of the configuration. What it names may be a token that slipped.
+func (s Source) String() string { return string(s.kind) }
 
 // Read returns the secret as it is now, without the white space behind it. A file system that hangs blocks it; see
 // [Reader]. The error is what is wrong with the source; what would be right. It never quotes the secret.
@@ -65,27 +51,26 @@ func (s Source) Read() (Secret, error) {
 }
 
 func (s Source) read() (r Reading) {
+	name := s.text.Reveal()
+	var what, text string
 	switch s.kind {
 	case inline:
 		return Reading{Secret: s.text}
 	case fromEnv:
-		text, ok := os.LookupEnv(s.text.Reveal())
+		value, ok := os.LookupEnv(name)
 		if !ok {
-			r.Err = fmt.Errorf("the environment variable %s is not set; set it for the exporter's process", s.text.Reveal())
-		} else if r.Secret, r.Err = parseToken(text); r.Err != nil {
-			r.Err = fmt.Errorf("the environment variable %s %w", s.text.Reveal(), r.Err)
+			return Reading{Err: fmt.Errorf("the environment variable %s is not set; set it for the exporter's process", name)}
 		}
-		return r
+		what, text = "the environment variable", value
+	default:
+		content, mode, err := readRegular(name, maxTokenBytes)
+		if err != nil {
+			return Reading{Err: fmt.Errorf("reading the token file %s: %w", name, err)}
+		}
+		what, text, r.worldReadable = "the token file", string(content), mode.Perm()&0o004 != 0
 	}
-	text, mode, err := readRegular(s.text.Reveal(), maxTokenBytes)
-	if err != nil {
-		r.Err = fmt.Errorf("reading the token file %s: %w", s.text.Reveal(), err)
-		return r
-	}
-	r.worldReadable = mode.Perm()&0o004 != 0
-	r.Secret, r.Err = parseToken(string(text))
-	if r.Err != nil {
-		r.Err = fmt.Errorf("the token file %s %w", s.text.Reveal(), r.Err)
+	if r.Secret, r.Err = parseToken(text); r.Err != nil {
+		r.Err = fmt.Errorf("%s %s %w", what, name, r.Err)
 	}
 	return r
 }
@@ -123,13 +108,13 @@ func readRegular(path string, limit int64) ([]byte, fs.FileMode, error) {
 
 // explainFileError returns what is wrong with a file and what to do, without the file's name.
 func explainFileError(err error) error {
+	cause, ok := errors.AsType[syscall.Errno](err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("no such file; create it, or correct the path")
+		return errors.New("no such file or directory; create it, or correct the path")
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("permission denied; make it readable by the exporter's user (uid %d)", os.Geteuid())
-	}
-	if cause, ok := errors.AsType[syscall.Errno](err); ok {
+	case ok:
 		return cause
 	}
 	return errors.New("cannot be read")

@@ -4,21 +4,6 @@ import (
 	"testing"
 )
 
-func TestSourceEqual(t *testing.T) {
-	make := func() []Source {
-		return []Source{
-			FileSource("a"), FileSource("b"), EnvSource("a"), EnvSource("b"), InlineSource(NewSecret("a")), InlineSource(NewSecret("b")),
-		}
-	}
-	for i, source := range make() {
-		for j, other := range make() {
-			if source.Equal(other) != (i == j) {
-				t.Errorf("%d.Equal(%d) is %t", i, j, source.Equal(other))
-			}
-		}
-	}
-}
-
 // TestDigest checks that digests differ by secret, source and salt, and contain nothing of a secret.
 func TestDigest(t *testing.T) {
 	secret := NewSecret(sentinel)

@@ -3,11 +3,8 @@
 package config
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +23,7 @@ func TestSourceReportsWhatIsWrongWithAFile(t *testing.T) {
 	if err := syscall.Mkfifo(path("pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const missing = "no such file; create it, or correct the path"
+	const missing = "no such file or directory; create it, or correct the path"
 	const irregular = "not a regular file; give the path of one"
 	for name, want := range map[string]string{
 		path("missing"):    missing,
@@ -43,43 +40,20 @@ func TestSourceReportsWhatIsWrongWithAFile(t *testing.T) {
 	}
 }
 
-func TestExplainFileError(t *testing.T) {
-	for _, test := range []struct {
-		err  error
-		want string
-	}{
-		{&fs.PathError{Err: syscall.EACCES}, "permission denied; make it readable by the exporter's user (uid " + strconv.Itoa(os.Geteuid()) + ")"},
-		{&fs.PathError{Op: "read", Path: "pat_secret", Err: syscall.EIO}, "input/output error"},
-		{errors.New("pat_secret"), "cannot be read"},
-	} {
-		if got := explainFileError(test.err).Error(); got != test.want {
-			t.Errorf("got %q, want %q", got, test.want)
-		}
-	}
-}
-
 // TestConfigurationIsARegularFile checks that neither loading nor looking for changes hangs on a pipe.
 func TestConfigurationIsARegularFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "config.yml")
-	want := "reading the configuration " + path + ": "
-	check := func(reason string) {
-		t.Helper()
-		_, _, loadErr := Find(path).Load()
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"gone": "no such file", "pipe": "not a regular file", ".": "a directory, which Docker makes"} {
+		path := filepath.Join(dir, name)
+		_, loadErr := Find(path).Load()
 		_, lookErr := Find(path).Fingerprint()
 		for _, err := range []error{loadErr, lookErr} {
-			if err == nil || !strings.HasPrefix(err.Error(), want+reason) {
-				t.Errorf("got %v, want %s%s", err, want, reason)
+			if err == nil || !strings.HasPrefix(err.Error(), "reading the configuration "+path+": "+want) {
+				t.Errorf("%s: got %v, want %s", name, err, want)
 			}
 		}
 	}
-	check("no such file")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	check("not a regular file")
-	_ = os.Remove(path)
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	check("a directory, which Docker makes")
 }

@@ -8,29 +8,20 @@ import (
 func TestTokens(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"bare", "pat_x", "pat_x"},
-		{"line feed", "pat_x\n", "pat_x"},
 		{"Windows line", "pat_x\r\n", "pat_x"},
 		{"all white space", "pat_x \t\r\n\v\f\n", "pat_x"},
-		{"every character of RFC 6750", "Az09-._~+/==", "Az09-._~+/=="},
 		{"base64 that starts like an assignment", "cGF0c2VjcmV0=", "cGF0c2VjcmV0="},
 		{"a hash", "$2b$10$N9qo8uLOickgx2ZMRZoMye", "$2b$10$N9qo8uLOickgx2ZMRZoMye"},
-		{"Bearer as its beginning", "bearer_x", "bearer_x"},
 		{"as long as can be", strings.Repeat("y", maxTokenBytes), strings.Repeat("y", maxTokenBytes)},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			path := writeFile(t, t.TempDir(), "token", test.text)
-			t.Setenv("APPFIGURES_TEST_TOKEN", test.text)
-			inline, err := parseToken(test.text)
-			if err != nil {
-				t.Fatal(err)
+		path := writeFile(t, t.TempDir(), "token", test.text)
+		t.Setenv("APPFIGURES_TEST_TOKEN", test.text)
+		for _, source := range []Source{FileSource(path), EnvSource("APPFIGURES_TEST_TOKEN")} {
+			secret, err := source.Read()
+			if err != nil || secret.Reveal() != test.want {
+				t.Errorf("%s: %s: got %q and error %v, want %q", test.name, source, secret.Reveal(), err, test.want)
 			}
-			for _, source := range []Source{FileSource(path), EnvSource("APPFIGURES_TEST_TOKEN"), InlineSource(inline)} {
-				secret, err := source.Read()
-				if err != nil || secret.Reveal() != test.want {
-					t.Errorf("%s: got %q and error %v, want %q", source, secret.Reveal(), err, test.want)
-				}
-			}
-		})
+		}
 	}
 }
 
@@ -41,39 +32,29 @@ func TestPasteErrors(t *testing.T) {
 		holder     = "is a placeholder or a variable, which is not expanded here; put the token itself there"
 		assignment = "is an assignment, such as KEY=value; put only the value there, without quotes"
 		quotes     = "contains quotes; put only the token there, without them"
-		space      = "contains white space; put one token there and nothing else"
-		character  = "contains an invisible or foreign character, such as a byte order mark; copy the token again, as plain text"
+		character  = "contains white space, or an invisible or foreign character, such as a byte order mark; " +
+			"put one token there and nothing else, as plain text"
 	)
 	for _, test := range []struct{ text, want string }{
 		{"", empty},
-		{" \n", empty},
 		{"bearer pat_secret", bearer},
 		{"Authorization: Bearer pat_secret", bearer},
 		{"pat_replace_this_by_your_token\n", holder},
-		{"<your-token>", holder},
 		{"${TOKEN}", holder},
-		{"$TOKEN", holder},
-		{"pat_${TOKEN}", holder},
-		{"$(cat token)", holder},
 		{"%TOKEN%", holder},
 		{"{{ token }}", holder},
 		{"APPFIGURES_API_KEY=pat_secret", assignment},
-		{"token = pat_secret", assignment},
 		{"export KEY=pat_secret", assignment},
 		{"token: pat_secret", assignment},
-		{`APPFIGURES_API_KEY="pat_secret"`, assignment},
 		{`"pat_secret"`, quotes},
-		{"'pat_secret'", quotes},
 		{"“pat_secret”", quotes},
 		{`{"token":"pat_secret"}`, quotes},
-		{" pat_secret", space},
-		{"pat_secret\npat_secret\n", space},
-		{"pat_secret\r\nX-Evil: 1", space},
-		{"pat_secret\vx", space},
+		{" pat_secret", character},
+		{"pat_secret\npat_secret\n", character},
+		{"pat_secret\r\nX-Evil: 1", character},
 		{"pat_secret\x1b[0m", character},
 		{"pat_sécret", character},
 		{"pat_secret\xff", character},
-		{"pat_secret\u00a0", character},
 		{"pat_secret\u200b", character},
 		{"\ufeffpat_secret", character},
 		{"\xff\xfep\x00a\x00t\x00", character},

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,18 +10,9 @@ import (
 
 func TestWarnings(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"tokens/a", "tokens/b", "tokens/c"} {
-		mode := os.FileMode(0o644)
-		if name == "tokens/a" {
-			mode = 0o640
-		}
-		if err := os.Chmod(writeFile(t, dir, name, "pat_"+filepath.Base(name)), mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var many strings.Builder
-	for i := range 12 {
-		fmt.Fprintf(&many, "  - {name: t%d, token: pat_%d}\n", i, i)
+	writeFile(t, dir, "tokens/a", "pat_a")
+	if err := os.Chmod(writeFile(t, dir, "tokens/b", "pat_b"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	const readable = "; remove that permission (chmod o-r; in Swarm mode: 0400, in Kubernetes defaultMode: 0400)"
 	for _, test := range []struct {
@@ -34,21 +23,17 @@ func TestWarnings(t *testing.T) {
 		{"inline", "tokens:\n  - {name: two, token: pat_y}\n", []string{
 			`the configuration itself contains the tokens ["two"]; token_file or token_env keep them out of its copies`,
 		}},
-		{"readable by all", "token_dir: tokens\n", []string{`every user of this machine can read the tokens ["b" "c"]` + readable}},
 		{"configured twice", "tokens:\n  - {name: x, token_file: tokens/a}\ntoken_dir: {path: tokens, labels: {pod: x}}\n", []string{
 			"config.yml:3: token_dir.labels.pod: alerts or targets usually have this label too, and one of the two is lost; choose another name",
-			`every user of this machine can read the tokens ["b" "c"]` + readable,
 			`the tokens "x" and "a" have the same secret, and each uses its account's quota; keep one of them`,
-		}},
-		{"many", "tokens:\n" + many.String(), []string{
-			`the configuration itself contains the tokens ["t0" "t1" "t2" "t3" "t4" "t5" "t6" "t7" "t8" "t9"] and 2 more; ` +
-				`token_file or token_env keep them out of its copies`,
+			`every user of this machine can read the tokens ["b"]` + readable,
 		}},
 	} {
-		_, warnings, err := Find(writeFile(t, dir, "config.yml", test.yaml)).Load()
+		cfg, err := Find(writeFile(t, dir, "config.yml", test.yaml)).Load()
 		if err != nil {
 			t.Fatal(err)
 		}
+		warnings := cfg.Warnings
 		for i := range warnings {
 			warnings[i] = strings.ReplaceAll(warnings[i], dir+"/", "")
 		}
@@ -71,7 +56,7 @@ func TestInspect(t *testing.T) {
 	writeFile(t, dir, "good", "pat_good\n")
 	got := cfg.Inspect(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC))
 	want := []string{
-		`the token "gone" cannot be read: reading the token file ` + dir + "/gone: no such file; create it, or correct the path",
+		`the token "gone" cannot be read: reading the token file ` + dir + "/gone: no such file or directory; create it, or correct the path",
 		`the token "gone" is past its expires_at; replace it, or correct the date`,
 		`the token "unset" cannot be read: the environment variable APPFIGURES_TEST_UNSET is not set; set it for the exporter's process`,
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -16,91 +15,61 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// document is a configuration file, with the problems found in it.
-type document struct {
-	name     string
-	problems []problem
-}
-
-// problem is one mistake in a configuration file, or one warning about it.
-type problem struct {
-	line int    // 0 if it is on no single line
-	key  string // such as tokens[1].name; empty for the file as a whole
-	text string // what is wrong; what would be right. It quotes no value.
-}
-
-func (d *document) errorf(line int, key, format string, args ...any) {
-	d.problems = append(d.problems, problem{line, key, fmt.Sprintf(format, args...)})
-}
-
-// format returns a problem as "config.yml:12: tokens[1].name: what is wrong; what would be right".
-func (d *document) format(p problem) string {
-	text := d.name
-	if p.line > 0 {
-		text += ":" + strconv.Itoa(p.line)
-	}
-	if p.key != "" {
-		text += ": " + p.key
-	}
-	return text + ": " + p.text
-}
-
-// err returns the problems as one error, sorted by line, one line each, or nil if there are none.
-func (d *document) err() error {
-	slices.SortStableFunc(d.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
-	var errs []error
-	for _, p := range d.problems {
-		errs = append(errs, errors.New(d.format(p)))
-	}
-	return errors.Join(errs...)
-}
-
-// decode decodes the only YAML document of data into a struct, whose fields are structs, lists and nodes.
-func (d *document) decode(data []byte, into any) {
-	if line := unreadableLine(data); line > 0 {
-		d.errorf(line, "", "contains a control or invisible character, such as a no-break space, or is not UTF-8; "+
+// decode decodes the only YAML document of data into s. It adds problems; no problem quotes a value.
+func (b *builder) decode(data []byte, s *settings) {
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
+	if i := bytes.IndexFunc(data, func(r rune) bool {
+		return r == utf8.RuneError || isInvisible(r) && !strings.ContainsRune("\t\r\n", r)
+	}); i >= 0 {
+		line := 1 + bytes.Count(data[:i], []byte("\n"))
+		b.errorAt(line, "contains a control or invisible character, such as a no-break space, or is not UTF-8; "+
 			"type the line again")
 		return
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
-	err := decoder.Decode(into)
-	var second yaml.Node
+	err := decoder.Decode(s)
+	var root, second yaml.Node
 	if errors.Is(err, io.EOF) {
-		d.errorf(0, "", "empty; it must list tokens, as config.yml.example does")
-	} else if err != nil {
-		d.addError(err)
-	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
-		d.errorf(second.Line, "", "a second document; remove the --- above it, and all that follows")
-	}
-}
-
-// addError reports an error of yaml.v3, if there is one.
-func (d *document) addError(err error) {
-	if types, ok := errors.AsType[*yaml.TypeError](err); ok {
+		b.errorAt(0, "empty; it must list tokens, as config.yml.example does")
+	} else if types, ok := errors.AsType[*yaml.TypeError](err); ok {
 		for _, text := range types.Errors {
-			d.addTypeError(text)
+			b.addTypeError(text)
 		}
 	} else if err != nil {
-		d.addSyntaxError(err)
+		b.addSyntaxError(err)
+	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
+		b.errorAt(second.Line, "a second document; remove the --- above it, and all that follows")
+	} else if err := yaml.Unmarshal(data, &root); err == nil {
+		b.addLines(&root, "")
 	}
 }
 
-var byteOrderMark = []byte("\ufeff")
+// errorAt adds a problem of a line.
+func (b *builder) errorAt(line int, problem string) {
+	b.problems = append(b.problems, errors.New(b.place(line, "")+problem))
+}
 
-// unreadableLine returns the first line that is not UTF-8, or has a control or invisible character; 0 if there is none.
-// Comments may have invisible characters.
-func unreadableLine(data []byte) (number int) {
-	for line := range bytes.Lines(bytes.TrimPrefix(data, byteOrderMark)) {
-		number++
-		line = bytes.ReplaceAll(bytes.TrimRight(line, "\r\n"), []byte("\t"), []byte(" "))
-		code, _, _ := bytes.Cut(line, []byte("#"))
-		if !utf8.Valid(line) || bytes.ContainsFunc(line, unicode.IsControl) || bytes.ContainsFunc(code, isInvisible) {
-			return number
+// addLines notes the lines of n, whose key is given, and of all values in it. Values behind an alias have none.
+func (b *builder) addLines(n *yaml.Node, key string) {
+	b.lines[key] = n.Line
+	switch {
+	case n.Kind == yaml.DocumentNode:
+		b.addLines(n.Content[0], "")
+	case n.Kind == yaml.SequenceNode:
+		for i, item := range n.Content {
+			b.addLines(item, fmt.Sprintf("%s[%d]", key, i))
 		}
+	case n.Kind == yaml.MappingNode:
+		for i := 0; i < len(n.Content); i += 2 {
+			b.addLines(n.Content[i+1], strings.TrimPrefix(key+"."+n.Content[i].Value, "."))
+		}
+	case n.Value == "" && n.ShortTag() == "!!str":
+		b.check(key, errors.New("empty; give it a value, or remove the key"))
 	}
-	return 0
 }
+
+const byteOrderMark = "\ufeff"
 
 // isInvisible reports whether r is a control or format character, or a space other than that of ASCII. In a name it
 // could make one look like another.
@@ -109,107 +78,57 @@ func isInvisible(r rune) bool {
 }
 
 var (
-	typeError    = regexp.MustCompile(`(?s)^line (\d+): (.*)$`)
-	doubleField  = regexp.MustCompile(`(?s)^mapping key .* already defined at (line \d+)$`)
-	unknownField = regexp.MustCompile(`(?s)^field (.*) not found in type `)
-	wrongKind    = regexp.MustCompile(`(?s)^cannot unmarshal .* into (\[\])?\S+$`)
-	syntaxError  = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
-	anchorName   = regexp.MustCompile(`(?s)anchor '.*' `)
-	plainWord    = regexp.MustCompile(`^[a-z_]{1,30}$`)
+	typeError = regexp.MustCompile(`(?s)^line (\d+): ` +
+		`(?:mapping key .* already defined at (line \d+)|field (.*) not found in type .*|cannot unmarshal .* into (\S+))$`)
+	syntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+	quoted      = regexp.MustCompile("(?s) '\\w[^']*'|`.*`") // an anchor or a value, but not '-' and the like
+	plainWord   = regexp.MustCompile(`^[a-z_]{1,30}$`)
 )
 
 // isPlainWord reports whether errors may quote a key: a token has a digit or a capital, or is longer.
 func isPlainWord(key string) bool { return plainWord.MatchString(key) && !containsToken(key) }
 
-// addTypeError reports what yaml.v3 says about a value that does not fit its type, without the key or value.
-func (d *document) addTypeError(text string) {
-	line := 0
-	if found := typeError.FindStringSubmatch(text); found != nil {
-		line, _ = strconv.Atoi(found[1])
-		text = found[2]
-	}
-	key, problem := "", "not valid YAML"
-	if found := doubleField.FindStringSubmatch(text); found != nil {
-		problem = "a key that is given twice, also on " + found[1] + "; keep one"
-	} else if found := unknownField.FindStringSubmatch(text); found != nil {
-		problem = "unknown key; config.yml.example has those that are known"
-		if isPlainWord(found[1]) {
-			key = found[1]
-		}
-		if key == "insecure_skip_verify" {
-			problem = "not supported: anyone could receive the tokens; set ca_file to trust a certificate of your own"
-		}
-	} else if found := wrongKind.FindStringSubmatch(text); found != nil {
-		problem = "a mapping belongs here; write KEY: VALUE, each on a line"
-		if found[1] != "" {
-			problem = "a list belongs here; write each item after a dash"
-		}
-	}
-	d.errorf(line, key, "%s", problem)
+// kinds are what belongs where yaml.v3 decodes into a Go type. Everything else is a mapping.
+var kinds = map[string]string{
+	"string": "a single value", "bool": "true or false", "float64": "a number such as 0.25",
+	"int": "a whole number such as 10", "int64": "a whole number such as 1000",
+	"time.Duration":          "a duration such as 10s or 1h30m",
+	"[]config.tokenSettings": "a list, with a dash before each item,",
 }
 
-// addSyntaxError reports why yaml.v3 cannot parse a file, without what its message quotes.
-func (d *document) addSyntaxError(err error) {
-	line, text := 1, "cannot be parsed"
-	if found := syntaxError.FindStringSubmatch(err.Error()); found != nil {
-		if found[1] != "" { // yaml.v3 leaves out the first line
-			line, _ = strconv.Atoi(found[1])
-		}
-		text = anchorName.ReplaceAllString(found[2], "anchor ")
+// addTypeError adds what yaml.v3 reports about a key or value that does not fit the settings.
+func (b *builder) addTypeError(text string) {
+	found := typeError.FindStringSubmatch(text)
+	if found == nil {
+		b.errorAt(0, "not valid YAML")
+		return
 	}
-	advice := "check the indentation, colons, brackets and quotes from here on"
+	line, _ := strconv.Atoi(found[1])
+	first, field, kind := found[2], found[3], found[4]
 	switch {
-	case strings.Contains(text, "`"): // around a value
-		text = "a tag that does not fit"
-	case strings.Contains(text, "escape character"), strings.Contains(text, "hexdecimal number"):
-		advice = "a backslash in double quotes starts an escape: use single quotes"
-	case strings.Contains(text, "tab character"), strings.Contains(text, "cannot start any token"):
-		advice = "indent with spaces, not tabs, and quote a value that starts with @, ` or %"
-	case strings.Contains(text, "anchor"):
-		line, advice = 0, "quote a value that starts with *"
-	case strings.Contains(text, "alphabetic or numeric character"):
-		advice = "quote a value that starts with * or &"
-	}
-	d.errorf(line, "", "not valid YAML: %s; %s", text, advice)
-}
-
-// resolve returns the node that n is an alias of, or n itself.
-func resolve(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
-// text returns the text of a single value, and whether there is one.
-func (d *document) text(n *yaml.Node, key string) (string, bool) {
-	n = resolve(n)
-	switch {
-	case n.IsZero(): // the key is absent
-		return "", false
-	case n.Kind != yaml.ScalarNode:
-		d.errorf(n.Line, key, "a list or mapping where a single value belongs; write KEY: VALUE")
-	case n.Style&yaml.TaggedStyle != 0 && n.Tag != "!!str":
-		d.errorf(n.Line, key, "YAML tags are not supported; remove the tag, and quote a value that starts with !")
-	case n.Tag == "!!null" || n.Value == "":
-		d.errorf(n.Line, key, "empty; give it a value, or remove the key")
+	case first != "":
+		b.errorAt(line, "a key that is given twice, also on "+first+"; keep one")
+	case kind != "":
+		b.errorAt(line, cmp.Or(kinds[kind], "a mapping, with KEY: VALUE on each line,")+" belongs here")
+	case isPlainWord(field):
+		b.errorAt(line, field+": unknown key; config.yml.example has those that are known")
 	default:
-		return n.Value, true
+		b.errorAt(line, "unknown key; config.yml.example has those that are known")
 	}
-	return "", false
 }
 
-// read reads a single value into what into points to. The error of parse says what is wrong and what would be right. A
-// value that is absent or wrong leaves it as it was.
-func read[T any](d *document, n *yaml.Node, key string, into *T, parse func(string) (T, error)) {
-	text, ok := d.text(n, key)
-	if !ok {
+// addSyntaxError adds why a file cannot be decoded, without what the error quotes.
+func (b *builder) addSyntaxError(err error) {
+	found := syntaxError.FindStringSubmatch(err.Error())
+	if found == nil { // not yaml.v3's, but prometheus/common's
+		b.errorAt(0, "tls_config: give both or none of cert_file and key_file, and TLS12 or TLS13 as min_version")
 		return
 	}
-	value, err := parse(text)
-	if err != nil {
-		d.errorf(n.Line, key, "%v", err)
-		return
+	line, _ := strconv.Atoi(cmp.Or(found[1], "1")) // yaml.v3 leaves out the first line
+	text := quoted.ReplaceAllString(found[2], "")
+	if text != found[2] { // and any line of an anchor or a tag
+		line = 0
 	}
-	*into = value
+	b.errorAt(line, "not valid YAML: "+text+"; from here on, indent with spaces, close brackets and quotes, and put a "+
+		"value with special characters, such as a backslash, a colon or @, into single quotes")
 }

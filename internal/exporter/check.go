@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -23,7 +24,7 @@ import (
 // nothing. If lookAgain, tokens that are not valid get an extra turn.
 func Check(ctx context.Context, o check.Options, location config.Location, stateFile string, lookAgain bool) int {
 	logger := slog.New(slog.DiscardHandler)
-	cfg, warnings, err := location.Load()
+	cfg, err := location.Load()
 	if err != nil {
 		return o.Fail(err)
 	}
@@ -35,40 +36,32 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	if err != nil {
 		return o.Fail(err)
 	}
-	defer kept.close()
-	if kept.store != nil { // a full disk shows only when something is written
-		if err := kept.store.Save(kept.content); err != nil {
-			kept.store, kept.warnings = nil, append(kept.warnings, err.Error())
-		}
+	saves := kept.file != nil
+	if saves {
+		defer kept.file.Close()
+		saves = kept.file.Save(kept.content) == nil // a full disk shows only when something is written
 	}
 	switch {
 	case locked:
 		o.Note = "Another process, such as a running exporter, uses the state file. " +
 			"This is the state in it; nothing was probed (reload the exporter to look again)."
-	case kept.store == nil:
+	case !saves:
 		o.Note = fmt.Sprintf("Without a state file, each run makes a request per token: once a minute, that is %d per day. "+
 			"The API grants an account 1,000 per day.", 24*60*cmp.Or(len(o.Tokens), len(cfg.Tokens)))
 	}
-	if o.Format != check.Table { // programs run it again and again, but a state file that fails costs requests
-		warnings = nil
-	}
-	for _, warning := range append(warnings, kept.warnings...) {
-		if !o.Quiet {
+	for _, warning := range slices.Concat(cfg.Warnings, kept.warnings) {
+		if o.Format == check.Table && !o.Quiet { // other formats are for programs, which run it again and again
 			_, _ = fmt.Fprintf(o.Stderr, "warning: %s\n", warning)
 		}
 	}
-	m := monitor.New(cfg, monitor.Options{
-		NewProber: newProber, Store: kept.store, State: kept.content, Logger: logger,
-	})
+	m := newMonitor(cfg, kept, logger)
 	defer m.Close()
+	if lookAgain && !locked {
+		m.LookAgain()
+	}
 	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
-		var snapshot monitor.Snapshot
-		if locked {
-			snapshot = m.Snapshot(o.Tokens...)
-		} else {
-			if lookAgain {
-				m.LookAgain()
-			}
+		snapshot := m.Snapshot(o.Tokens...)
+		if !locked {
 			snapshot = m.Scrape(ctx, time.Time{}, o.Tokens...)
 		}
 		return status.NewReport(snapshot, o.Thresholds), collector.Families(snapshot), nil

@@ -3,7 +3,6 @@
 package exporter
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -33,28 +33,23 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
-const (
-	// scrapeGrace is how long scrapes in progress may go on after SIGTERM before their probes are canceled, and
-	// responseGrace how long they then have to respond. Docker kills after 10 s.
-	scrapeGrace   = 5 * time.Second
-	responseGrace = 2 * time.Second
-
-	firstScrapeTimeout = 30 * time.Second // of the scrape at the start
-)
+// How long scrapes in progress may go on after SIGTERM before their probes are canceled, and how long they then have to
+// respond. Docker kills after 10 s.
+const scrapeGrace, responseGrace = 5 * time.Second, 2 * time.Second
 
 // Options is what to run.
 type Options struct {
-	Origin    string // of the configuration: for the log, and for the default name of the state file
-	Load      func() (*config.Config, []string, error)
-	StateFile string // empty: a default place; [NoState]: nowhere
+	Origin string // of the configuration: for the log, and for the default name of the state file
+	Load   func() (*config.Config, error)
 
-	// Fingerprint changes when Load would return something else. Every ReloadInterval it is compared; nil: never.
+	// Fingerprint changes when Load would return something else. With AutoReload, it is compared every ReloadInterval.
 	Fingerprint    func() (string, error)
+	AutoReload     bool
 	ReloadInterval time.Duration
 	Hangups        <-chan os.Signal // each reloads the configuration
 
-	OnListen    func(net.Addr) // called once the exporter listens; nil: nothing
-	ScrapeEvery time.Duration  // at which the exporter scrapes itself; 0: once, at the start
+	StateFile   string        // empty: a default place; [NoState]: nowhere
+	ScrapeEvery time.Duration // at which the exporter scrapes itself; 0: once, at the start
 
 	Web     *toolkit.FlagConfig
 	Handler web.Options      // what flags say about the endpoints; Run sets the rest
@@ -67,11 +62,13 @@ func Run(ctx context.Context, o Options) error {
 	if err := web.CheckConfig(*o.Web.WebConfigFile); err != nil {
 		return err
 	}
-	var fingerprint string
-	if o.Fingerprint != nil {
-		fingerprint, _ = o.Fingerprint() // Load reports the error
+	var looks <-chan time.Time
+	var fingerprint string // before the load, which reports its error, so that no change is missed
+	if o.AutoReload {
+		looks = time.Tick(o.ReloadInterval)
+		fingerprint, _ = o.Fingerprint()
 	}
-	cfg, warnings, err := o.Load()
+	cfg, err := o.Load()
 	if err != nil {
 		return err
 	}
@@ -90,49 +87,64 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer kept.close()
+	if kept.file != nil {
+		defer kept.file.Close()
+	}
 	logger.Info("Starting appfigures_exporter", "version", version.Info(),
 		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens))
-	for _, warning := range append(kept.warnings, warnings...) {
+	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings, monitor.Warnings(cfg)) {
 		logger.Warn(warning)
 	}
-	m := monitor.New(cfg, monitor.Options{
-		NewProber: newProber, Store: kept.store, State: kept.content, Logger: logger,
-	})
+	m := newMonitor(cfg, kept, logger)
 	defer m.Close()
 	m.Started()
-	reloads := newReloader(o.Load, m.Reload, logger)
+	reloads := &reloader{load: o.Load, use: m.Reload, logger: logger}
+	reloads.last.Store(&attempt{time.Now(), time.Now(), nil})
 	handler, err := o.newHandler(ctx, m, reloads, log, logger)
 	if err != nil {
 		return err
 	}
-	go reloads.watch(ctx, o.Hangups, o.ReloadInterval, fingerprint, o.Fingerprint)
+	go reloads.watch(ctx, o.Hangups, looks, fingerprint, o.Fingerprint)
 	return o.serve(ctx, web.Server(handler, logger), m, logger)
 }
 
-// newProber returns a client of the API.
-func newProber(cfg *config.Config) monitor.Prober { return appfigures.NewClient(cfg, version.Version) }
+// newMonitor returns a monitor that goes on from what was kept, and keeps more.
+func newMonitor(cfg *config.Config, kept stored, logger *slog.Logger) *monitor.Monitor {
+	options := monitor.Options{
+		NewProber: func(cfg *config.Config) monitor.Prober { return appfigures.NewClient(cfg, version.Version) },
+		State:     kept.content,
+		Logger:    logger,
+	}
+	if kept.file != nil {
+		options.Store = kept.file
+	}
+	return monitor.New(cfg, options)
+}
 
 // newHandler returns the handler of all endpoints.
 func (o Options) newHandler(
 	ctx context.Context, m *monitor.Monitor, reloads *reloader, log *logWriter, logger *slog.Logger,
 ) (http.Handler, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
+	started := time.Now()
+	endpoints := o.Handler
+	endpoints.Registry = prometheus.NewRegistry()
+	endpoints.Registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	started := time.Now()
-	endpoints := o.Handler
-	endpoints.Scraper, endpoints.Registry = m, registry
 	endpoints.Exporter = func() collector.Exporter {
 		last := reloads.last.Load()
 		return collector.Exporter{
-			BuildInfo: buildInfo(), Started: started, ReloadSuccessful: last.err == nil, ReloadSuccess: last.success,
+			BuildInfo: map[string]string{
+				"version": version.Version, "revision": version.GetRevision(), "branch": version.Branch,
+				"tags": version.GetTags(), "goversion": version.GoVersion, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
+			},
+			Started: started, ReloadSuccessful: last.err == nil, ReloadSuccess: last.success,
 			LogLinesDropped: log.dropped.Load(), StateFile: m.StateFile(),
 		}
 	}
-	endpoints.Healthy, endpoints.Ready = m.Healthy, func() bool { return ctx.Err() == nil }
+	endpoints.Scraper, endpoints.Healthy = m, m.Healthy
+	endpoints.Ready = func() bool { return ctx.Err() == nil }
 	endpoints.Reload = reloads.reload
 	endpoints.LastReload = func() (time.Time, error) { return reloads.last.Load().time, reloads.last.Load().err }
 	endpoints.Version, endpoints.Logger = version.Version, logger
@@ -142,39 +154,33 @@ func (o Options) newHandler(
 // serve serves until ctx ends. When it listens, the exporter scrapes itself.
 func (o Options) serve(ctx context.Context, server *http.Server, m *monitor.Monitor, logger *slog.Logger) error {
 	var first sync.Once // of several addresses
-	server.BaseContext = func(l net.Listener) context.Context {
-		first.Do(func() {
-			if o.OnListen != nil {
-				o.OnListen(l.Addr())
-			}
-			if o.Handler.TokensOnMetrics {
-				go o.scrape(ctx, m, logger)
-			}
-		})
+	server.BaseContext = func(net.Listener) context.Context {
+		if o.Handler.TokensOnMetrics {
+			first.Do(func() { go o.scrape(ctx, m, logger) })
+		}
 		return context.Background()
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- toolkit.ListenAndServe(server, o.Web, logger) }()
 	select {
 	case err := <-ended:
-		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" {
-			err = fmt.Errorf("%w; choose another host:port with --web.listen-address (not a unix socket)", err)
-		}
-		return fmt.Errorf("serving: %w", err)
+		return fmt.Errorf("serving on --web.listen-address, which is host:port and no unix socket: %w", err)
 	case <-ctx.Done():
 	}
 	logger.Info("Shutting down; waiting for scrapes in progress")
-	if err := shutDown(server, m); err != nil {
-		return fmt.Errorf("shutting down: %w", err)
+	defer time.AfterFunc(scrapeGrace, m.Stop).Stop()
+	timeout, cancel := context.WithTimeout(context.Background(), scrapeGrace+responseGrace)
+	defer cancel()
+	if server.Shutdown(timeout) != nil {
+		_ = server.Close() // a client does not read its response
 	}
 	return nil
 }
 
-// scrape scrapes once, so that nobody has to wait for Prometheus to see whether a token works, and logs one line per
-// token that is not valid and one about all. If ScrapeEvery is set, it goes on until ctx ends.
+// scrape scrapes once, so that nobody has to wait for Prometheus to see whether a token works, and logs what it found.
+// If ScrapeEvery is set, it goes on until ctx ends.
 func (o Options) scrape(ctx context.Context, m *monitor.Monitor, logger *slog.Logger) {
-	snapshot := m.Scrape(ctx, time.Now().Add(cmp.Or(o.ScrapeEvery, firstScrapeTimeout)))
-	report := status.NewReport(snapshot, status.DefaultThresholds)
+	report := status.NewReport(m.Scrape(ctx, time.Time{}), status.DefaultThresholds)
 	for _, token := range report.Tokens {
 		if token.State == status.Denied || token.State == status.Unknown {
 			logger.Warn("A token is not valid", "token", token.Name, "account", token.Account, "state", token.State,
@@ -182,37 +188,12 @@ func (o Options) scrape(ctx context.Context, m *monitor.Monitor, logger *slog.Lo
 		}
 	}
 	logger.Info("First scrape: " + report.Headline)
-	if o.ScrapeEvery == 0 {
-		return
-	}
-	ticker := time.NewTicker(o.ScrapeEvery)
-	defer ticker.Stop()
-	for ctx.Err() == nil {
+	for o.ScrapeEvery > 0 {
 		select {
-		case now := <-ticker.C:
-			m.Scrape(ctx, now.Add(o.ScrapeEvery))
+		case <-time.After(o.ScrapeEvery):
+			m.Scrape(ctx, time.Time{})
 		case <-ctx.Done():
+			return
 		}
-	}
-}
-
-// shutDown waits for scrapes in progress. Those that take too long respond with what is known by then.
-func shutDown(server *http.Server, m *monitor.Monitor) error {
-	timer := time.AfterFunc(scrapeGrace, m.Stop)
-	defer timer.Stop()
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeGrace+responseGrace)
-	defer cancel()
-	err := server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return server.Close() // a client that does not read its response
-	}
-	return err
-}
-
-// buildInfo returns the labels of appfigures_exporter_build_info.
-func buildInfo() map[string]string {
-	return map[string]string{
-		"version": version.Version, "revision": version.GetRevision(), "branch": version.Branch, "tags": version.GetTags(),
-		"goversion": version.GoVersion, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
 	}
 }

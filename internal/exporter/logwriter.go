@@ -15,17 +15,22 @@ const (
 // logWriter writes log lines to a file that may block, without ever blocking those who log: container engines block a
 // program whose log driver stalls. Lines that find no room, or that the file does not take, are dropped and counted.
 type logWriter struct {
-	out     io.Writer
-	lines   chan []byte
-	quit    chan struct{}
+	lines   chan []byte   // nil: the last
 	done    chan struct{} // closed when no more is written
 	dropped atomic.Uint64
 }
 
 // newLogWriter returns a writer to out. Close ends it.
 func newLogWriter(out io.Writer) *logWriter {
-	w := &logWriter{out: out, lines: make(chan []byte, maxLogLines), quit: make(chan struct{}), done: make(chan struct{})}
-	go w.run()
+	w := &logWriter{lines: make(chan []byte, maxLogLines), done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		for line := <-w.lines; line != nil; line = <-w.lines {
+			if _, err := out.Write(line); err != nil {
+				w.dropped.Add(1)
+			}
+		}
+	}()
 	return w
 }
 
@@ -41,30 +46,9 @@ func (w *logWriter) Write(line []byte) (int, error) {
 
 // Close writes the lines that wait, for at most a second.
 func (w *logWriter) Close() {
-	close(w.quit)
+	go func() { w.lines <- nil }()
 	select {
 	case <-w.done:
 	case <-time.After(flushTime):
-	}
-}
-
-func (w *logWriter) run() {
-	defer close(w.done)
-	for {
-		select {
-		case line := <-w.lines:
-			w.write(line)
-		case <-w.quit:
-			for len(w.lines) > 0 {
-				w.write(<-w.lines)
-			}
-			return
-		}
-	}
-}
-
-func (w *logWriter) write(line []byte) {
-	if _, err := w.out.Write(line); err != nil {
-		w.dropped.Add(1)
 	}
 }

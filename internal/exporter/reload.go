@@ -5,11 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
 // loadTimeout bounds how long a reload waits for files on a disk that hangs.
@@ -24,9 +26,9 @@ type attempt struct {
 	err     error
 }
 
-// reloader puts new configurations into use. One that cannot be loaded changes nothing.
+// reloader replaces the configuration while the exporter runs.
 type reloader struct {
-	load   func() (*config.Config, []string, error)
+	load   func() (*config.Config, error)
 	use    func(*config.Config)
 	logger *slog.Logger
 
@@ -34,78 +36,49 @@ type reloader struct {
 	last      atomic.Pointer[attempt]
 }
 
-// newReloader returns a reloader of a configuration that was just loaded.
-func newReloader(
-	load func() (*config.Config, []string, error), use func(*config.Config), logger *slog.Logger,
-) *reloader {
-	r := &reloader{load: load, use: use, logger: logger}
-	now := time.Now()
-	r.last.Store(&attempt{time: now, success: now})
-	return r
-}
-
-// reload loads the configuration and puts it into use.
+// reload loads the configuration and puts it into use. A load that hangs goes on alone; its result is not used.
 func (r *reloader) reload() error {
-	cfg, warnings, err := r.replace()
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	var cfg *config.Config
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		cfg, err = r.load()
+		ended <- err
+	}()
+	err := errHangs
+	select {
+	case err = <-ended:
+	case <-time.After(loadTimeout):
+	}
 	if err != nil {
+		r.last.Store(&attempt{time.Now(), r.last.Load().success, err})
 		r.logger.Error("Reloading the configuration failed; keeping the old one", "err", err)
 		return err
 	}
-	for _, warning := range warnings {
+	r.use(cfg)
+	r.last.Store(&attempt{time.Now(), time.Now(), nil})
+	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg)) {
 		r.logger.Warn(warning)
 	}
 	r.logger.Info("Configuration reloaded", "tokens", len(cfg.Tokens))
 	return nil
 }
 
-// replace loads the configuration and puts it into use. A load that hangs goes on alone; its result is not used.
-func (r *reloader) replace() (*config.Config, []string, error) {
-	r.reloading.Lock()
-	defer r.reloading.Unlock()
-	type result struct {
-		cfg      *config.Config
-		warnings []string
-		err      error
-	}
-	done := make(chan result, 1)
-	go func() {
-		cfg, warnings, err := r.load()
-		done <- result{cfg, warnings, err}
-	}()
-	loaded := result{err: errHangs}
-	select {
-	case loaded = <-done:
-	case <-time.After(loadTimeout):
-	}
-	next := &attempt{time.Now(), time.Now(), loaded.err}
-	if loaded.err != nil {
-		next.success = r.last.Load().success
-	} else {
-		r.use(loaded.cfg)
-	}
-	r.last.Store(next)
-	return loaded.cfg, loaded.warnings, loaded.err
-}
-
-// watch reloads at each signal until ctx ends, and when two looks in a row, with the interval between them, see the
-// same fingerprint, which is not the last: a file that is being written changes between them. A configuration that
-// cannot be read is a change as well: its reload fails and is reported. If fingerprint is nil, only signals count.
+// watch reloads at each signal until ctx ends, and when two looks in a row see the same fingerprint, which is not the
+// last: a file that is being written changes between them. A configuration that cannot be read is a change as well: its
+// reload fails and is reported.
 func (r *reloader) watch(
-	ctx context.Context, hangups <-chan os.Signal, interval time.Duration, last string, fingerprint func() (string, error),
+	ctx context.Context, hangups <-chan os.Signal, looks <-chan time.Time, last string, fingerprint func() (string, error),
 ) {
-	var ticks <-chan time.Time
-	if fingerprint != nil {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		ticks = ticker.C
-	}
 	for seen := last; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangups:
 			_ = r.reload() // logs its error
-		case <-ticks:
+		case <-looks:
 			next, err := fingerprint()
 			if err != nil {
 				next = err.Error()

@@ -24,10 +24,9 @@ const (
 
 // stored is an open state file, and what an earlier process kept in it.
 type stored struct {
-	path     string // [NoState] if nothing is kept
+	file     *state.File // nil if nothing is kept
+	path     string
 	content  monitor.State
-	store    monitor.Store // nil if nothing is kept
-	close    func() error
 	warnings []string // one line each
 }
 
@@ -36,47 +35,38 @@ type stored struct {
 // the file after the timeout, or else says that the file is none of ours.
 func openState(
 	ctx context.Context, path, identity string, timeout time.Duration, logger *slog.Logger,
-) (stored, error) {
-	opened := stored{path: path, close: func() error { return nil }}
-	without := func(err error) stored { // nothing is kept
-		opened.path = NoState
-		if err != nil {
-			opened.warnings = append(opened.warnings, "Running without a state file: a restart forgets all verdicts and "+
-				"histories, and probes every token again: "+err.Error())
-		}
-		return opened
-	}
+) (s stored, err error) {
+	s.path = path
 	if path == NoState {
-		return without(nil), nil
+		return s, nil
 	}
 	if path == "" {
 		var warning string
-		var err error
-		if opened.path, warning, err = state.DefaultPath(identity, os.Getenv); err != nil {
-			return without(err), nil
-		}
-		if warning != "" {
-			opened.warnings = append(opened.warnings, warning)
+		if s.path, warning, err = state.DefaultPath(identity, os.Getenv); warning != "" {
+			s.warnings = append(s.warnings, warning)
 		}
 	}
-	file, content, err := state.Open[monitor.State](opened.path)
+	open := func() { s.file, s.content, err = state.Open[monitor.State](s.path) }
+	if err == nil {
+		open()
+	}
 	if errors.Is(err, state.ErrLocked) {
-		logger.Info("Waiting for another process to give up the state file", "state", opened.path, "timeout", timeout)
+		logger.Info("Waiting for another process to give up the state file", "state", s.path, "timeout", timeout)
 	}
-	for end := time.Now().Add(timeout); errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end); {
+	end := time.Now().Add(timeout)
+	for errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end) {
 		time.Sleep(50 * time.Millisecond)
-		file, content, err = state.Open[monitor.State](opened.path)
+		open()
 	}
-	if _, isOfDisk := errors.AsType[syscall.Errno](err); isOfDisk {
-		return without(err), nil
-	}
-	if err != nil {
-		return opened, err
-	}
-	if file.Damaged != "" {
-		opened.warnings = append(opened.warnings, "The state file was damaged or of another version; it is "+file.Damaged+
+	switch _, ofDisk := errors.AsType[syscall.Errno](err); {
+	case ofDisk || s.path == "": // no place can be written
+		s.path = NoState
+		s.warnings = append(s.warnings, "Running without a state file: a restart forgets all verdicts and histories, and "+
+			"probes every token again: "+err.Error())
+		return s, nil
+	case err == nil && s.file.Damaged != "":
+		s.warnings = append(s.warnings, "The state file was damaged or of another version; it is "+s.file.Damaged+
 			" now, and nothing is known from before")
 	}
-	opened.content, opened.store, opened.close = content, file, file.Close
-	return opened, nil
+	return s, err
 }

@@ -38,8 +38,8 @@ type Options struct {
 	NewProber func(*config.Config) Prober // called for each configuration
 	Store     Store                       // nil: the state lives in memory only
 	State     State                       // what an earlier process saved; zero if nothing
-	Logger    *slog.Logger
-	Now       func() time.Time // the wall clock; nil: the system's
+	Logger    *slog.Logger                // must not block: the mutex is held
+	Now       func() time.Time            // the wall clock; nil: the system's
 }
 
 // Monitor watches the tokens of one configuration at a time. Its methods are safe for concurrent use.
@@ -51,7 +51,7 @@ type Monitor struct {
 	ctx    context.Context // ends all probes
 	stop   context.CancelFunc
 
-	mu                sync.Mutex // guards the fields below and all of tokens and accounts; see unlock
+	mu                sync.Mutex // guards the fields below and all of tokens and accounts
 	api               *api
 	tokens            []*token // in the order of the configuration
 	byName            map[string]*token
@@ -60,7 +60,6 @@ type Monitor struct {
 	certificateExpiry time.Time
 	stateFile         StateFile
 	dirty             bool // whether there is something to save
-	lines             []logLine
 }
 
 // api is how the API is reached by a configuration. A request keeps the one that it began with.
@@ -68,13 +67,6 @@ type api struct {
 	prober  Prober
 	slots   chan struct{} // one element per request under way
 	timeout time.Duration
-}
-
-// logLine is a line to log once the mutex is free: a logger can block.
-type logLine struct {
-	level   slog.Level
-	message string
-	args    []any
 }
 
 // New returns a monitor of cfg's tokens. It probes nothing until it is scraped; Close ends it.
@@ -99,21 +91,6 @@ func (m *Monitor) now() time.Time {
 		return m.Now()
 	}
 	return time.Now().Round(0)
-}
-
-// unlock releases the mutex, then logs what happened while it was held.
-func (m *Monitor) unlock() {
-	lines := m.lines
-	m.lines = nil
-	m.mu.Unlock()
-	for _, l := range lines {
-		m.Logger.Log(context.Background(), l.level, l.message, l.args...)
-	}
-}
-
-// logLocked logs a line when the mutex is released.
-func (m *Monitor) logLocked(level slog.Level, message string, args ...any) {
-	m.lines = append(m.lines, logLine{level, message, args})
 }
 
 // Stop cancels all probes under way; they are no results. Scrapes return at once from then on.
@@ -202,13 +179,6 @@ func (m *Monitor) accountLocked(name string, settings config.Pacing) *account {
 		m.accounts[name] = a
 	}
 	return a
-}
-
-// Has reports whether a token of that name is configured.
-func (m *Monitor) Has(name string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.byName[name] != nil
 }
 
 // selectLocked returns the named tokens, or all if there are no names.

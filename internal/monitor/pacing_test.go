@@ -54,26 +54,6 @@ func TestBudgetAndInterval(t *testing.T) {
 	}
 }
 
-// TestFirstTurns checks that the turns of an account are spread evenly, and that each token keeps its place.
-func TestFirstTurns(t *testing.T) {
-	a := accountOf(4, usual)
-	interval := a.interval(noon)
-	for i, tok := range a.tokens {
-		tok.Sent = true
-		first := tok.LastTurn.Add(interval)
-		if want := noon.Add(interval * time.Duration(i+1) / 4); !first.Equal(want) {
-			t.Errorf("the first turn of token %d is at %s, want %s", i, first, want)
-		}
-		if _, ok := a.take(tok, first.Add(-1)); ok {
-			t.Errorf("token %d has a turn too early", i)
-		}
-		late := first.Add(2*interval + interval/3) // two turns are missed
-		if _, ok := a.take(tok, late); !ok || !tok.LastTurn.Equal(first.Add(2*interval)) {
-			t.Errorf("token %d: %v, last turn %s, want %s", i, ok, tok.LastTurn, first.Add(2*interval))
-		}
-	}
-}
-
 // TestHolds checks for how long an answer holds the probes of an account. The API's clock is 5 minutes ahead of ours, or
 // behind.
 func TestHolds(t *testing.T) {
@@ -217,26 +197,6 @@ func TestGiveBack(t *testing.T) {
 	tok.useSecret("two", noon)
 	if a.giveBack(tok, r); tok.Sent {
 		t.Error("another secret that was never sent counts as sent")
-	}
-}
-
-// TestReserve checks that within the reserve there is one request per hour for all tokens together, and no extra turn.
-func TestReserve(t *testing.T) {
-	a := accountOf(3, usual)
-	a.Report = report{Used: 960, Until: noon.Add(12 * time.Hour)}
-	a.Limit = 1000
-	requests := 0
-	for minute := range 12 * 60 {
-		for _, tok := range a.tokens {
-			tok.LookAgain = true
-			if _, ok := a.take(tok, noon.Add(time.Duration(minute)*time.Minute)); ok {
-				requests++
-				a.inFlight--
-			}
-		}
-	}
-	if requests < 11 || requests > 12 {
-		t.Errorf("%d requests in 12 hours within the reserve, want one per hour", requests)
 	}
 }
 

@@ -1,7 +1,8 @@
 package monitor
 
 import (
-	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
@@ -83,7 +84,7 @@ func (m *Monitor) write() {
 	m.mu.Unlock()
 	err := m.Store.Save(content)
 	m.mu.Lock()
-	defer m.unlock()
+	defer m.mu.Unlock()
 	failed := m.lastFailed
 	m.lastFailed = err != nil
 	switch {
@@ -91,12 +92,12 @@ func (m *Monitor) write() {
 		m.dirty = true
 		m.stateFile.Errors++
 		if !failed {
-			m.logLocked(slog.LevelError, "Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+			m.Logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
 		}
 	default:
 		m.stateFile.Saved = now
 		if failed {
-			m.logLocked(slog.LevelInfo, "Saving the state works again")
+			m.Logger.Info("Saving the state works again")
 		}
 	}
 }
@@ -115,8 +116,8 @@ func (m *Monitor) contentLocked() State {
 	for _, t := range m.tokens {
 		s.Tokens = append(s.Tokens, t.savedToken)
 	}
-	for _, a := range m.accounts {
-		s.Accounts = append(s.Accounts, a.savedAccount)
+	for _, name := range slices.Sorted(maps.Keys(m.accounts)) {
+		s.Accounts = append(s.Accounts, m.accounts[name].savedAccount)
 	}
 	return s
 }

@@ -92,7 +92,7 @@ type postponed struct {
 // request; its other candidates are postponed.
 func (m *Monitor) decide(candidates []candidate) plan {
 	m.mu.Lock()
-	defer m.unlock()
+	defer m.mu.Unlock()
 	now := m.now()
 	var p plan
 	ready := m.readyLocked(candidates, &p, now)
@@ -141,7 +141,7 @@ func (m *Monitor) readyLocked(candidates []candidate, p *plan, now time.Time) (r
 // decidePostponed takes requests for postponed candidates, whatever the first probe of their account has found out.
 func (m *Monitor) decidePostponed(rest *postponed) (requests []*request) {
 	m.mu.Lock()
-	defer m.unlock()
+	defer m.mu.Unlock()
 	for _, c := range rest.candidates {
 		if c.token.call != rest.first {
 			continue
@@ -265,7 +265,7 @@ func (m *Monitor) begin(r *request) bool {
 // complete takes over how a request ended. What a shutdown has canceled is no result.
 func (m *Monitor) complete(r *request, o probe.Outcome, err error) change {
 	m.mu.Lock()
-	defer m.unlock()
+	defer m.mu.Unlock()
 	now, a := m.now(), r.account
 	m.dirty = true
 	a.inFlight--
@@ -323,7 +323,7 @@ func (m *Monitor) recordLocked(t *token, o probe.Outcome, now time.Time) change 
 	if o.Message != "" {
 		args = append(args, "reason", o.Message)
 	}
-	m.logLocked(level, message, args...)
+	m.Logger.Log(context.Background(), level, message, args...)
 	return changed
 }
 
@@ -335,9 +335,9 @@ func (m *Monitor) logHoldLocked(a *account, now time.Time) {
 	}
 	a.logged = reason
 	if reason == NotHeld {
-		m.logLocked(slog.LevelInfo, "Probes of the account are no longer held", "account", a.Name)
+		m.Logger.Info("Probes of the account are no longer held", "account", a.Name)
 		return
 	}
-	m.logLocked(slog.LevelWarn, "Probes of the account are held", "account", a.Name,
+	m.Logger.Warn("Probes of the account are held", "account", a.Name,
 		"reason", reason.String(), "until", until.UTC().Format(time.RFC3339))
 }

@@ -376,7 +376,7 @@ func TestReload(t *testing.T) {
 		if three := tokenOf(t, s, "three"); three.Verdict != probe.VerdictValid || three.Account != "c" {
 			t.Errorf("a token that moved: %+v", three)
 		}
-		if m.Has("two") || !m.Has("four") || len(s.Accounts) != 2 || s.Accounts[0].BudgetUsed != 2 || s.Accounts[1].BudgetUsed != 0 {
+		if len(m.Snapshot("two").Tokens) != 0 || len(m.Snapshot("four").Tokens) != 1 || len(s.Accounts) != 2 || s.Accounts[0].BudgetUsed != 2 || s.Accounts[1].BudgetUsed != 0 {
 			t.Errorf("accounts %+v", s.Accounts)
 		}
 		m.Reload(configOf("b/three"))

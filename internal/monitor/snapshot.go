@@ -58,7 +58,7 @@ type TokenState struct {
 	Probed bool `json:"probed,omitempty"` // whether Last holds a result
 	// Last is the last probe's outcome; NoToken if the token could not be read, which is no probe.
 	Last probe.Outcome `json:"last,omitzero"`
-	// History holds the last results, oldest first, at most HistoryLength. It must not be modified.
+	// History holds the last results, oldest first, at most historyLength. It must not be modified.
 	History []PastResult `json:"history,omitempty"`
 	// Configured is when the token, or its present secret, was first seen.
 	Configured time.Time `json:"configured"`
@@ -75,8 +75,8 @@ type Counters struct {
 	Created time.Time                // when this process began to count
 }
 
-// HistoryLength is how many results of a token are kept.
-const HistoryLength = 40
+// historyLength is how many results of a token are kept.
+const historyLength = 40
 
 // PastResult is one result in a token's history. Consecutive results for which no request left are one.
 type PastResult struct {

@@ -105,5 +105,5 @@ func (t *token) remember(o probe.Outcome) {
 		history = history[:n-1]
 	}
 	history = append(history, past)
-	t.History = history[max(0, len(history)-HistoryLength):]
+	t.History = history[max(0, len(history)-historyLength):]
 }

@@ -122,36 +122,10 @@ func TestHistory(t *testing.T) {
 	for second := range int64(100) {
 		record(10+second, probe.Valid, true)
 	}
-	if n := len(tok.History); n != HistoryLength || !tok.History[0].Time.Equal(time.Unix(70, 0)) {
+	if n := len(tok.History); n != historyLength || !tok.History[0].Time.Equal(time.Unix(70, 0)) {
 		t.Errorf("%d results from %v on", n, tok.History[0].Time)
 	}
 	if len(snapshot) != 2 || snapshot[0] != want[0] {
 		t.Errorf("an older snapshot has become %v", snapshot)
-	}
-}
-
-// TestUseSecret checks what another secret resets.
-func TestUseSecret(t *testing.T) {
-	now := time.Unix(1e9, 0)
-	tok := newToken("a", "source", now)
-	if !tok.useSecret("one", now) || tok.useSecret("one", now) {
-		t.Error("only another secret is a change")
-	}
-	tok.LastTurn, tok.Sent = now, true
-	tok.record(probe.Outcome{Result: probe.Valid, Sent: true, Start: now}, now)
-	tok.record(probe.Outcome{Result: probe.Rejected, Sent: true, Start: now}, now)
-	later := now.Add(time.Hour)
-	if !tok.useSecret("two", later) {
-		t.Error("another secret is a change")
-	}
-	if tok.Verdict != probe.VerdictUnknown || tok.Unconfirmed || tok.Probed || tok.Sent || !tok.SecretChanged() {
-		t.Errorf("after another secret: %+v", tok.savedToken)
-	}
-	if !tok.LastTurn.Equal(now) || !tok.Configured.Equal(later) || len(tok.History) != 2 || tok.Results[probe.Valid] != 1 {
-		t.Errorf("turns, history and counters should stay: %+v", tok.savedToken)
-	}
-	tok.record(probe.Outcome{Result: probe.NoToken, Start: later}, later)
-	if tok.useSecret("two", later); !tok.LookAgain {
-		t.Error("a token that can be read again should be looked at again")
 	}
 }

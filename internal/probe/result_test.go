@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
@@ -33,5 +34,38 @@ func TestResultSentences(t *testing.T) {
 			}
 			seen[sentence] = result
 		}
+	}
+}
+
+// TestNames checks that results, verdicts and phases have distinct names, which the state file and the metrics use, and
+// that those of the state file are read back.
+func TestNames(t *testing.T) {
+	names := make(map[string]bool)
+	for _, result := range probe.Results() {
+		names[result.String()] = true
+		text, err := json.Marshal(result)
+		var back probe.Result
+		if err != nil || json.Unmarshal(text, &back) != nil || back != result {
+			t.Errorf("%v is written as %s, %v, and read as %v", result, text, err, back)
+		}
+		if result.Verdict() != probe.VerdictUnknown && !result.Answered() {
+			t.Errorf("%v decides, but the API did not answer", result)
+		}
+	}
+	for _, verdict := range []probe.Verdict{probe.VerdictUnknown, probe.VerdictValid, probe.VerdictDenied} {
+		text, err := json.Marshal(verdict)
+		var back probe.Verdict
+		if err != nil || json.Unmarshal(text, &back) != nil || back != verdict {
+			t.Errorf("%v is written as %s, %v, and read as %v", verdict, text, err, back)
+		}
+	}
+	for _, phase := range probe.AllPhases() {
+		names[phase.String()] = true
+	}
+	if len(names) != probe.NumResults+probe.NumPhases {
+		t.Errorf("results and phases have only these names: %v", names)
+	}
+	if err := json.Unmarshal([]byte(`"slow"`), new(probe.Result)); err == nil {
+		t.Error("an unknown name is read")
 	}
 }

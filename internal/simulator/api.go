@@ -16,7 +16,6 @@ package simulator
 
 import (
 	"cmp"
-	"crypto/md5"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -33,19 +32,19 @@ const DefaultDailyLimit = 1000
 
 // Options are the settings of an API. A zero value means the default.
 type Options struct {
-	Now        func() time.Time // clock of the UTC day and the Date header; default [time.Now]
-	Latency    time.Duration    // before each response; default none
-	DailyLimit int64            // of accounts without [API.SetLimit]; default [DefaultDailyLimit]
-	SlowDelay  time.Duration    // of [Slow]; default 2 s
-	RetryAfter time.Duration    // of [RateLimited], in whole seconds; default 60 s
+	Latency    time.Duration // before each response; default none
+	DailyLimit int64         // of accounts without [API.SetLimit]; default [DefaultDailyLimit]
+	SlowDelay  time.Duration // of [Slow]; default 2 s
+	RetryAfter time.Duration // of [RateLimited], in whole seconds; default 60 s
 }
 
 // API is a simulated Appfigures API. It is safe for concurrent use.
 type API struct {
 	options Options
 
-	mu       sync.Mutex // guards the fields below and what they point to; not held while a response waits
-	total    int64      // requests
+	mu       sync.Mutex       // guards the fields below and what they point to; not held while a response waits
+	total    int64            // requests
+	requests map[string]int64 // by secret
 	tokens   map[string]*token
 	accounts map[string]*account
 }
@@ -54,7 +53,6 @@ type API struct {
 type token struct {
 	behavior Behavior
 	account  *account
-	requests int64
 }
 
 // account is one account of the API: a user, a daily limit, and any number of tokens.
@@ -68,13 +66,12 @@ type account struct {
 
 // New returns an API without tokens.
 func New(options Options) *API {
-	if options.Now == nil {
-		options.Now = time.Now
-	}
 	options.DailyLimit = cmp.Or(options.DailyLimit, DefaultDailyLimit)
 	options.SlowDelay = cmp.Or(options.SlowDelay, 2*time.Second)
 	options.RetryAfter = cmp.Or(options.RetryAfter, time.Minute)
-	return &API{options: options, tokens: map[string]*token{}, accounts: map[string]*account{}}
+	return &API{
+		options: options, requests: map[string]int64{}, tokens: map[string]*token{}, accounts: map[string]*account{},
+	}
 }
 
 // Set sets the behavior of the bearer token secret for requests from now on. A new token belongs to [DefaultAccount].
@@ -106,15 +103,11 @@ func (a *API) Use(account string, requests int64) {
 	known.used = max(known.used, min(known.used+requests, known.limit))
 }
 
-// Requests returns the number of requests with the bearer token secret, whatever the response; 0 if the API does not
-// know the token.
+// Requests returns the number of requests with the bearer token secret, whatever the response.
 func (a *API) Requests(secret string) int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if known := a.tokens[secret]; known != nil {
-		return known.requests
-	}
-	return 0
+	return a.requests[secret]
 }
 
 // TotalRequests returns the number of all requests, including those with an unknown token or none.
@@ -122,14 +115,6 @@ func (a *API) TotalRequests() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.total
-}
-
-// Quota returns the account's requests of this UTC day, including those of [API.Use], and its limit.
-func (a *API) Quota(account string) (used, limit int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	known := a.accountLocked(account)
-	return known.used, known.limit
 }
 
 // tokenLocked returns the token of that secret, which may be new.
@@ -149,84 +134,68 @@ func (a *API) accountLocked(name string) *account {
 		known = &account{name: name, id: 42 + len(a.accounts), limit: a.options.DailyLimit}
 		a.accounts[name] = known
 	}
-	if day := a.options.Now().UTC().Truncate(24 * time.Hour); !day.Equal(known.day) {
+	if day := time.Now().UTC().Truncate(24 * time.Hour); !day.Equal(known.day) {
 		known.day, known.used = day, 0
 	}
 	return known
 }
 
-// request is one request to the API, and what it says about it.
-type request struct {
-	behavior Behavior
-	sequence int64   // of the requests of the token; 0 if the API does not know the token
-	account  account // as it was when the request arrived
-}
-
-// count counts a request with the bearer token secret, and decides how to respond.
-func (a *API) count(secret string) request {
+// count counts a request with the bearer token secret, and decides how to respond. The account is as it was then; it is
+// zero if the API does not know the token.
+func (a *API) count(secret string) (Behavior, account) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.total++
+	a.requests[secret]++
 	known := a.tokens[secret]
 	if known == nil {
-		return request{behavior: Revoked}
+		return Revoked, account{}
 	}
-	owner := a.accountLocked(known.account.name)
-	known.requests++
-	behavior := known.behavior
-	if behavior == RevokedOnce {
-		known.behavior = Valid
-	}
-	left := owner.used < owner.limit
-	if behaviors[behavior].metered && left {
+	behavior, owner := known.behavior, a.accountLocked(known.account.name)
+	if behaviors[behavior].metered && owner.used < owner.limit {
 		owner.used++
-	} else if behavior.admits() && behavior != Unmetered {
+	} else if behavior == Valid || behavior == Slow {
 		behavior = QuotaExhausted
 	}
-	r := request{behavior, known.requests, *owner}
+	seen := *owner
 	if behavior == QuotaExhausted {
-		r.account.used = max(owner.used, owner.limit)
+		seen.used = max(seen.used, seen.limit)
 	}
-	return r
+	return behavior, seen
 }
 
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Date", a.options.Now().UTC().Format(http.TimeFormat))
 	secret, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	received := a.count(secret)
+	behavior, owner := a.count(secret)
 	delay := a.options.Latency
-	if received.behavior == Slow {
+	if behavior == Slow {
 		delay += a.options.SlowDelay
 	}
-	if delay > 0 {
-		select {
-		case <-time.After(delay):
-		case <-r.Context().Done():
-			return
-		}
+	select {
+	case <-time.After(delay):
+	case <-r.Context().Done():
+		return
 	}
-	response := behaviors[received.behavior].answer
 	switch {
-	case received.behavior == Hang:
+	case behavior == Hang:
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
-	case received.behavior == Drop:
+	case behavior == Drop:
 		panic(http.ErrAbortHandler)
 	case r.Method != http.MethodGet || strings.TrimSuffix(r.URL.Path, "/") != "/v2":
-		response = notFound
+		a.respond(w, owner, notFound, behaviors[behavior].metered)
+	default:
+		a.respond(w, owner, behaviors[behavior].answer, behaviors[behavior].metered)
 	}
-	a.respond(w, received, response)
 }
 
-// respond writes a response.
-func (a *API) respond(w http.ResponseWriter, to request, response answer) {
-	email := fmt.Sprintf("owner-%d@example.com", to.account.id)
-	limit, used := strconv.FormatInt(to.account.limit, 10), strconv.FormatInt(to.account.used, 10)
+// respond writes a response. If it is metered, it has the headers of the account's quota.
+func (a *API) respond(w http.ResponseWriter, owner account, response answer, metered bool) {
+	limit, used := strconv.FormatInt(owner.limit, 10), strconv.FormatInt(owner.used, 10)
 	names := strings.NewReplacer(
-		"$USER_ID", strconv.Itoa(to.account.id), "$ACCOUNT", to.account.name,
-		"$EMAIL_HASH", fmt.Sprintf("%x", md5.Sum([]byte(email))), "$EMAIL", email,
-		"$LIMIT", limit, "$USED", used, "$SEQUENCE", strconv.FormatInt(to.sequence, 10),
+		"$USER_ID", strconv.Itoa(owner.id), "$ACCOUNT", owner.name,
+		"$EMAIL", fmt.Sprintf("owner-%d@example.com", owner.id), "$LIMIT", limit, "$USED", used,
 		"$RETRY_AFTER", strconv.Itoa(int(a.options.RetryAfter.Seconds())),
 	)
 	body := names.Replace(response.body)
@@ -235,15 +204,13 @@ func (a *API) respond(w http.ResponseWriter, to request, response answer) {
 	if strings.HasPrefix(body, "<") {
 		header.Set("Content-Type", "text/html; charset=utf-8")
 	}
-	if to.sequence > 0 && behaviors[to.behavior].metered {
+	if owner.id > 0 && metered {
 		header.Set("X-Request-Limit", limit)
 		header.Set("X-Request-Usage", used)
 	}
 	if response.header != "" {
 		header.Set(response.header, names.Replace(response.value))
 	}
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Cache-Control", "private")
 	w.WriteHeader(response.status)
 	_, _ = w.Write([]byte(body)) // the client may have closed the connection
 }

@@ -9,13 +9,10 @@ type Behavior uint8
 const (
 	Valid               Behavior = iota // 200, or 420 once the account's requests of the day are used up
 	Slow                                // like Valid, after [Options.SlowDelay]
-	Unmetered                           // like Valid, without the quota
 	Revoked                             // 401 in the form of the API's errors
 	RevokedQuotingEmail                 // like Revoked, with the user's e-mail address, as documented for basic auth
-	RevokedOnce                         // like Revoked for one request; then the behavior becomes Valid
 	Rejected                            // 403 "AccessToken invalid"
 	Locked                              // 403 "No API Access", for an unpaid balance
-	Disabled                            // 403 "API Access is disabled", for a violation of the API's terms
 	Forbidden                           // 403 for another reason
 	QuotaExhausted                      // 420, whatever the account has used
 	RateLimited                         // 429 with Retry-After
@@ -34,13 +31,11 @@ type answer struct {
 	header, value string // one more header
 }
 
-// Bodies of responses. The status of a success is a string, that of an error a number.
-const (
-	rootUser = `{"status":"200","message":"OK","see":"http://docs.appfigures.com/api","version":"2.0",` +
-		`"user":{"id":$USER_ID,"name":"Owner of $ACCOUNT","email":"$EMAIL",` +
-		`"avatar_url":"https://secure.gravatar.com/avatar/$EMAIL_HASH?d=mm"}`
-	rootQuota = `,"usage":{"daily_used":$USED,"daily_limit":$LIMIT},"sequence":$SEQUENCE,"source":"100"`
-)
+// root is the body of a success. Its status is a string, that of an error a number.
+const root = `{"status":"200","message":"OK","see":"http://docs.appfigures.com/api","version":"2.0",` +
+	`"user":{"id":$USER_ID,"name":"Owner of $ACCOUNT","email":"$EMAIL",` +
+	`"avatar_url":"https://secure.gravatar.com/avatar/bc52e6a2b02abc9b7e5a1464e6441d6f?d=mm"},` +
+	`"usage":{"daily_used":$USED,"daily_limit":$LIMIT},"sequence":28,"source":"100"}`
 
 var (
 	chillOut = answer{status: 420, body: `{"status":420,"message":"Chill Out!","additional":"used $USED of $LIMIT daily ` +
@@ -72,17 +67,13 @@ var behaviors = [...]struct {
 	metered bool // whether requests count, and the response has the headers of the quota
 	answer  answer
 }{
-	Valid:               {"valid", true, answer{status: 200, body: rootUser + rootQuota + "}"}},
-	Slow:                {"slow", true, answer{status: 200, body: rootUser + rootQuota + "}"}},
-	Unmetered:           {"unmetered", false, answer{status: 200, body: rootUser + "}"}},
+	Valid:               {"valid", true, answer{status: 200, body: root}},
+	Slow:                {"slow", true, answer{status: 200, body: root}},
 	Revoked:             {"revoked", true, failure(401, "Could not authenticate", "")},
 	RevokedQuotingEmail: {"revoked_quoting_email", true, failure(401, "Could not authenticate: $EMAIL", "")},
-	RevokedOnce:         {"revoked_once", true, failure(401, "Could not authenticate", "")},
 	Rejected:            {"rejected", true, failure(403, "AccessToken invalid", "")},
 	Locked: {"locked", true, failure(403, "No API Access",
 		"The authenticated account is locked due to an unpaid balance.")},
-	Disabled: {"disabled", true, failure(403, "API Access is disabled",
-		"API access has been disabled for this user due to API terms violation.")},
 	Forbidden: {"forbidden", true, failure(403, "Forbidden",
 		"The client that issued this token lacks the scope account:read.")},
 	QuotaExhausted: {"quota_exhausted", true, chillOut},
@@ -106,6 +97,3 @@ func Behaviors() []Behavior {
 
 // String returns the behavior's name.
 func (b Behavior) String() string { return behaviors[b].name }
-
-// admits reports whether the token has access to the API while its account has requests left.
-func (b Behavior) admits() bool { return b == Valid || b == Slow || b == Unmetered }

@@ -2,15 +2,13 @@ package status
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// State is the state of a token. The page, the dashboard, check, the JSON, alerts and runbooks use these four words and
-// no others.
+// State is the state of a token. Page, dashboard, check, JSON, alerts and runbooks use these four words and no others.
 type State string
 
 // The states, worst first.
@@ -24,9 +22,6 @@ const (
 // States lists every state, worst first.
 func States() []State { return []State{Denied, Unknown, Warning, Valid} }
 
-// rank orders states, worst first.
-func (s State) rank() int { return slices.Index(States(), s) }
-
 // Thresholds decide when a valid token needs a warning.
 type Thresholds struct {
 	Expiry time.Duration // warn if the token expires in less
@@ -37,35 +32,28 @@ type Thresholds struct {
 var DefaultThresholds = Thresholds{Expiry: 14 * 24 * time.Hour, Quota: 0.9}
 
 const (
-	// UnansweredLimit is after how many consecutive probes without an answer the API counts as not answering, as for
-	// the alert AppfiguresAPIDown.
+	// UnansweredLimit is how many consecutive probes without an answer mean that the API does not answer, as for the
+	// alert AppfiguresAPIDown.
 	UnansweredLimit = 3
-	// unverifiedAfter is how long after it was due a verdict may stay without confirmation, as for the alert
-	// AppfiguresTokenUnverified: enough for outages of minutes and for slow scrapers.
+	// unverifiedAfter is how long a confirmation of a verdict may be overdue, as for AppfiguresTokenUnverified.
 	unverifiedAfter = time.Hour
 )
 
 // cause is what a token's state rests on.
 type cause struct {
-	name   string // a result's, or one of its own
-	why    string // a sentence
-	advice string // a sentence; empty if there is nothing to do
+	name        string // a result's, or one of those below
+	why, advice string // a sentence each
 }
 
-// The causes that are not results, and the one that needs no advice.
+// The causes that are not results.
 var (
-	valid     = cause{probe.Valid.String(), probe.Valid.Meaning(), ""}
 	notProbed = cause{
 		"not_probed", "The token has not been probed yet.",
 		"Wait for its turn; tokens are probed only by scrapes and by runs of check.",
 	}
 	secretChanged = cause{
 		"secret_changed", "Its secret has changed; not probed yet.",
-		"Wait for the next scrape or run of check, which probes it if the account's requests of today (UTC) allow.",
-	}
-	unconfirmed = cause{
-		"unconfirmed", "The API denied the token once; only a second denial in a row counts.",
-		"Wait for the next probe, which confirms the denial or shows that it was a single odd answer.",
+		"Wait for the next scrape or run of check, which probes it unless its account is held.",
 	}
 	unverified = cause{
 		"unverified", "The verdict should have been confirmed more than an hour ago.",
@@ -73,63 +61,44 @@ var (
 	}
 )
 
-// resultCause returns the cause that a result is.
 func resultCause(r probe.Result) cause { return cause{r.String(), r.Meaning(), r.Advice()} }
 
-// judge sets the token's state, without warnings, and what it rests on.
+// judge sets the token's state, without warnings, what it rests on, and since when it has been so.
 func (t *Token) judge(token monitor.TokenState, now time.Time) {
+	t.StateSince, t.StateSinceAtLeast = token.VerdictSince.UTC(), token.SinceStart
 	overdueSince := token.VerdictDue.Add(unverifiedAfter)
-	last := resultCause(token.Last.Result)
-	if token.Unconfirmed {
-		last = unconfirmed
-	}
 	switch {
 	case token.Verdict == probe.VerdictDenied:
 		t.set(Denied, resultCause(token.Reason), token.Message)
-		t.since(token.VerdictSince, token.SinceStart)
+	case token.Verdict == probe.VerdictUnknown:
+		t.setUnknown(token, token.Configured)
+	case token.Last.Result == probe.NoToken:
+		t.setUnknown(token, token.History[len(token.History)-1].Time)
+	case now.After(overdueSince):
+		t.setUnknown(token, overdueSince)
+	default:
+		t.set(Valid, resultCause(probe.Valid), "")
+	}
+}
+
+// setUnknown sets the state of a token whose verdict is not known, or no longer.
+func (t *Token) setUnknown(token monitor.TokenState, since time.Time) {
+	t.StateSince, t.StateSinceAtLeast = since.UTC(), false
+	switch {
 	case token.SecretChanged():
 		t.set(Unknown, secretChanged, "")
-	case !token.Probed && token.Verdict == probe.VerdictUnknown:
+	case !token.Probed:
 		t.set(Unknown, notProbed, "")
-		t.since(token.Configured, false)
-	case token.Verdict == probe.VerdictUnknown, token.Probed && token.Last.Result == probe.NoToken:
-		t.set(Unknown, last, token.Last.Message)
-		t.since(sinceSame(token.History))
-	case now.After(overdueSince) && failing(token):
-		t.set(Unknown, last, token.Last.Message)
-		t.since(overdueSince, false)
-	case now.After(overdueSince):
+	case token.Last.Result == token.Reason: // which it confirmed
 		t.set(Unknown, unverified, "")
-		t.since(overdueSince, false)
 	default:
-		t.set(Valid, valid, "")
-		t.since(token.VerdictSince, token.SinceStart)
+		t.set(Unknown, resultCause(token.Last.Result), token.Last.Message)
 	}
 }
 
 func (t *Token) set(state State, c cause, message string) {
-	t.State, t.Cause, t.Why, t.Advice = state, c.name, c.why, when(c.advice != "", c.advice)
+	t.State, t.Cause, t.Why, t.Advice = state, c.name, c.why, when(state != Valid, c.advice)
 	t.Message = when(message != "", message)
-}
-
-func (t *Token) since(start time.Time, atLeast bool) {
-	t.StateSince, t.StateSinceAtLeast = known(start), atLeast
-}
-
-// failing reports whether the last probe does not confirm the verdict.
-func failing(token monitor.TokenState) bool {
-	return token.Probed && (token.Unconfirmed || token.Last.Result.Verdict() != token.Verdict)
-}
-
-// sinceSame returns since when all results have been the last one, and whether that may have been longer.
-func sinceSame(history []monitor.PastResult) (since time.Time, atLeast bool) {
-	for i, past := range slices.Backward(history) {
-		if past.Result != history[len(history)-1].Result {
-			return since, false
-		}
-		since, atLeast = past.Time, i == 0 && len(history) >= monitor.HistoryLength
-	}
-	return since, atLeast
 }
 
 // Apply judges by these thresholds which of the valid tokens need a warning, and makes the report's state and headline.
@@ -138,37 +107,43 @@ func (r *Report) Apply(thresholds Thresholds) {
 	for _, a := range r.Accounts {
 		quotas[a.Name] = a.Quota
 	}
-	r.State = Valid
-	if r.unanswered() {
-		r.State = Warning
-	}
 	for i := range r.Tokens {
-		t := &r.Tokens[i]
-		if t.State == Valid || t.State == Warning {
+		if t := &r.Tokens[i]; t.State == Valid || t.State == Warning {
 			t.warn(quotas[t.Account], r.Time, thresholds)
 		}
-		if t.State.rank() < r.State.rank() {
-			r.State = t.State
-		}
+	}
+	r.State = r.worst()
+	if r.State == Valid && r.unanswered() {
+		r.State = Warning
 	}
 	r.Headline = r.headline()
 }
 
+// worst returns the worst state that a token is in.
+func (r *Report) worst() State {
+	for _, state := range States() {
+		if r.Count(state) > 0 {
+			return state
+		}
+	}
+	return Valid
+}
+
 // warn makes a valid token's state either valid or warning.
 func (t *Token) warn(quota Quota, now time.Time, thresholds Thresholds) {
-	t.set(Valid, valid, "")
+	t.set(Valid, resultCause(probe.Valid), "")
 	if quota.Limit != nil && quota.Used != nil && float64(*quota.Used) > thresholds.Quota*float64(*quota.Limit) {
-		t.set(Warning, cause{
-			"quota", fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage()),
-			"Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC.",
-		}, "")
+		why := fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage())
+		advice := "Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC."
+		t.set(Warning, cause{"quota", why, advice}, "")
 	}
-	if t.ExpiresAt != nil && (!t.ExpiresAt.After(now) || t.ExpiresAt.Sub(now) < thresholds.Expiry) {
-		t.set(Warning, cause{
-			"expiry", expiryText(*t.ExpiresAt, now), "Replace the token, or correct its expires_at.",
-		}, "")
+	if t.ExpiresAt != nil && t.ExpiresAt.Sub(now) < thresholds.Expiry {
+		why, advice := expiryText(*t.ExpiresAt, now), "Replace the token, or correct its expires_at."
+		t.set(Warning, cause{"expiry", why, advice}, "")
 	}
 }
 
 // unanswered reports whether the API does not answer.
-func (r *Report) unanswered() bool { return r.API.UnansweredProbes >= UnansweredLimit }
+func (r *Report) unanswered() bool {
+	return r.API.Since != nil && r.API.UnansweredProbes >= UnansweredLimit
+}

@@ -34,9 +34,9 @@ type Token struct {
 	Account           string            `json:"account"`
 	Labels            map[string]string `json:"labels"`
 	State             State             `json:"state"`
-	StateSince        *time.Time        `json:"state_since"`          // of a warning: since when it has been valid
+	StateSince        time.Time         `json:"state_since"`          // of a warning: since when it has been valid
 	StateSinceAtLeast bool              `json:"state_since_at_least"` // whether it may have been so for longer
-	Cause             string            `json:"cause"`                // of the state: a result, or another cause
+	Cause             string            `json:"cause"`                // a result, not_probed, unverified, expiry or quota
 	Verdict           *string           `json:"verdict"`              // valid or denied
 	Reason            *string           `json:"reason"`               // of a denial: rejected, locked or forbidden
 	Since             *time.Time        `json:"since"`                // since when the verdict has been so
@@ -121,8 +121,8 @@ func newToken(token monitor.TokenState, now time.Time) Token {
 		Since:           known(token.VerdictSince),
 		VerdictTime:     known(token.VerdictTime),
 		Result:          when(token.Probed, token.Last.Result.String()),
-		ResultTime:      when(token.Probed, token.Last.Start.UTC()),
-		HTTPStatus:      when(token.Probed && token.Last.HTTPStatus != 0, token.Last.HTTPStatus),
+		ResultTime:      known(token.Last.Start),
+		HTTPStatus:      when(token.Last.HTTPStatus != 0, token.Last.HTTPStatus),
 		DurationSeconds: when(token.Probed && token.Last.Result != probe.NoToken, token.Last.Duration.Seconds()),
 		ExpiresAt:       known(token.ExpiresAt),
 		NextProbe:       when(token.NextProbe.After(now), token.NextProbe.UTC()),
@@ -142,14 +142,13 @@ func newToken(token monitor.TokenState, now time.Time) Token {
 
 // says returns what a past result says about the token.
 func says(past monitor.PastResult) string {
-	switch verdict := past.Result.Verdict(); {
-	case verdict != probe.VerdictUnknown:
-		return verdict.String()
-	case past.Unsent:
+	if past.Unsent {
 		return "none"
-	default:
-		return "undecided"
 	}
+	if verdict := past.Result.Verdict(); verdict != probe.VerdictUnknown {
+		return verdict.String()
+	}
+	return "undecided"
 }
 
 func newAccount(account monitor.AccountState, now time.Time) Account {
@@ -179,30 +178,20 @@ func when[T any](known bool, value T) *T {
 // known returns t in UTC, or nil for the zero time.
 func known(t time.Time) *time.Time { return when(!t.IsZero(), t.UTC()) }
 
-// Select keeps only the named tokens and their accounts. It returns the names that the report does not have.
-// Apply makes the state and the headline of what is left.
-func (r *Report) Select(names []string) (missing []string) {
-	for _, name := range names {
-		if !slices.ContainsFunc(r.Tokens, func(t Token) bool { return t.Name == name }) {
-			missing = append(missing, name)
+// Count returns how many tokens are in a state.
+func (r *Report) Count(state State) (count int) {
+	for _, t := range r.Tokens {
+		if t.State == state {
+			count++
 		}
 	}
-	r.Tokens = slices.DeleteFunc(r.Tokens, func(t Token) bool { return !slices.Contains(names, t.Name) })
-	r.Accounts = slices.DeleteFunc(r.Accounts, func(a Account) bool {
-		return !slices.ContainsFunc(r.Tokens, func(t Token) bool { return t.Account == a.Name })
-	})
-	return missing
+	return count
 }
 
-// Count returns how many tokens are in a state.
-func (r *Report) Count(state State) int {
-	return len(slices.DeleteFunc(slices.Clone(r.Tokens), func(t Token) bool { return t.State != state }))
-}
-
-// WorstFirst returns the tokens by state, those with the same cause beside each other, else in the order of the
-// configuration.
+// WorstFirst returns the tokens by state and cause, else in the order of the configuration.
 func (r *Report) WorstFirst() []Token {
+	rank := func(t Token) int { return slices.Index(States(), t.State) }
 	return slices.SortedStableFunc(slices.Values(r.Tokens), func(a, b Token) int {
-		return cmp.Or(cmp.Compare(a.State.rank(), b.State.rank()), cmp.Compare(a.Cause, b.Cause))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Cause, b.Cause))
 	})
 }

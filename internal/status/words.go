@@ -9,80 +9,53 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// headline describes all tokens in one line.
+// phrases say what one token and what several tokens in a state are.
+var phrases = map[State]struct{ one, several string }{
+	Denied:  {"is denied", "are denied"},
+	Unknown: {"is unknown", "are unknown"},
+	Warning: {"has a warning", "have a warning"},
+	Valid:   {"is valid", "are valid"},
+}
+
+// headline describes all tokens in one line: "2 of 12 tokens are denied".
 func (r *Report) headline() string {
-	text := r.worst()
+	state, total := r.worst(), len(r.Tokens)
+	count, phrase := r.Count(state), phrases[state].several
+	if count == 1 {
+		phrase = phrases[state].one
+	}
+	text := fmt.Sprintf("%d of %d tokens %s", count, total, phrase)
+	switch {
+	case total == 1:
+		text = "The token " + phrase
+	case count == total:
+		text = fmt.Sprintf("All %d tokens %s", total, phrase)
+	}
 	if !r.unanswered() {
 		return text
 	}
-	switch { // nothing may read as if it had just been looked at
-	case len(r.Tokens) > 1 && r.Count(Valid) == len(r.Tokens):
-		text = "Last known: all valid"
-	case r.Count(Denied)+r.Count(Unknown) == 0:
+	if state == Valid || state == Warning { // nothing may read as if it had just been looked at
 		text = "Last known: " + strings.ToLower(text[:1]) + text[1:]
 	}
-	text += ". The API has not answered"
-	if r.API.Since != nil {
-		text += " for " + Duration(r.Time.Sub(*r.API.Since))
-	}
-	return text + "."
-}
-
-// worst describes how many tokens are in the worst state that one of them is in.
-func (r *Report) worst() string {
-	total, waiting := len(r.Tokens), 0
-	for _, t := range r.Tokens {
-		if t.Cause == notProbed.name {
-			waiting++
-		}
-	}
-	denied, unknown, warning := r.Count(Denied), r.Count(Unknown), r.Count(Warning)
-	switch {
-	case waiting == total:
-		return "Nothing has been probed yet"
-	case denied > 0:
-		return share(denied, total, "is denied", "are denied")
-	case unknown > waiting:
-		return share(unknown, total, "is unknown", "are unknown")
-	case waiting > 0:
-		return share(waiting, total, "has not been probed yet", "have not been probed yet")
-	case warning > 0:
-		return share(warning, total, "has a warning", "have a warning")
-	default:
-		return share(total, total, "is valid", "are valid")
-	}
-}
-
-// share returns how many of all tokens do something: "2 of 12 tokens are denied".
-func share(count, total int, does, do string) string {
-	switch {
-	case total == 1:
-		return "The token " + does
-	case count == total:
-		return fmt.Sprintf("All %d tokens %s", total, do)
-	case count == 1:
-		return fmt.Sprintf("1 of %d tokens %s", total, does)
-	default:
-		return fmt.Sprintf("%d of %d tokens %s", count, total, do)
-	}
+	return fmt.Sprintf("%s. The API has not answered for %s.", text, Duration(r.Time.Sub(*r.API.Since)))
 }
 
 // notes returns what a reader should know about a token besides its state and cause, one sentence each.
 func notes(token monitor.TokenState, state State, now time.Time) []string {
 	all := []string{}
 	switch {
-	case state != Unknown && failing(token):
+	case token.Verdict == probe.VerdictUnknown:
+	case state == Unknown:
+		all = append(all, fmt.Sprintf("Last known: %s, %s.", token.Verdict, Ago(token.VerdictTime, now)))
+	case token.Last.Result != token.Reason:
 		text := fmt.Sprintf("Last probe: %s, %s", token.Last.Result, Ago(token.Last.Start, now))
 		if token.Last.Message != "" {
 			text += " (" + token.Last.Message + ")"
 		}
-		text += fmt.Sprintf("; %s as of %s", token.Verdict, Ago(token.VerdictTime, now))
-		if token.Unconfirmed {
-			text += "; a second denial must confirm it"
-		}
-		all = append(all, text+".")
-	case state == Unknown && token.Verdict != probe.VerdictUnknown:
-		all = append(all, fmt.Sprintf("Last known: %s, %s.", token.Verdict, Ago(token.VerdictTime, now)))
+		all = append(all, fmt.Sprintf("%s; %s as of %s.", text, token.Verdict, Ago(token.VerdictTime, now)))
+	}
+	if token.Unconfirmed {
+		all = append(all, "Only a second denial in a row counts.")
 	}
 	if state != Valid && !token.ExpiresAt.IsZero() && !token.ExpiresAt.After(now) {
 		all = append(all, expiryText(token.ExpiresAt, now))
@@ -116,17 +89,12 @@ func accountNotes(account monitor.AccountState, now time.Time) []string {
 	return all
 }
 
-// Lasting returns how long the token has been in its state: "2 h 14 min", "at least 3 days". It is empty if that is not
-// known.
+// Lasting returns how long the token has been in its state: "2 h 14 min", "at least 3 days".
 func (t *Token) Lasting(now time.Time) string {
-	switch {
-	case t.StateSince == nil:
-		return ""
-	case t.StateSinceAtLeast:
-		return "at least " + Duration(now.Sub(*t.StateSince))
-	default:
-		return Duration(now.Sub(*t.StateSince))
+	if t.StateSinceAtLeast {
+		return "at least " + Duration(now.Sub(t.StateSince))
 	}
+	return Duration(now.Sub(t.StateSince))
 }
 
 // Next returns when the token is probed next: "in 3 min", or "due" if the next scrape probes it.
@@ -155,49 +123,33 @@ func (a *Account) Pace() string {
 
 // Duration returns d in at most two units, rounded down: "59 s", "3 min", "1 h 10 min", "47 h", "6 days".
 func Duration(d time.Duration) string {
-	const day = 24 * time.Hour
 	switch {
-	case d < time.Second:
-		return "under 1 s"
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", d/time.Second)
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < 2*day && d%time.Hour >= time.Minute:
+	case d < 48*time.Hour && d%time.Hour >= time.Minute:
 		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
-	case d < 2*day:
+	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h", d/time.Hour)
 	default:
-		return fmt.Sprintf("%d days", d/day)
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
 	}
 }
 
-// Ago returns how far t is from now: "3 h ago", "in 5 min", or "now" if it is less than a second. It is empty for the
-// zero time, which stands for never.
+// Ago returns how far t is from now: "3 h ago", "in 5 min".
 func Ago(t, now time.Time) string {
-	d := t.Sub(now)
-	switch {
-	case t.IsZero():
-		return ""
-	case d.Abs() < time.Second:
-		return "now"
-	case d > 0:
-		return "in " + Duration(d)
-	default:
-		return Duration(-d) + " ago"
+	if t.After(now) {
+		return "in " + Duration(t.Sub(now))
 	}
+	return Duration(now.Sub(t)) + " ago"
 }
 
 // Minute returns t to the minute in UTC: "2026-05-04 03:12 UTC".
 func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// Latency returns the duration of a probe: "83 ms", "1.2 s".
-func Latency(seconds float64) string {
-	if seconds < 1 {
-		return fmt.Sprintf("%.0f ms", 1000*seconds)
-	}
-	return fmt.Sprintf("%.1f s", seconds)
-}
+// Latency returns the duration of a probe: "83 ms".
+func Latency(seconds float64) string { return fmt.Sprintf("%.0f ms", 1000*seconds) }
 
 // Plural returns n with the noun, which takes an s unless n is 1.
 func Plural(n int, noun string) string {

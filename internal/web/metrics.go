@@ -69,8 +69,8 @@ func (m metrics) serveProbe(w http.ResponseWriter, r *http.Request) {
 			http.StatusBadRequest)
 		return
 	}
-	var snapshot monitor.Snapshot
-	if m.Scraper.Has(targets[0]) {
+	snapshot := m.Scraper.Snapshot(targets[0])
+	if len(snapshot.Tokens) > 0 {
 		snapshot = m.scrape(r, targets[0])
 	}
 	if len(snapshot.Tokens) == 0 { // never configured, or removed by a reload since

@@ -78,8 +78,9 @@ func statusPage(options Options) http.HandlerFunc {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		report := status.NewReport(options.Scraper.Snapshot(), status.DefaultThresholds)
 		var body bytes.Buffer
-		if err := pageTemplate.Execute(&body, newView(options, f)); err != nil {
+		if err := pageTemplate.Execute(&body, newView(report, options, f)); err != nil {
 			panic(err) // impossible: tests execute all of the template
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -87,8 +88,7 @@ func statusPage(options Options) http.HandlerFunc {
 	}
 }
 
-func newView(options Options, f filter) *view {
-	report := status.NewReport(options.Scraper.Snapshot(), status.DefaultThresholds)
+func newView(report status.Report, options Options, f filter) *view {
 	v := &view{
 		Report:      report,
 		Style:       template.CSS(pageCSS),

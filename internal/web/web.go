@@ -25,10 +25,8 @@ type Scraper interface {
 	// Scrape probes the named tokens whose turn it is, or all if there are no names, and returns their state. It returns
 	// when the probes have ended, at the deadline, or when ctx ends.
 	Scrape(ctx context.Context, deadline time.Time, names ...string) monitor.Snapshot
-	// Snapshot returns the same state without probing.
+	// Snapshot returns the same state without probing. It has no tokens if none of the names is configured.
 	Snapshot(names ...string) monitor.Snapshot
-	// Has reports whether a token of that name is configured.
-	Has(name string) bool
 }
 
 // Options is what the handler serves. All fields without a default must be set.

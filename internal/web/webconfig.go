@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,6 +14,10 @@ import (
 
 // CheckConfig validates a --web.config.file; an empty name is none.
 func CheckConfig(file string) error {
+	info, err := os.Stat(file)
+	if err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("--web.config.file %s is not a regular file", file)
+	}
 	if err := toolkit.Validate(file); err != nil {
 		return fmt.Errorf("--web.config.file %s: %w", file, explainConfig(file, err))
 	}
