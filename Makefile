@@ -44,7 +44,7 @@ lint: ## formatting, vet, staticcheck, go fix, modules, workflows
 		cd $$module; \
 		$(GO) vet ./...; \
 		$(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...; \
-		$(GO) fix -diff ./... \
+		$(GO) fix -diff -stringsbuilder=false ./... \
 	); done
 	set -e; for module in $(MODULES) tools; do (cd $$module; $(GO) mod tidy -diff; $(GO) mod verify); done
 	$(TOOL) actionlint

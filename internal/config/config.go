@@ -32,7 +32,7 @@ func (c Config) Format(f fmt.State, _ rune) {
 }
 
 // MarshalText implements [encoding.TextMarshaler], for JSON, YAML and logs.
-func (c Config) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(c)), nil }
+func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
 // Pacing bounds how much of an account's quota probes use.
 type Pacing struct {

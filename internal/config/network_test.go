@@ -43,7 +43,7 @@ func TestEnvironmentProxy(t *testing.T) {
 		{"http through a proxy", "HTTP_PROXY=http://proxy.example", clear, ":1: api_url: http would send tokens in the clear; "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, variable := range strings.Split(strings.ReplaceAll(test.variables, " NO_", "\nNO_"), "\n") {
+			for variable := range strings.SplitSeq(strings.ReplaceAll(test.variables, " NO_", "\nNO_"), "\n") {
 				if name, value, ok := strings.Cut(variable, "="); ok {
 					t.Setenv(name, value)
 				}
