@@ -28,9 +28,10 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```(sh|yaml)\n(.*?)```").FindAllStringSubmatch(harness.ReadWith(t, "README.md"), -1)
-	serves := regexp.MustCompile(`^(\w+=\S+ )*(exec )?\./appfigures_exporter$`)
+	serves := regexp.MustCompile(`^(\w+=\S+ )*\./appfigures_exporter$`)
 	for _, block := range blocks {
-		kind, command := block[1], strings.ReplaceAll(strings.TrimSpace(block[2]), "pat_…", "pat_one")
+		kind, command := block[1], strings.TrimSpace(block[2])
+		command = strings.NewReplacer("pat_…", "pat_one", "localhost:10187", x.Address).Replace(command)
 		switch {
 		case kind == "yaml" && strings.Contains(command, "tokens:"):
 			x.WriteConfig(command + "\n" + api.Config())
@@ -39,16 +40,16 @@ func TestReadme(t *testing.T) {
 			continue
 		}
 		t.Logf("$ %s", command)
-		shell := exec.Command("sh", "-c", strings.Replace(command, "./appfigures_exporter", "exec ./appfigures_exporter", 1))
+		shell := exec.Command("sh", "-c", command)
 		shell.Dir, shell.Env, shell.Stdin = x.Dir, x.Env, strings.NewReader("pat_one\n")
 		if serves.MatchString(command) {
+			shell.Args[2] = strings.Replace(command, "./", "exec ./", 1) + " --web.listen-address=127.0.0.1:0"
 			if x.Process != nil {
 				x.Stop()
 			}
 			x.StartCommand(shell)
 			continue
 		}
-		shell.Args[2] = command
 		if out, code := outputAndCode(t, shell); code != 0 {
 			t.Errorf("exit code %d\n%s", code, out)
 		}
