@@ -38,7 +38,6 @@ const (
 
 var phaseNames = [...]string{DNS: "dns", Connect: "connect", TLS: "tls", Processing: "processing", Transfer: "transfer"}
 
-// NumPhases is how many phases a probe has.
 const NumPhases = len(phaseNames)
 
 // Phases holds the duration of each phase, indexed by [Phase].

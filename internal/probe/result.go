@@ -87,7 +87,6 @@ var results = [...]struct {
 	},
 }
 
-// NumResults is the number of results.
 const NumResults = len(results)
 
 // Results lists every result.
