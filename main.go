@@ -229,15 +229,11 @@ func (p *program) checkConfig() error {
 	if err := errors.Join(err, web.CheckConfig(*p.serving.Web.WebConfigFile)); err != nil {
 		return err
 	}
-	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg), cfg.Inspect(time.Now())) {
+	problems, unreadable := cfg.Inspect(time.Now())
+	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg), problems) {
 		_, _ = fmt.Fprintf(p.stderr, "warning: %s\n", warning)
 	}
-	tokens, unreadable := status.Plural(len(cfg.Tokens), "token"), 0
-	for _, reading := range new(config.Reader).Read(cfg.Tokens) {
-		if reading.Err != nil {
-			unreadable++
-		}
-	}
+	tokens := status.Plural(len(cfg.Tokens), "token")
 	if unreadable > 0 {
 		tokens += fmt.Sprintf(", %d cannot be read", unreadable)
 	}

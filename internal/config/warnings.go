@@ -41,16 +41,17 @@ func (c *Config) warnOfSecrets() (warnings []string) {
 }
 
 // Inspect returns, one line each, why tokens of a valid configuration do not work here and now: their secret cannot be
-// read, or expires_at is past. The lines quote no secret.
-func (c *Config) Inspect(now time.Time) (lines []string) {
+// read, or expires_at is past, and how many cannot be read. The lines quote no secret.
+func (c *Config) Inspect(now time.Time) (lines []string, unreadable int) {
 	for i, r := range loadReader.Read(c.Tokens) {
 		t := c.Tokens[i]
 		if r.Err != nil {
+			unreadable++
 			lines = append(lines, fmt.Sprintf("the token %q cannot be read: %v", t.Name, r.Err))
 		}
 		if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
 			lines = append(lines, fmt.Sprintf("the token %q is past its expires_at; replace it, or correct the date", t.Name))
 		}
 	}
-	return lines
+	return lines, unreadable
 }

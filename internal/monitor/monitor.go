@@ -214,9 +214,6 @@ func (m *Monitor) Healthy() error {
 	return nil
 }
 
-// warnInterval is the time between two turns of a token from which on [Warnings] mentions it.
-const warnInterval = time.Hour
-
 // Warnings returns, one line each, which accounts have more tokens than their budget can probe each hour.
 func Warnings(cfg *config.Config) []string {
 	accounts := make(map[string]*account)
@@ -230,14 +227,14 @@ func Warnings(cfg *config.Config) []string {
 	for _, name := range slices.Sorted(maps.Keys(accounts)) {
 		a := accounts[name]
 		interval := a.interval(time.Time{})
-		if interval <= max(warnInterval, cfg.Pacing.MinInterval) {
+		if interval <= max(time.Hour, cfg.Pacing.MinInterval) {
 			continue
 		}
-		remedy := "watch fewer of them"
-		// Four fifths of the budget are for turns: one token per hour takes 24 of them.
-		perDay := len(a.tokens) * int(day/warnInterval) * 5 / 4
-		if share := math.Ceil(100*float64(perDay)/float64(a.effectiveLimit())) / 100; share <= 1 {
-			remedy = fmt.Sprintf("raise pacing.quota_share to %.2f to probe each once per hour, or ", share) + remedy
+		// Four fifths of the budget are for turns: one token per hour takes 24 of 30 requests.
+		share := math.Ceil(100*float64(30*len(a.tokens))/float64(a.effectiveLimit())) / 100
+		remedy := fmt.Sprintf("raise pacing.quota_share to %.2f to probe each once per hour", share)
+		if share > 1 {
+			remedy = "watch fewer of them"
 		}
 		warnings = append(warnings, fmt.Sprintf("account %q: each of its %d tokens is probed only every %s, because "+
 			"pacing.quota_share %v of %d requests per day is %d for all of them; %s", name, len(a.tokens),

@@ -105,9 +105,7 @@ func (a *account) firstTurn(i int, now time.Time) time.Time {
 }
 
 // useKnown reports whether the API has reported the use of its present day.
-func (a *account) useKnown(now time.Time) bool {
-	return within(a.Report.Until, now)
-}
+func (a *account) useKnown(now time.Time) bool { return within(a.Report.Until, now) }
 
 // remaining returns how many requests of today's limit are left for all programs of the account, as far as is known.
 func (a *account) remaining() int64 { return a.effectiveLimit() - a.Report.Used - a.Report.Since }

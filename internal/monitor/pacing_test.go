@@ -233,7 +233,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{8, 0.25, ""},
 		{10, 0.25, "is probed only every 1h12m0s, because pacing.quota_share 0.25 of 1000 requests per day is 250 for all of " +
-			"them; raise pacing.quota_share to 0.30 to probe each once per hour, or watch fewer of them"},
+			"them; raise pacing.quota_share to 0.30 to probe each once per hour"},
 		{40, 0.25, "is 250 for all of them; watch fewer of them"},
 	} {
 		cfg := configOf(numbered(test.tokens)...)

@@ -329,15 +329,13 @@ func (m *Monitor) recordLocked(t *token, o probe.Outcome, now time.Time) change 
 
 // logHoldLocked logs when probes of an account begin to be held, or resume.
 func (m *Monitor) logHoldLocked(a *account, now time.Time) {
-	reason, until := a.heldBy(now)
-	if reason == a.logged {
+	switch reason, until := a.heldBy(now); {
+	case reason == a.logged:
 		return
-	}
-	a.logged = reason
-	if reason == NotHeld {
+	case reason == NotHeld:
 		m.Logger.Info("Probes of the account are no longer held", "account", a.Name)
-		return
+	default:
+		m.Logger.Warn("Probes of the account are held", "account", a.Name, "reason", reason.String(), "until", until.UTC())
 	}
-	m.Logger.Warn("Probes of the account are held", "account", a.Name,
-		"reason", reason.String(), "until", until.UTC().Format(time.RFC3339))
+	a.logged, _ = a.heldBy(now)
 }

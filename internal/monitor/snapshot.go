@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"time"
 
@@ -43,25 +42,18 @@ type StateFile struct {
 type TokenState struct {
 	config.Token `json:"-"` // name, account, labels, expiry, source
 
-	Verdict probe.Verdict `json:"verdict"`
-	// Reason is the result that the verdict rests on: Valid, or Rejected, Locked or Forbidden. Message is the API's.
-	Reason  probe.Result `json:"reason"`
-	Message string       `json:"message,omitempty"`
-	// VerdictTime is when an answer last confirmed the verdict, VerdictSince since when the verdict and its reason have
-	// been so; zero before the first. SinceStart is whether the first answers already said so: it may be older.
-	VerdictTime  time.Time `json:"verdict_time,omitzero"`
-	VerdictSince time.Time `json:"verdict_since,omitzero"`
-	SinceStart   bool      `json:"since_start,omitempty"`
-	// Unconfirmed is whether the last deciding answer was a denial that no second one has confirmed yet.
-	Unconfirmed bool `json:"unconfirmed,omitempty"`
+	Verdict      probe.Verdict `json:"verdict"`
+	Reason       probe.Result  `json:"reason"`        // that the verdict rests on: Valid, Rejected, Locked or Forbidden
+	Message      string        `json:"message"`       // the API's, of that answer
+	VerdictTime  time.Time     `json:"verdict_time"`  // when an answer last confirmed the verdict; zero before the first
+	VerdictSince time.Time     `json:"verdict_since"` // since when verdict and reason have been so; zero before the first
+	SinceStart   bool          `json:"since_start"`   // whether the first answers already said so: it may be older
+	Unconfirmed  bool          `json:"unconfirmed"`   // whether the last deciding answer is a denial to be confirmed
 
-	Probed bool `json:"probed,omitempty"` // whether Last holds a result
-	// Last is the last probe's outcome; NoToken if the token could not be read, which is no probe.
-	Last probe.Outcome `json:"last,omitzero"`
-	// History holds the last results, oldest first, at most historyLength. It must not be modified.
-	History []PastResult `json:"history,omitempty"`
-	// Configured is when the token, or its present secret, was first seen.
-	Configured time.Time `json:"configured"`
+	Probed     bool          `json:"probed"`     // whether Last holds a result
+	Last       probe.Outcome `json:"last"`       // of the last probe, or NoToken, which is no probe
+	History    []PastResult  `json:"history"`    // the last results, oldest first; must not be modified
+	Configured time.Time     `json:"configured"` // when the token, or its present secret, was first seen
 
 	Counters   `json:"-"`
 	Interval   time.Duration `json:"-"` // between two turns, at the present pace
@@ -137,12 +129,7 @@ func (r HoldReason) MarshalText() ([]byte, error) { return []byte(r.String()), n
 
 // UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such reason.
 func (r *HoldReason) UnmarshalText(text []byte) error {
-	i := slices.Index(holdNames[:], string(text))
-	if i < 0 {
-		return errors.New("unknown reason of a hold")
-	}
-	*r = HoldReason(i)
-	return nil
+	return probe.UnmarshalName(r, append(HoldReasons(), NotHeld), text)
 }
 
 // Snapshot returns the state of the named tokens, or of all if there are no names. It probes nothing.

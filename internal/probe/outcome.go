@@ -5,27 +5,20 @@ import "time"
 // Outcome is everything that one probe found out. It is a value; it holds no name or e-mail address of a user and no
 // part of a token.
 type Outcome struct {
-	Result Result `json:"result"`
-	// HTTPStatus is as on the wire; 0 without a response.
-	HTTPStatus int `json:"http_status,omitempty"`
-	// Message is the API's or the network's, cleaned: one short line without e-mail addresses or tokens.
-	Message string `json:"message,omitempty"`
-	// Sent is whether any byte of the request was written; if not, it cost nothing.
-	Sent bool `json:"sent,omitempty"`
-	// Start is that of name resolution or dialing; waiting for a slot comes before it.
-	Start time.Time `json:"start"`
-	// Duration is from Start to the last byte of the response, or to the failure.
-	Duration time.Duration `json:"duration"`
-	Phases   Phases        `json:"phases"`
+	Result     Result        `json:"result"`
+	HTTPStatus int           `json:"http_status"` // as on the wire; 0 without a response
+	Message    string        `json:"message"`     // one short line, without control characters, e-mail addresses or tokens
+	Sent       bool          `json:"sent"`        // whether any byte of the request was written; if not, it cost nothing
+	Start      time.Time     `json:"start"`       // of name resolution or dialing; waiting for a slot comes before it
+	Duration   time.Duration `json:"duration"`    // from Start to the last byte of the response, or to the failure
+	Phases     Phases        `json:"phases"`
 
 	// The rest is about the account or the API. Who keeps an outcome need not keep it.
 
-	// Quota is zero unless Result.Answered.
-	Quota Quota `json:"-"`
-	// ServerTime is the response's Date header; zero without one.
-	ServerTime time.Time `json:"-"`
-	// RetryAfter is how long the API asked to pause, at most a day; 0 unless Result is RateLimited and it said so.
-	RetryAfter time.Duration `json:"-"`
+	Quota      Quota         `json:"-"` // zero unless Result.Answered
+	ServerTime time.Time     `json:"-"` // the response's Date; zero without one
+	RetryAfter time.Duration `json:"-"` // at most a day; 0 unless Result is RateLimited and the API said so
+
 	// CertificateExpiry is the earliest NotAfter in the chain that the server presented, also if it failed to verify;
 	// zero if there was no TLS handshake.
 	CertificateExpiry time.Time `json:"-"`
@@ -45,7 +38,6 @@ const (
 
 var phaseNames = [...]string{DNS: "dns", Connect: "connect", TLS: "tls", Processing: "processing", Transfer: "transfer"}
 
-// NumPhases is how many phases a probe has.
 const NumPhases = len(phaseNames)
 
 // Phases holds the duration of each phase, indexed by [Phase].

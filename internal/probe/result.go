@@ -87,7 +87,6 @@ var results = [...]struct {
 	},
 }
 
-// NumResults is the number of results.
 const NumResults = len(results)
 
 // Results lists every result.
@@ -132,18 +131,18 @@ func (v Verdict) String() string {
 func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such result.
-func (r *Result) UnmarshalText(text []byte) error { return parse(r, Results(), text) }
+func (r *Result) UnmarshalText(text []byte) error { return UnmarshalName(r, Results(), text) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
 // UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such verdict.
 func (v *Verdict) UnmarshalText(text []byte) error {
-	return parse(v, []Verdict{VerdictUnknown, VerdictValid, VerdictDenied}, text)
+	return UnmarshalName(v, []Verdict{VerdictUnknown, VerdictValid, VerdictDenied}, text)
 }
 
-// parse sets value to the member of that name.
-func parse[T fmt.Stringer](value *T, members []T, name []byte) error {
+// UnmarshalName sets value to the member of that name. The error is that there is none.
+func UnmarshalName[T fmt.Stringer](value *T, members []T, name []byte) error {
 	for _, member := range members {
 		if member.String() == string(name) {
 			*value = member

@@ -91,9 +91,6 @@ func open[T any](f *File) (none T, err error) {
 	return none, os.Rename(f.path, f.Damaged)
 }
 
-// Path returns the file's path.
-func (f *File) Path() string { return f.path }
-
 // Close gives up the lock; nothing may be saved afterwards. It does not wait for a Save that hangs.
 func (f *File) Close() error { return f.lock.Close() }
 

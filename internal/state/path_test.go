@@ -21,6 +21,7 @@ func TestDefaultPath(t *testing.T) {
 		ours  = "/appfigures_exporter"
 		local = "/.local/state" + ours
 	)
+	defer func(dir string) { systemDir = dir }(systemDir)
 	for _, test := range []struct {
 		name                   string
 		system                 string
@@ -40,7 +41,8 @@ func TestDefaultPath(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			env := map[string]string{"STATE_DIRECTORY": test.stateDir, "XDG_STATE_HOME": test.xdg, "HOME": test.homeDir}
-			got, warning, err := defaultPath("/etc/config.yml", func(name string) string { return env[name] }, test.system)
+			systemDir = test.system
+			got, warning, err := DefaultPath("/etc/config.yml", func(name string) string { return env[name] })
 			want := filepath.Join(test.want, name)
 			if err != nil {
 				got, want = err.Error(), test.want

@@ -84,8 +84,7 @@ func TestWords(t *testing.T) {
 	token := Token{NextProbe: &now}
 	for got, want := range map[string]string{
 		Minute(now.In(time.FixedZone("CEST", 2*3600))): "2026-05-04 03:00 UTC",
-		Latency(0.0834): "83 ms", Plural(1, "token"): "1 token", Plural(0, "token"): "0 tokens",
-		token.Next(now.Add(-time.Minute)): "in 1 min", new(Token).Next(now): "due",
+		token.Next(now.Add(-time.Minute)):              "in 1 min", new(Token).Next(now): "due",
 		(&Account{IntervalSeconds: 70.1 * 60}).Pace(): "every 1 h 10 min",
 		Quota{Used: new(int64(5))}.Usage():            "",
 	} {

@@ -148,9 +148,6 @@ func Ago(t, now time.Time) string {
 // Minute returns t to the minute in UTC: "2026-05-04 03:12 UTC".
 func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// Latency returns the duration of a probe: "83 ms".
-func Latency(seconds float64) string { return fmt.Sprintf("%.0f ms", 1000*seconds) }
-
 // Plural returns n with the noun, which takes an s unless n is 1.
 func Plural(n int, noun string) string {
 	if n != 1 {

@@ -58,6 +58,7 @@ func testOptions(scraper *fakeScraper) Options {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_info", Help: "Of the process."}))
 	return Options{
+		TelemetryPath:   "/metrics",
 		Scraper:         scraper,
 		Exporter:        func() collector.Exporter { return collector.Exporter{} },
 		Registry:        registry,

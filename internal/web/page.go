@@ -58,7 +58,6 @@ var runbooks = map[string]string{
 type view struct {
 	status.Report
 	Style       template.CSS
-	Icon        template.URL
 	Filter      filter
 	Rows        []row // those that the filter shows, worst first
 	Notices     []notice
@@ -92,7 +91,6 @@ func newView(report status.Report, options Options, f filter) *view {
 	v := &view{
 		Report:      report,
 		Style:       template.CSS(pageCSS),
-		Icon:        icon(report.State),
 		Filter:      f,
 		MetricsPath: strings.TrimPrefix(options.TelemetryPath, "/"),
 		Version:     options.Version,
@@ -116,7 +114,7 @@ func newView(report status.Report, options Options, f filter) *view {
 	default:
 		v.StateFile = "State file: saved " + status.Ago(file.Saved, report.Time) + "."
 	}
-	if file.Errors > 0 && report.Time.Sub(file.Saved) > unsavedAfter {
+	if file.Errors > 0 && report.Time.Sub(file.Saved) > 15*time.Minute { // the next write may succeed
 		v.Notices = append(v.Notices, notice{"warning", "The state file cannot be written.",
 			"A restart would forget what was learned since it was last saved. The exporter's log has the error.", ""})
 	}
@@ -128,9 +126,6 @@ func newView(report status.Report, options Options, f filter) *view {
 	}
 	return v
 }
-
-// unsavedAfter is how old the state file is when failed writes are worth a notice; the next write may succeed.
-const unsavedAfter = 15 * time.Minute
 
 // filter is what the page's query asks for.
 type filter struct {
@@ -188,7 +183,7 @@ func (r row) Latency() string {
 	if r.DurationSeconds == nil {
 		return ""
 	}
-	return status.Latency(*r.DurationSeconds)
+	return fmt.Sprintf("%.0f ms", 1000**r.DurationSeconds)
 }
 
 // LabelList returns the token's labels, sorted.
@@ -242,15 +237,6 @@ func (r row) Summary() string {
 // anchor returns the id of an element: the name as it is, so that #token-NAME works as a link, but for spaces, which an
 // id cannot have and which a link has as %20.
 func anchor(kind, name string) string { return kind + "-" + strings.ReplaceAll(name, " ", "%20") }
-
-// icon returns a dot in the color of a state, for the browser's tab.
-func icon(state status.State) template.URL {
-	colors := map[status.State]string{
-		status.Denied: "c8261d", status.Unknown: "d98a00", status.Warning: "d98a00", status.Valid: "2a8c4f",
-	}
-	return template.URL("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E" +
-		"%3Ccircle cx='8' cy='8' r='7' fill='%23" + colors[state] + "'/%3E%3C/svg%3E")
-}
 
 // unit is a number and the space before its unit.
 var unit = regexp.MustCompile(`(\d) (ms|s|min|h|days?)\b`)

@@ -29,14 +29,14 @@ type Scraper interface {
 	Snapshot(names ...string) monitor.Snapshot
 }
 
-// Options is what the handler serves. All fields without a default must be set.
+// Options is what the handler serves. All fields must be set.
 type Options struct {
 	Scraper Scraper
 	// Exporter returns what the exporter reports about itself.
 	Exporter func() collector.Exporter
 	// Registry holds the metrics of the process. The handler adds those of promhttp.
 	Registry *prometheus.Registry
-	// TelemetryPath is the path of the metrics, by default /metrics. At / they replace the status page.
+	// TelemetryPath is the path of the metrics. At / they replace the status page.
 	TelemetryPath string
 	// TimeoutOffset is subtracted from Prometheus' scrape timeout.
 	TimeoutOffset time.Duration
@@ -81,14 +81,8 @@ func Server(handler http.Handler, logger *slog.Logger) *http.Server {
 	}
 }
 
-// defaultTelemetryPath is Prometheus' own default.
-const defaultTelemetryPath = "/metrics"
-
 // New returns the handler of all endpoints. Its error is about the options that users set.
 func New(options Options) (http.Handler, error) {
-	if options.TelemetryPath == "" {
-		options.TelemetryPath = defaultTelemetryPath
-	}
 	m := metrics{options, make(chan struct{}, maxScrapes)}
 	reload := http.NewCrossOriginProtection().Handler(serveReload(options.Reload))
 	routes := map[string]http.Handler{
@@ -141,9 +135,9 @@ func checkTelemetryPath(at string, routes map[string]http.Handler) error {
 	return nil
 }
 
-// securityHeaders tell a browser to do nothing with a response but show it; of the page, with its style and icon.
+// securityHeaders tell a browser to do nothing with a response but show it; of the page, with its style.
 var securityHeaders = map[string]string{
-	"Content-Security-Policy": "default-src 'none'; style-src '" + styleHash + "'; img-src data:; base-uri 'none'; " +
+	"Content-Security-Policy": "default-src 'none'; style-src '" + styleHash + "'; base-uri 'none'; " +
 		"form-action 'none'; frame-ancestors 'none'",
 	"X-Content-Type-Options": "nosniff",
 	"Referrer-Policy":        "no-referrer",
