@@ -58,9 +58,9 @@ type soak struct {
 	config   string
 
 	process  sync.RWMutex // held for writing while the exporter is started again
-	kills    atomic.Int64
-	settled  bool      // whether each token has had its verdict
-	readings []reading // by one scraper
+	killing  atomic.Bool  // whether the exporter has been killed and not started again
+	settled  bool         // whether each token has had its verdict
+	readings []reading    // by one scraper
 }
 
 // reading is what the process uses.
@@ -134,10 +134,10 @@ func truth(i int) simulator.Behavior {
 func (s *soak) scrape() string {
 	s.process.RLock()
 	defer s.process.RUnlock()
-	start, kills := time.Now(), s.kills.Load()
+	start := time.Now()
 	response, exposition, err := s.exporter.Request(http.MethodGet, "/metrics",
 		"X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(scrapeTimeout.Seconds()))
-	if err != nil && s.kills.Load() > kills {
+	if err != nil && s.killing.Load() {
 		return ""
 	}
 	if err != nil || response.StatusCode != http.StatusOK || time.Since(start) > scrapeTimeout {
@@ -252,14 +252,16 @@ func (s *soak) reload(ctx context.Context) {
 }
 
 func (s *soak) kill(ctx context.Context) {
-	for pause(ctx, 3*time.Second) {
-		s.kills.Add(1)
+	kills := 0
+	for ; pause(ctx, 3*time.Second); kills++ {
+		s.killing.Store(true)
 		s.exporter.Kill() // in the midst of scrapes, which fail
 		s.process.Lock()
 		s.exporter.Start()
+		s.killing.Store(false)
 		s.process.Unlock()
 	}
-	s.t.Logf("killed %d times", s.kills.Load())
+	s.t.Logf("killed %d times", kills)
 }
 
 // measure reads what the process uses.
