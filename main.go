@@ -97,8 +97,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	code := 0
 	switch {
 	case err != nil && strings.HasPrefix(err.Error(), "unexpected "):
-		err = fmt.Errorf("%w; the commands are serve, check, healthcheck and demo; a switch such as --config.auto-reload "+
-			"has no value, --no-config.auto-reload turns it off", err)
+		err = fmt.Errorf("%w; the commands are serve, check, healthcheck and demo; a switch such as "+
+			"--config.auto-reload has no value, --no-config.auto-reload turns it off", err)
 	case err != nil:
 		err = fmt.Errorf("%w; see appfigures_exporter --help", err)
 	case p.configCheck:
@@ -115,7 +115,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = exporter.Run(ctx, p.serving)
 	}
 	if err != nil {
-		code = p.checking.Fail(err) // the one way out for errors, which redacts
+		code = p.checking.Fail(err) // all errors of the program leave by it: it redacts
 		if !slices.Contains(args, "check") {
 			code = 1
 		}
@@ -126,8 +126,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // define adds the flags and commands to app.
 func (p *program) define(app *kingpin.Application) {
 	app.Flag("config.file", "Configuration file. Default: config.yml in the working directory, else in "+
-		"/etc/appfigures_exporter; without one, the token in $"+config.EnvToken+" or the file that $"+config.EnvTokenFile+
-		" names.").PlaceHolder("FILE").StringVar(&p.configFile)
+		"/etc/appfigures_exporter; without one, the token in $"+config.EnvToken+" or the file that $"+
+		config.EnvTokenFile+" names.").PlaceHolder("FILE").StringVar(&p.configFile)
 	app.Flag("config.check", "Validate the configuration and --web.config.file, say what would be watched, then exit.").
 		BoolVar(&p.configCheck)
 	app.Flag("config.auto-reload", "Reload the configuration when its file, or the list of files in token_dir, has "+
@@ -148,8 +148,8 @@ func (p *program) define(app *kingpin.Application) {
 	promslogflag.AddFlags(app, p.serving.Log)
 	app.PreAction(refuseEmpty)
 	app.Command("serve", "Serve metrics and the status page (the default).").Default()
-	c := app.Command("check", "Print the state of every token. Shares the state file and the request budget of serve, so "+
-		"that cron may run it every minute. Exit codes: 0 all valid, 1 warning, 2 a token is denied, 3 no verdict.")
+	c := app.Command("check", "Print the state of every token. Shares the state file and the request budget of serve, "+
+		"so that cron may run it every minute. Exit codes: 0 all valid, 1 warning, 2 a token is denied, 3 no verdict.")
 	c.Flag("output", "Format: "+strings.Join(check.Formats(), ", ")+".").Default("table").
 		EnumVar((*string)(&p.checking.Format), check.Formats()...)
 	c.Flag("token", "Name of a token to look at; repeatable. Default: all.").PlaceHolder("NAME").
@@ -161,8 +161,8 @@ func (p *program) define(app *kingpin.Application) {
 		Default("9s").SetValue(&bounded{&p.checking.Timeout, 100 * time.Millisecond, 10 * time.Minute})
 	c.Flag("exporter", "Load the state from this running exporter; makes no request to the API.").PlaceHolder("URL").
 		StringVar(&p.exporterURL)
-	c.Flag("http.config.file", "How to authenticate to --exporter and whom to trust, in the format of promtool's flag of "+
-		"this name.").PlaceHolder("FILE").StringVar(&p.httpConfigFile)
+	c.Flag("http.config.file", "How to authenticate to --exporter and whom to trust, in the format of promtool's flag "+
+		"of this name.").PlaceHolder("FILE").StringVar(&p.httpConfigFile)
 	c.Flag("warn-expiry", "Warn of tokens that expire in less than this.").Default("14d").
 		SetValue((*model.Duration)(&p.checking.Thresholds.Expiry))
 	c.Flag("warn-quota", "Warn of accounts that have used more than this part of their daily quota.").Default("0.9").
@@ -221,8 +221,7 @@ func (p *program) check(ctx context.Context) (code int, err error) {
 	return check.Run(ctx, p.checking), nil
 }
 
-// checkConfig validates the configuration and that of the web server, and prints what would be watched and what may not
-// work here.
+// checkConfig validates the configuration and the web server's, and prints what is watched and what may not work here.
 func (p *program) checkConfig() error {
 	location := config.Find(p.configFile)
 	cfg, err := location.Load()
@@ -257,7 +256,7 @@ func (b *bounded) Set(text string) error {
 		d, err = time.ParseDuration(text + "s")
 	}
 	if err != nil || d < b.min || d > b.max {
-		return fmt.Errorf("invalid duration %q: use seconds (0.5) or a duration (500ms) from %s to %s", text, b.min, b.max)
+		return fmt.Errorf("invalid duration %q: use seconds (0.5) or a duration (500ms), %s to %s", text, b.min, b.max)
 	}
 	*b.value = d
 	return nil

@@ -40,8 +40,7 @@ var (
 	tokenLabel, accountLabel = "token", "account"
 	perToken, perAccount     = []string{tokenLabel}, []string{accountLabel}
 
-	denials = slices.DeleteFunc(probe.Results(), func(r probe.Result) bool { return r.Verdict() != probe.VerdictDenied })
-
+	denials      = probe.Denials()
 	resultLabels = labelSet("result", probe.Results())
 	denialLabels = labelSet("reason", denials)
 	phaseLabels  = labelSet("phase", probe.AllPhases())
@@ -81,15 +80,15 @@ var table = slices.SortedFunc(slices.Values([]description{
 				f.add(number(t.Verdict == probe.VerdictDenied && t.Reason == reason), denialLabels[i])
 			}
 		})},
-	{Metric: Metric{"appfigures_token_verdict_timestamp_seconds", gauge, perToken, "When an answer last confirmed the " +
-		"verdict, in seconds since 1970."},
+	{Metric: Metric{"appfigures_token_verdict_timestamp_seconds", gauge, perToken, "When an answer last confirmed " +
+		"the verdict, in seconds since 1970."},
 		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictTime) })},
-	{Metric: Metric{"appfigures_token_verdict_change_timestamp_seconds", gauge, perToken, "Since when the verdict and " +
-		"its reason have been so, in seconds since 1970."},
+	{Metric: Metric{"appfigures_token_verdict_change_timestamp_seconds", gauge, perToken, "Since when the verdict " +
+		"and its reason have been so, in seconds since 1970."},
 		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictSince) })},
-	{Metric: Metric{"appfigures_token_verdict_due_timestamp_seconds", gauge, perToken, "By when an answer should have " +
-		"confirmed the verdict, in seconds since 1970: a probe interval after the last one that did (before the first: " +
-		"after the token was configured), or the end of a hold if that is later."},
+	{Metric: Metric{"appfigures_token_verdict_due_timestamp_seconds", gauge, perToken, "By when an answer should " +
+		"have confirmed the verdict, in seconds since 1970: a probe interval after the last one that did (before " +
+		"the first: after the token was configured), or the end of a hold if that is later."},
 		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictDue) })},
 	{Metric: Metric{"appfigures_token_info", gauge, []string{"token", "account"}, "Always 1. Carries the token's " +
 		"account and its labels from the configuration."},
@@ -100,11 +99,11 @@ var table = slices.SortedFunc(slices.Values([]description{
 			}
 			f.add(1, labels...)
 		})},
-	{Metric: Metric{"appfigures_token_expiry_timestamp_seconds", gauge, perToken, "When the token expires according to " +
-		"the configuration, in seconds since 1970. Absent without expires_at."},
+	{Metric: Metric{"appfigures_token_expiry_timestamp_seconds", gauge, perToken, "When the token expires according " +
+		"to the configuration, in seconds since 1970. Absent without expires_at."},
 		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.ExpiresAt) })},
-	{Metric: Metric{"appfigures_token_probe_interval_seconds", gauge, perToken, "Time between two turns of the token at " +
-		"the present pace. At its turn, the next scrape probes it."},
+	{Metric: Metric{"appfigures_token_probe_interval_seconds", gauge, perToken, "Time between two turns of the token " +
+		"at the present pace. At its turn, the next scrape probes it."},
 		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.add(t.Interval.Seconds()) })},
 	{Metric: Metric{"appfigures_up", gauge, perToken, "Whether the last probe got an answer from the API itself: " +
 		"valid, rejected, locked, forbidden, quota_exhausted or rate_limited."},
@@ -140,15 +139,15 @@ var table = slices.SortedFunc(slices.Values([]description{
 				f.add(float64(t.Results[i]), label)
 			}
 		})},
-	{Metric: Metric{"appfigures_api_request_duration_seconds", histogram, perAccount, "Durations of the probes that the " +
-		"API answered, per account."},
+	{Metric: Metric{"appfigures_api_request_duration_seconds", histogram, perAccount, "Durations of the probes that " +
+		"the API answered, per account."},
 		snapshot: accounts(func(f *family, a *monitor.AccountState) {
 			if a.Durations != nil {
 				f.next(nil).Histogram = a.Durations
 			}
 		})},
-	{Metric: Metric{"appfigures_account_quota_limit_requests", gauge, perAccount, "Requests that the account may make " +
-		"per UTC day, as the API last reported today. Absent if it did not."},
+	{Metric: Metric{"appfigures_account_quota_limit_requests", gauge, perAccount, "Requests that the account may " +
+		"make per UTC day, as the API last reported today. Absent if it did not."},
 		snapshot: accounts(func(f *family, a *monitor.AccountState) {
 			if a.Quota.LimitOK {
 				f.add(float64(a.Quota.Limit))
@@ -164,25 +163,25 @@ var table = slices.SortedFunc(slices.Values([]description{
 	{Metric: Metric{"appfigures_account_quota_reset_timestamp_seconds", gauge, perAccount, "When the reported use " +
 		"starts again at 0, in seconds since 1970. Absent if the API has not reported it today."},
 		snapshot: accounts(func(f *family, a *monitor.AccountState) { f.addTime(a.QuotaReset) })},
-	{Metric: Metric{"appfigures_account_budget_requests", gauge, perAccount, "Requests that probes of the account may " +
-		"use per UTC day."},
+	{Metric: Metric{"appfigures_account_budget_requests", gauge, perAccount, "Requests that probes of the account " +
+		"may use per UTC day."},
 		snapshot: accounts(func(f *family, a *monitor.AccountState) { f.add(float64(a.Budget)) })},
-	{Metric: Metric{"appfigures_account_budget_used_requests", gauge, perAccount, "Requests that probes of the account " +
-		"have used today (UTC)."},
+	{Metric: Metric{"appfigures_account_budget_used_requests", gauge, perAccount, "Requests that probes of the " +
+		"account have used today (UTC)."},
 		snapshot: accounts(func(f *family, a *monitor.AccountState) { f.add(float64(a.BudgetUsed)) })},
-	{Metric: Metric{"appfigures_account_held", gauge, []string{"account", "reason"}, "Whether probes of the account are " +
-		"held for this reason. During reserve each token still has a turn, in an account of N tokens every N hours."},
+	{Metric: Metric{"appfigures_account_held", gauge, []string{"account", "reason"}, "Whether probes of the account " +
+		"are held for this reason. During reserve a token still has a turn every N hours in an account of N tokens."},
 		snapshot: accounts(func(f *family, a *monitor.AccountState) {
 			for i, reason := range monitor.HoldReasons() {
 				f.add(number(a.Held == reason), holdLabels[i])
 			}
 		})},
-	{Metric: Metric{"appfigures_api_unanswered_probes", gauge, nil, "Consecutive probes, of whichever token, that the " +
-		"API itself did not answer. no_token does not count."},
+	{Metric: Metric{"appfigures_api_unanswered_probes", gauge, nil, "Consecutive probes, of whichever token, that " +
+		"the API itself did not answer. no_token does not count."},
 		snapshot: func(f *family, s *monitor.Snapshot) { f.add(float64(s.Unanswered.Probes)) }},
 	{Metric: Metric{"appfigures_api_certificate_expiry_timestamp_seconds", gauge, nil, "Earliest expiry in the " +
-		"certificate chain of the last TLS handshake with the API, also of one that failed to verify, in seconds since " +
-		"1970."},
+		"certificate chain of the last TLS handshake with the API, also of one that failed to verify, in seconds " +
+		"since 1970."},
 		snapshot: func(f *family, s *monitor.Snapshot) { f.addTime(s.CertificateExpiry) }},
 	{Metric: Metric{"appfigures_exporter_build_info", gauge,
 		[]string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
@@ -194,8 +193,8 @@ var table = slices.SortedFunc(slices.Values([]description{
 			}
 			f.add(1, labels...)
 		}},
-	{Metric: Metric{"appfigures_exporter_config_last_reload_successful", gauge, nil, "Whether the last attempt to load " +
-		"the configuration succeeded."},
+	{Metric: Metric{"appfigures_exporter_config_last_reload_successful", gauge, nil, "Whether the last attempt to " +
+		"load the configuration succeeded."},
 		exporter: func(f *family, e *Exporter) { f.add(number(e.ReloadSuccessful)) }},
 	{Metric: Metric{"appfigures_exporter_config_last_reload_success_timestamp_seconds", gauge, nil, "When the " +
 		"configuration was last loaded successfully, in seconds since 1970."},

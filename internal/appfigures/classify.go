@@ -84,7 +84,8 @@ func (r response) classify() (probe.Result, string) {
 	case r.status == http.StatusForbidden:
 		return r.forbidden()
 	case r.location != "":
-		return probe.Unexpected, fmt.Sprintf("status %d, a redirect to %s, not an answer of the API", r.status, r.location)
+		return probe.Unexpected, fmt.Sprintf("status %d, a redirect to %s, not an answer of the API",
+			r.status, r.location)
 	case r.status != http.StatusOK:
 		return probe.Unexpected, withText(fmt.Sprintf("status %d, which the API does not use", r.status), r.text)
 	case !r.isObject:

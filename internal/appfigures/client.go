@@ -99,7 +99,7 @@ func (c *Client) Probe(ctx context.Context, token config.Secret) (probe.Outcome,
 		return probe.Outcome{}, fmt.Errorf("probing: %w", context.Cause(ctx))
 	case err != nil && ctx.Err() != nil:
 		outcome.Result = probe.Timeout
-		outcome.Message = fmt.Sprintf("gave up after %s, %s", end.Sub(t.start).Round(100*time.Millisecond), t.activity())
+		outcome.Message = fmt.Sprintf("gave up after %s, %s", end.Sub(t.start).Round(time.Second/10), t.activity())
 	case resp != nil && !isNetworkError(err):
 		outcome = classify(resp.StatusCode, resp.Header, body, err)
 	default:

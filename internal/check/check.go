@@ -1,6 +1,6 @@
 // Package check reports the state of every token to a person, a program, a monitoring system, or node_exporter. It
 // probes nothing: it renders what [Options.Load] returns, which internal/exporter makes of one scrape, or
-// [FromExporter] of a running exporter's answer. All errors of the command leave by [Options.Fail].
+// [FromExporter] of a running exporter's answer. All errors of the program leave by [Options.Fail].
 package check
 
 import (

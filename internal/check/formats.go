@@ -55,7 +55,7 @@ func isSubject(label *dto.LabelPair) bool {
 	return label.GetName() == "token" || label.GetName() == "account"
 }
 
-// sentences returns what is known about a token that its state does not tell. It is empty if there is nothing.
+// sentences returns what is known about a token that its state does not show. It is empty if there is nothing.
 func sentences(t status.Token) string {
 	var all []string
 	if t.State != status.Valid {
@@ -79,8 +79,8 @@ func accountText(a status.Account) string {
 	return strings.TrimSpace(text + ". " + strings.Join(a.Notes, " "))
 }
 
-// printable makes one line of text that steers no terminal: white space becomes spaces, and what else cannot be printed,
-// such as what reverses the direction of writing, becomes U+FFFD.
+// printable makes one line of text that steers no terminal: white space becomes spaces, and what else cannot be
+// printed, such as what reverses the direction of writing, becomes U+FFFD.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

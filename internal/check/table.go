@@ -56,7 +56,7 @@ func writeRows(out *bytes.Buffer, report status.Report, tokens []status.Token) {
 	_ = table.Flush() // a buffer takes everything
 }
 
-// writeDetails writes what the rows do not tell, and after the tokens with the same cause, what to do about it.
+// writeDetails writes what the rows do not show, and after the tokens with the same cause, what to do about it.
 func writeDetails(out *bytes.Buffer, tokens []status.Token) {
 	tokens = slices.DeleteFunc(tokens, func(t status.Token) bool { return sentences(t) == "" })
 	for i, t := range tokens {

@@ -84,7 +84,7 @@ func newBuilder(file string) *builder {
 }
 
 // parse makes a configuration of the content of a file. Relative paths in it start at the file's directory. The error
-// has every problem, one line each.
+// has every problem of a kind, one line each.
 func parse(file string, data []byte) (*Config, error) {
 	b, s := newBuilder(file), defaults()
 	if b.decode(data, &s); len(b.problems) == 0 {
@@ -102,7 +102,7 @@ func (b *builder) build(s *settings) {
 		"not from 1 to 100000; write a whole number such as 10")
 	b.require("pacing.quota_share", s.Pacing.QuotaShare > 0 && s.Pacing.QuotaShare <= 1,
 		"not above 0 and up to 1; write 0.25 for a quarter of the account's daily limit")
-	b.require("pacing.assumed_daily_limit", s.Pacing.AssumedDailyLimit >= 1 && s.Pacing.AssumedDailyLimit <= 1_000_000_000,
+	b.require("pacing.assumed_daily_limit", s.Pacing.AssumedDailyLimit >= 1 && s.Pacing.AssumedDailyLimit <= 1e9,
 		"not from 1 to 1000000000; write the account's requests per day, such as 1000")
 	b.require("pacing.reserve", s.Pacing.Reserve >= 0 && s.Pacing.Reserve < 1,
 		"not from 0 to below 1; write 0.05 to leave a twentieth of the daily limit to your programs")
@@ -149,8 +149,7 @@ func (b *builder) warn(key, text string) {
 	b.Warnings = append(b.Warnings, b.place(b.lines[key], key)+text)
 }
 
-// place returns the beginning of an error, such as "config.yml:12: tokens[1].name: ", without a line or key that is not
-// known.
+// place returns the beginning of an error, "config.yml:12: tokens[1].name: ", without a line or key that is not known.
 func (b *builder) place(line int, key string) string {
 	place := b.name
 	if line > 0 {

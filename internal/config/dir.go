@@ -71,8 +71,8 @@ func (b *builder) addDir(s *dirSettings, key string) {
 		if err := checkPlainText(name); err != nil {
 			b.check(key, fmt.Errorf("the name of a file %w", err))
 		} else if first, taken := b.names[t.Name]; taken {
-			b.check(key, fmt.Errorf("the file %q has the name of a token of %s; set prefix for this directory, or rename one",
-				name, first))
+			b.check(key, fmt.Errorf("the file %q has the name of a token of %s; set prefix for this directory, or "+
+				"rename one", name, first))
 		} else {
 			b.add(t, key)
 		}

@@ -13,12 +13,12 @@ import (
 // defaultFiles are tried in this order if no file is named.
 var defaultFiles = []string{"config.yml", "/etc/appfigures_exporter/config.yml"}
 
-// The environment variables that replace a configuration file. EnvToken and EnvAPIURL are those of the vendor's own
+// The environment variables that replace a configuration file. EnvToken and envAPIURL are those of the vendor's own
 // command-line client. EnvTokenFile names a file that contains the token, as official container images have it.
 const (
 	EnvToken     = "APPFIGURES_API_KEY"
 	EnvTokenFile = "APPFIGURES_API_KEY_FILE"
-	EnvAPIURL    = "APPFIGURES_API_BASE_URL"
+	envAPIURL    = "APPFIGURES_API_BASE_URL"
 )
 
 // Location is where the configuration is read from: a file, or the environment if Path is empty.
@@ -60,10 +60,10 @@ func (l Location) String() string {
 	return "$" + EnvToken
 }
 
-// Load reads the configuration. It waits at most [ReadTimeout] for the secrets,
-// which it compares. The error has every problem of a kind, each a line of its own:
+// Load reads the configuration. It waits at most [ReadTimeout] for the secrets, which it compares. The error has every
+// problem of a kind, one line each:
 //
-//	/etc/appfigures_exporter/config.yml:12: tokens[1].timeout: what is wrong; what would be right
+//	/etc/appfigures_exporter/config.yml:12: tokens[1].name: what is wrong; what would be right
 //
 // It quotes no value of the configuration. Warnings quote names of tokens.
 func (l Location) Load() (*Config, error) {
@@ -72,8 +72,8 @@ func (l Location) Load() (*Config, error) {
 		return nil, err
 	}
 	if l.Path != "" && !l.named && os.Getenv(EnvToken) != "" && !slices.ContainsFunc(cfg.Tokens, isEnvToken) {
-		cfg.Warnings = append(cfg.Warnings, fmt.Sprintf("%s is used and $%s is not, although it is set; unset it, or set "+
-			"--config.file=%s", l.Path, EnvToken, l.Path))
+		cfg.Warnings = append(cfg.Warnings, fmt.Sprintf("%s is used and $%s is not, although it is set; unset it, or "+
+			"set --config.file=%s", l.Path, EnvToken, l.Path))
 	}
 	cfg.Warnings = append(cfg.Warnings, cfg.warnOfSecrets()...)
 	return cfg, nil
@@ -99,8 +99,7 @@ func (l Location) load() (content []byte, cfg *Config, err error) {
 }
 
 // Fingerprint returns a text that changes when the configuration file does, or the names in its token directories; it
-// is constant for the environment. What it does not see: that the content of another file was replaced. For a secret,
-// that needs no reload.
+// is constant for the environment. It does not see the content of other files: a secret needs no reload.
 func (l Location) Fingerprint() (string, error) {
 	if l.Path == "" {
 		return "", nil
@@ -112,8 +111,7 @@ func (l Location) Fingerprint() (string, error) {
 	return NewSecret(fmt.Sprintf("%q %v %v", content, err, cfg.Tokens)).Digest(nil), nil
 }
 
-// fromEnvironment returns the configuration of the environment: one token. An empty variable counts as not set, as it
-// does for the vendor's client.
+// fromEnvironment returns the configuration of the environment: one token. An empty variable counts as not set.
 func fromEnvironment() (*Config, error) {
 	b, s := newBuilder("environment"), defaults()
 	token, file := os.Getenv(EnvToken), os.Getenv(EnvTokenFile)
@@ -128,12 +126,12 @@ func fromEnvironment() (*Config, error) {
 	case file != "":
 		watched.TokenFile = file
 	default:
-		return nil, fmt.Errorf("no tokens to watch: name a configuration with --config.file=FILE (or put config.yml into "+
-			"the working directory or /etc/appfigures_exporter), or set %s, or %s to a file, to watch one token; "+
+		return nil, fmt.Errorf("no tokens to watch: name a configuration with --config.file=FILE (or put config.yml "+
+			"into the working directory or /etc/appfigures_exporter), or set %s, or %s to a file, to watch one token; "+
 			"`appfigures_exporter demo` needs neither", EnvToken, EnvTokenFile)
 	}
-	b.keys = map[string]string{"api_url": "$" + EnvAPIURL, "tokens[0].token_file": "$" + EnvTokenFile}
-	s.APIURL = cmp.Or(os.Getenv(EnvAPIURL), defaultAPIURL)
+	b.keys = map[string]string{"api_url": "$" + envAPIURL, "tokens[0].token_file": "$" + EnvTokenFile}
+	s.APIURL = cmp.Or(os.Getenv(envAPIURL), defaultAPIURL)
 	s.Tokens = []tokenSettings{watched}
 	b.build(&s)
 	return &b.Config, errors.Join(b.problems...)

@@ -72,7 +72,7 @@ func TestFromEnvironment(t *testing.T) {
 	} {
 		t.Setenv(EnvToken, test.token)
 		t.Setenv(EnvTokenFile, test.file)
-		t.Setenv(EnvAPIURL, test.api)
+		t.Setenv(envAPIURL, test.api)
 		cfg, err := Location{}.Load()
 		got := fmt.Sprint(err)
 		if err == nil {

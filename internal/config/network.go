@@ -40,8 +40,7 @@ func (b *builder) reach(s *settings) {
 	b.setTLS(s.TLS)
 }
 
-// parseURL returns the URL of a host, with one of some schemes, without a query, a fragment and a token; nil if text is
-// not one.
+// parseURL returns a URL with a host and one of the schemes, without query, fragment and token; nil if text is none.
 func parseURL(text string, schemes ...string) *url.URL {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || strings.ContainsAny(text, "?#") ||
@@ -55,7 +54,8 @@ func parseURL(text string, schemes ...string) *url.URL {
 func parseAPIURL(text string) (*url.URL, error) {
 	u := parseURL(text, "http", "https")
 	if u == nil || u.User != nil {
-		return nil, errors.New("not an http or https URL of scheme, host and path only; write one such as " + defaultAPIURL)
+		return nil, errors.New("not an http or https URL of scheme, host and path only; write one such as " +
+			defaultAPIURL)
 	}
 	u = u.JoinPath("/")
 	if strings.EqualFold(u.Hostname(), vendorHost) && u.Path != "/v2/" {
@@ -75,8 +75,8 @@ func isClear(api, proxy *url.URL) bool {
 func parseProxyURL(text string) (*url.URL, error) {
 	u := parseURL(text, "http", "https", "socks5", "socks5h") // those that http.Transport supports
 	if u == nil || strings.Trim(u.Path, "/") != "" {
-		return nil, errors.New("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: http, https, " +
-			`socks5, socks5h), in whose password % is written %25, # %23, / %2F, ? %3F, @ %40, \ %5C and a space %20`)
+		return nil, errors.New("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: http, https," +
+			` socks5, socks5h), in whose password % is written %25, # %23, / %2F, ? %3F, @ %40, \ %5C and a space %20`)
 	}
 	return u, nil
 }
@@ -110,7 +110,8 @@ func (b *builder) setTLS(s promconfig.TLSConfig) {
 	caFile := b.path("tls_config.ca_file", s.CAFile)
 	s.CAFile = "" // which readAuthorities reads, without a byte order mark
 	s.CertFile, s.KeyFile = b.path("tls_config.cert_file", s.CertFile), b.path("tls_config.key_file", s.KeyFile)
-	c := promconfig.TLSConfig{CertFile: s.CertFile, KeyFile: s.KeyFile, ServerName: s.ServerName, MinVersion: s.MinVersion}
+	c := promconfig.TLSConfig{CertFile: s.CertFile, KeyFile: s.KeyFile}
+	c.ServerName, c.MinVersion = s.ServerName, s.MinVersion
 	b.require("tls_config", s == c, "only ca_file, cert_file, key_file, server_name and min_version are supported; "+
 		"without verification anyone could receive the tokens")
 	b.check("tls_config.server_name", checkPlainText(s.ServerName)) // which TLS sends in the clear
@@ -160,7 +161,8 @@ func readAuthorities(file string) (string, error) {
 	line := 1
 	for i, part := range parts {
 		if i > 0 && !x509.NewCertPool().AppendCertsFromPEM([]byte(begin+part)) {
-			return "", fmt.Errorf("the block at line %d of the file is not a certificate, or is damaged; replace it", line)
+			return "", fmt.Errorf("the block at line %d of the file is not a certificate, or is damaged; replace it",
+				line)
 		}
 		line += strings.Count(part, "\n")
 	}

@@ -59,7 +59,8 @@ func (s Source) read() (r Reading) {
 	case fromEnv:
 		value, ok := os.LookupEnv(name)
 		if !ok {
-			return Reading{Err: fmt.Errorf("the environment variable %s is not set; set it for the exporter's process", name)}
+			return Reading{Err: fmt.Errorf("the environment variable %s is not set; set it for the exporter's process",
+				name)}
 		}
 		what, text = "the environment variable", value
 	default:

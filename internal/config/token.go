@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Token is one configured token. Its secret is not here: Source reads it again for each probe.
+// Token is one configured token. Its secret is not here: Source reads it at each scrape.
 type Token struct {
 	Name      string
 	Account   string // tokens of one account share its quota
@@ -82,13 +82,13 @@ func (b *builder) add(t Token, key string) {
 func checkPlainText(text string) error {
 	switch {
 	case !utf8.ValidString(text) || strings.ContainsFunc(text, isInvisible):
-		return errors.New("contains a control or invisible character, which a backslash in double quotes can make, or is " +
-			"not UTF-8; write plain text")
+		return errors.New("contains a control or invisible character, which a backslash in double quotes can make, " +
+			"or is not UTF-8; write plain text")
 	case strings.TrimSpace(text) != text:
 		return errors.New("has white space around it; remove that")
 	case containsToken(text):
-		return errors.New("contains pat_, with which tokens start; write a text that can be shown, and the token itself " +
-			"only where it is read")
+		return errors.New("contains pat_, with which tokens start; write a text that can be shown, and the token " +
+			"itself only where it is read")
 	}
 	return nil
 }
@@ -146,9 +146,9 @@ func parseToken(text string) (Secret, error) {
 }
 
 var (
-	// ownLabels are labels of the exporter's metrics, those that Prometheus gives to every series of a target, and
+	// reserved are labels of the exporter's metrics, those that Prometheus gives to every series of a target, and
 	// cluster, by which the alerts join series of several sites.
-	ownLabels = []string{"token", "account", "reason", "result", "phase", "le", "quantile", "job", "instance", "cluster"}
+	reserved = []string{"token", "account", "reason", "result", "phase", "le", "quantile", "job", "instance", "cluster"}
 	// foreignLabels are labels that alerts, or targets in Kubernetes, usually have.
 	foreignLabels = []string{"alertname", "severity", "namespace", "pod", "service", "container", "endpoint"}
 )
@@ -163,8 +163,8 @@ func (b *builder) labels(settings map[string]string, key string) (labels []Label
 		valid := model.LegacyValidation.IsValidLabelName(name) && !strings.HasPrefix(name, model.ReservedLabelPrefix)
 		b.require(at, valid && !containsToken(name),
 			"not a label name of Prometheus; write letters, digits and _, without a digit or __ in front")
-		b.require(at, !slices.Contains(ownLabels, name), "a label of the exporter or of Prometheus itself, as are "+
-			strings.Join(ownLabels, ", ")+"; choose another name")
+		b.require(at, !slices.Contains(reserved, name), "a label of the exporter or of Prometheus itself, as are "+
+			strings.Join(reserved, ", ")+"; choose another name")
 		if slices.Contains(foreignLabels, name) {
 			b.warn(at, "alerts or targets usually have this label too, and one of the two is lost; choose another name")
 		}

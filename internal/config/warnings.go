@@ -9,8 +9,7 @@ import (
 // costs one goroutine, however often the configuration is reloaded.
 var loadReader Reader
 
-// warnOfSecrets reads the secrets of all tokens, and returns what is unwise about them. Those that cannot be read in
-// time are left out.
+// warnOfSecrets reads all secrets, and returns what is unwise about those that can be read in time.
 func (c *Config) warnOfSecrets() (warnings []string) {
 	var inlined, exposed []string    // names of tokens
 	first := make(map[string]string) // names of tokens, by secret
@@ -23,19 +22,19 @@ func (c *Config) warnOfSecrets() (warnings []string) {
 			exposed = append(exposed, t.Name)
 		}
 		if other, known := first[r.Secret.Reveal()]; known && r.Err == nil {
-			warnings = append(warnings, fmt.Sprintf("the tokens %q and %q have the same secret, and each uses its account's "+
-				"quota; keep one of them", other, t.Name))
+			warnings = append(warnings, fmt.Sprintf("the tokens %q and %q have the same secret, and each uses its "+
+				"account's quota; keep one of them", other, t.Name))
 		} else if r.Err == nil {
 			first[r.Secret.Reveal()] = t.Name
 		}
 	}
 	if len(inlined) > 0 {
-		warnings = append(warnings, fmt.Sprintf("the configuration itself contains the tokens %q; token_file or token_env "+
-			"keep them out of its copies", inlined))
+		warnings = append(warnings, fmt.Sprintf("the configuration itself contains the tokens %q; token_file or "+
+			"token_env keep them out of its copies", inlined))
 	}
 	if len(exposed) > 0 {
-		warnings = append(warnings, fmt.Sprintf("every user of this machine can read the tokens %q; remove that permission "+
-			"(chmod o-r; in Swarm mode: 0400, in Kubernetes defaultMode: 0400)", exposed))
+		warnings = append(warnings, fmt.Sprintf("every user of this machine can read the tokens %q; remove that "+
+			"permission (chmod o-r; in Swarm mode: 0400, in Kubernetes defaultMode: 0400)", exposed))
 	}
 	return warnings
 }
@@ -50,7 +49,8 @@ func (c *Config) Inspect(now time.Time) (lines []string, unreadable int) {
 			lines = append(lines, fmt.Sprintf("the token %q cannot be read: %v", t.Name, r.Err))
 		}
 		if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
-			lines = append(lines, fmt.Sprintf("the token %q is past its expires_at; replace it, or correct the date", t.Name))
+			lines = append(lines, fmt.Sprintf("the token %q is past its expires_at; replace it, or correct the date",
+				t.Name))
 		}
 	}
 	return lines, unreadable

@@ -78,8 +78,8 @@ func isInvisible(r rune) bool {
 }
 
 var (
-	typeError = regexp.MustCompile(`(?s)^line (\d+): ` +
-		`(?:mapping key .* already defined at (line \d+)|field (.*) not found in type .*|cannot unmarshal .* into (\S+))$`)
+	typeError = regexp.MustCompile(`(?s)^line (\d+): (?:` +
+		`mapping key .* already defined at (line \d+)|field (.*) not found in type .*|cannot unmarshal .* into (\S+))$`)
 	syntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 	quoted      = regexp.MustCompile("(?s) '\\w[^']*'|`.*`") // an anchor or a value, but not '-' and the like
 	plainWord   = regexp.MustCompile(`^[a-z_]{1,30}$`)

@@ -97,7 +97,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	m := newMonitor(cfg, kept, logger)
 	defer m.Close()
-	m.Started()
+	m.BeginSetUp()
 	reloads := &reloader{load: o.Load, use: m.Reload, logger: logger}
 	reloads.last.Store(&attempt{time.Now(), time.Now(), nil})
 	handler, err := o.newHandler(ctx, m, reloads, log, logger)
@@ -136,8 +136,8 @@ func (o Options) newHandler(
 		last := reloads.last.Load()
 		return collector.Exporter{
 			BuildInfo: map[string]string{
-				"version": version.Version, "revision": version.GetRevision(), "branch": version.Branch,
-				"tags": version.GetTags(), "goversion": version.GoVersion, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
+				"version": version.Version, "branch": version.Branch, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
+				"revision": version.GetRevision(), "tags": version.GetTags(), "goversion": version.GoVersion,
 			},
 			Started: started, ReloadSuccessful: last.err == nil, ReloadSuccess: last.success,
 			LogLinesDropped: log.dropped.Load(), StateFile: m.StateFile(),

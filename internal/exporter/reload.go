@@ -70,7 +70,8 @@ func (r *reloader) reload() error {
 // last: a file that is being written changes between them. A configuration that cannot be read is a change as well: its
 // reload fails and is reported.
 func (r *reloader) watch(
-	ctx context.Context, hangups <-chan os.Signal, looks <-chan time.Time, last string, fingerprint func() (string, error),
+	ctx context.Context, hangups <-chan os.Signal, looks <-chan time.Time,
+	last string, fingerprint func() (string, error),
 ) {
 	for seen := last; ; {
 		select {

@@ -61,8 +61,8 @@ func openState(
 	switch _, ofDisk := errors.AsType[syscall.Errno](err); {
 	case ofDisk || s.path == "": // no place can be written
 		s.path = NoState
-		s.warnings = append(s.warnings, "Running without a state file: a restart forgets all verdicts and histories, and "+
-			"probes every token again: "+err.Error())
+		s.warnings = append(s.warnings, "Running without a state file: a restart forgets all verdicts and histories, "+
+			"and probes every token again: "+err.Error())
 		return s, nil
 	case err == nil && s.file.Damaged != "":
 		s.warnings = append(s.warnings, "The state file was damaged or of another version; it is "+s.file.Damaged+

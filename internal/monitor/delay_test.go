@@ -11,7 +11,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// delays measures the tables of docs/pacing.md: go test ./internal/monitor -run TestDelays -v -delays 30
+// delays measures the tables of docs/pacing.md: go test ./internal/monitor -run TestDelays -v -delays 20
 var delays = flag.Int("delays", 0, "measure the tables of docs/pacing.md, with this many random starts")
 
 // TestDelays checks how soon a revocation is a verdict, with a limit of 1,000 requests a day and a scrape every minute: that
@@ -77,7 +77,7 @@ func revoke(t *testing.T, n int, share float64, all bool) (first, rest time.Dura
 		cfg := configOf(numbered(n)...)
 		cfg.Pacing.QuotaShare = share
 		m := start(t, cfg, api, nil, State{})
-		m.Started()
+		m.BeginSetUp()
 		for end := time.Now().Add(day + time.Duration(rand.Int64N(int64(day)))); time.Now().Before(end); time.Sleep(time.Minute) {
 			m.Scrape(t.Context(), time.Time{})
 		}

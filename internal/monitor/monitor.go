@@ -96,9 +96,8 @@ func (m *Monitor) now() time.Time {
 // Stop cancels all probes under way; they are no results. Scrapes return at once from then on.
 func (m *Monitor) Stop() { m.stop() }
 
-// Started notes that serve has started: for ten minutes every scrape probes every token, as far as the budget for news
-// permits, so that whoever sets things up sees the effect. Reload does the same.
-func (m *Monitor) Started() {
+// BeginSetUp begins the set-up time, when serve starts or reloads: see setUpTime.
+func (m *Monitor) BeginSetUp() {
 	m.mu.Lock()
 	for _, a := range m.accounts {
 		a.started = m.now()
@@ -121,7 +120,7 @@ func (m *Monitor) LookAgain() {
 // of the same name their budget. Probes under way go on.
 func (m *Monitor) Reload(cfg *config.Config) {
 	m.configure(cfg)
-	m.Started()
+	m.BeginSetUp()
 }
 
 // configure replaces the configuration.
@@ -208,7 +207,7 @@ func (m *Monitor) Healthy() error {
 	defer m.mu.Unlock()
 	for _, t := range m.tokens {
 		if t.call != nil && !t.call.started.IsZero() && time.Since(t.call.started) > m.api.timeout+time.Minute {
-			return fmt.Errorf("the probe of token %q does not end", t.Name)
+			return fmt.Errorf("a probe of account %q does not end", t.account.Name)
 		}
 	}
 	return nil

@@ -12,14 +12,15 @@ import (
 
 // This file decides when a token is probed. It reads no clock and does no I/O.
 //
-// The API allows an account a number of requests per UTC day: its limit. Probes may use a part of it: the budget. A fifth
-// of the budget is for extra turns, which fetch news at once (see extraFrom). The rest is for turns: each token has one
-// every interval, whatever the other tokens of its account do. No token waits for another, so none can starve another.
+// The API allows an account a number of requests per UTC day: its limit. Probes may use a part of it: the budget. A
+// fifth of the budget is for extra turns, which fetch news at once (see extraFrom). The rest is for turns: each token
+// has one every interval, whatever the other tokens of its account do. No token waits for another, so none can starve.
 
 const (
 	day = 24 * time.Hour
-	// setUpTime is how long after a start or a reload of serve every scrape probes every token, so that whoever sets
-	// things up sees the effect; setUpPause is the time between two such probes of one token.
+	// setUpTime is how long after a start or a reload of serve every scrape probes every token, as far as half of the
+	// extra turns allows, so that whoever sets things up sees the effect; setUpPause is the time between two such
+	// probes of one token.
 	setUpTime  = 10 * time.Minute
 	setUpPause = 10 * time.Second
 	// reserveInterval is the time between two probes of an account within the reserve.
@@ -79,7 +80,7 @@ func (a *account) effectiveLimit() int64 {
 	return a.settings.AssumedDailyLimit
 }
 
-// budget is how many requests probes may make per UTC day. A small term makes up for binary fractions: 0.29 of 100 is 29.
+// budget is how many requests probes may make per UTC day. The small term is for binary fractions: 0.29 of 100 is 29.
 func (a *account) budget() int64 {
 	return max(1, int64(math.Floor(a.settings.QuotaShare*float64(a.effectiveLimit())+1e-6)))
 }
@@ -132,8 +133,7 @@ func (a *account) heldBy(now time.Time) (HoldReason, time.Time) {
 	}
 }
 
-// onHold reports whether an answer has stopped all probes. A hold that ends more than a day ahead is a clock's mistake, and
-// is dropped.
+// onHold reports whether an answer has stopped all probes. It drops a hold of more than a day: a clock's mistake.
 func (a *account) onHold(now time.Time) bool {
 	if a.Hold.Until.Sub(now) > day {
 		a.Hold = hold{}
@@ -147,8 +147,8 @@ func (a *account) stopped(now time.Time) (until time.Time, ok bool) {
 	return until, reason != NotHeld && reason != Reserve
 }
 
-// mustWait reports whether a request that is already counted must not be sent, because of answers that came since. Unlike
-// heldBy, it has that request in its counts: hence < and >.
+// mustWait reports whether a request that is already counted must not be sent, because of answers that came since.
+// Unlike heldBy, it has that request in its counts: hence < and >.
 func (a *account) mustWait(now time.Time) bool {
 	return a.onHold(now) || a.useKnown(now) && a.remaining() < 0 || a.Used > a.budget()
 }
@@ -225,8 +225,8 @@ func (a *account) giveBack(t *token, g grant) {
 	t.LookAgain = t.LookAgain || g.before.LookAgain
 }
 
-// learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends by
-// the answer's own Date, whatever our clock says.
+// learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends
+// by the answer's own Date, whatever our clock says.
 func (a *account) learn(o probe.Outcome, now time.Time) {
 	serverTime := o.ServerTime
 	if serverTime.IsZero() {

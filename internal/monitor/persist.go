@@ -21,9 +21,7 @@ type saver struct {
 }
 
 func (m *Monitor) startSaver() {
-	m.saver = saver{
-		writes: make(chan chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-	}
+	m.saver = saver{writes: make(chan chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go func() {
 		defer close(m.ended)
 		for {
@@ -72,7 +70,7 @@ func (m *Monitor) Close() {
 	}
 }
 
-// write writes the state file if something has changed. A failure is tried again with the next change.
+// write writes the state file if something has changed. A failed write is tried again at the next scrape.
 func (m *Monitor) write() {
 	m.mu.Lock()
 	if m.Store == nil || !m.dirty {
@@ -87,14 +85,13 @@ func (m *Monitor) write() {
 	defer m.mu.Unlock()
 	failed := m.lastFailed
 	m.lastFailed = err != nil
-	switch {
-	case err != nil:
+	if err != nil {
 		m.dirty = true
 		m.stateFile.Errors++
 		if !failed {
 			m.Logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
 		}
-	default:
+	} else {
 		m.stateFile.Saved = now
 		if failed {
 			m.Logger.Info("Saving the state works again")

@@ -216,7 +216,7 @@ func (w *world) restart() {
 		content = w.store.load(w.t)
 	}
 	w.start(content)
-	w.m.Started()
+	w.m.BeginSetUp()
 }
 
 // step sets the monitor's clock.
@@ -227,7 +227,7 @@ func (w *world) step() {
 	w.allow()
 }
 
-// allow permits each account one more budget today: the monitor has lost count.
+// allow grants each account one more budget today: the monitor has lost count.
 func (w *world) allow() {
 	for name, a := range w.accounts {
 		d := w.dayOf(name)

@@ -81,15 +81,15 @@ type call struct {
 }
 
 // postponed are candidates of an account whose use of today is not known. They wait for the first probe of the account,
-// which tells its use, and share its call meanwhile.
+// which reports its use, and share its call meanwhile.
 type postponed struct {
 	first      *call
 	candidates []candidate
 }
 
-// decide takes requests for the candidates whose turn it is. Where extra turns do not suffice for all, secrets that were
-// never sent come first, then tokens to look at again, then the rest. An account whose use of today is not known gets one
-// request; its other candidates are postponed.
+// decide takes requests for the candidates whose turn it is. Where extra turns do not suffice for all, secrets that
+// were never sent come first, then tokens to look at again, then the rest. An account whose use of today is not known
+// gets one request; its other candidates are postponed.
 func (m *Monitor) decide(candidates []candidate) plan {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -115,8 +115,7 @@ func (m *Monitor) decide(candidates []candidate) plan {
 	return p
 }
 
-// readyLocked returns the candidates that pacing decides about: those that no other scrape probes, and whose secret could
-// be read.
+// readyLocked returns the candidates for pacing: those that no other scrape probes, and whose secret could be read.
 func (m *Monitor) readyLocked(candidates []candidate, p *plan, now time.Time) (ready []candidate) {
 	for _, c := range candidates {
 		t := c.token
@@ -335,7 +334,8 @@ func (m *Monitor) logHoldLocked(a *account, now time.Time) {
 	case reason == NotHeld:
 		m.Logger.Info("Probes of the account are no longer held", "account", a.Name)
 	default:
-		m.Logger.Warn("Probes of the account are held", "account", a.Name, "reason", reason.String(), "until", until.UTC())
+		m.Logger.Warn("Probes of the account are held", "account", a.Name,
+			"reason", reason.String(), "until", until.UTC())
 	}
 	a.logged, _ = a.heldBy(now)
 }

@@ -22,8 +22,8 @@ func answerWithUse(string) probe.Outcome {
 	}
 }
 
-// TestScrape checks that a scrape probes every new token once, first one of the account alone, since it tells the
-// account's use, and that the next scrape waits for their turns.
+// TestScrape checks that a scrape probes every new token once, first one of the account alone, whose answer reports
+// the account's use, and that the next scrape waits for their turns.
 func TestScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var times []time.Duration
@@ -325,14 +325,14 @@ func TestSecretChangesDuringProbe(t *testing.T) {
 	})
 }
 
-// TestSetUp checks that after a start or a reload every scrape probes every token, for ten minutes and half of the budget
-// for news, and that a token that is not valid is looked at again.
+// TestSetUp checks that after a start or a reload every scrape probes every token, for ten minutes and as far as half of
+// the extra turns allows, and that a token that is not valid is looked at again.
 func TestSetUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse}
 		cfg := configOf("a/one")
 		m := start(t, cfg, api, nil, State{})
-		m.Started()
+		m.BeginSetUp()
 		for range 30 {
 			scrapeAll(t, m)
 			time.Sleep(5 * time.Second)

@@ -45,8 +45,8 @@ type TokenState struct {
 	Verdict      probe.Verdict `json:"verdict"`
 	Reason       probe.Result  `json:"reason"`        // that the verdict rests on: Valid, Rejected, Locked or Forbidden
 	Message      string        `json:"message"`       // the API's, of that answer
-	VerdictTime  time.Time     `json:"verdict_time"`  // when an answer last confirmed the verdict; zero before the first
-	VerdictSince time.Time     `json:"verdict_since"` // since when verdict and reason have been so; zero before the first
+	VerdictTime  time.Time     `json:"verdict_time"`  // when an answer last confirmed the verdict; zero if none did
+	VerdictSince time.Time     `json:"verdict_since"` // since when verdict and reason have been so; zero if none
 	SinceStart   bool          `json:"since_start"`   // whether the first answers already said so: it may be older
 	Unconfirmed  bool          `json:"unconfirmed"`   // whether the last deciding answer is a denial to be confirmed
 
@@ -77,8 +77,7 @@ type PastResult struct {
 	Unsent bool         `json:"unsent,omitempty"` // whether no request left
 }
 
-// SecretChanged reports whether the token has another secret than the one that was last probed, and was not probed
-// with it yet.
+// SecretChanged reports whether the token has another secret than the last that was probed, and was not probed since.
 func (t *TokenState) SecretChanged() bool { return !t.Probed && len(t.History) > 0 }
 
 // AccountState is what is known about one account.
@@ -171,7 +170,7 @@ func (a *account) state(now time.Time) AccountState {
 	s.BudgetUsed = a.Used // of today: heldBy has started the day
 	if a.useKnown(now) {
 		s.Quota = probe.Quota{Used: a.Report.Used, UsedOK: true, Limit: a.Limit, LimitOK: a.Limit > 0}
-		s.QuotaReset = a.Report.Until.Truncate(time.Second) // the API tells its time in seconds
+		s.QuotaReset = a.Report.Until.Truncate(time.Second) // the API gives its time in seconds
 	}
 	var metric dto.Metric
 	if a.answers.Write(&metric) == nil {

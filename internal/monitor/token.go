@@ -11,7 +11,7 @@ import (
 type token struct {
 	savedToken
 	account *account
-	call    *call // the probe under way, with its confirmation; nil if there is none
+	call    *call // the probe under way, with its confirmation, or another token's that it waits for; nil if none
 }
 
 // savedToken is what the state file keeps of a token. It holds no secret.
@@ -30,14 +30,12 @@ func newToken(name, source string, now time.Time) *token {
 	return t
 }
 
-// useSecret notes the digest of the secret as it was read, and reports whether that is another one. A verdict is about a
-// secret: with another one, the token starts again, but keeps its turns, counters and history.
+// useSecret notes the digest of the secret as it was read, and reports whether that is another one. A verdict is about
+// a secret: with another one, the token starts again, but keeps its turns, counters and history.
 func (t *token) useSecret(digest string, now time.Time) (changed bool) {
 	changed = t.SecretDigest != digest
 	if changed && t.SecretDigest != "" {
-		t.TokenState = TokenState{
-			Token: t.Token, History: t.History, Counters: t.Counters, Configured: now,
-		}
+		t.TokenState = TokenState{Token: t.Token, History: t.History, Counters: t.Counters, Configured: now}
 		t.Sent, t.LookAgain, t.Pending = false, false, 0
 	} else if t.Probed && t.Last.Result == probe.NoToken { // it can be read again
 		t.LookAgain = true
@@ -57,8 +55,8 @@ const (
 	newIndecision        // another result that decides nothing
 )
 
-// record takes over an outcome that came at now. The verdict changes only on answers that decide it: to valid on one valid
-// answer, to denied or to another reason on two denials in a row. Answers that decide nothing do not interrupt the row.
+// record takes over an outcome that came at now. The verdict changes only on answers that decide it: to valid on one
+// valid answer, to denied or to another reason on two denials in a row. Answers that decide nothing do not count.
 func (t *token) record(o probe.Outcome, now time.Time) change {
 	result, verdict := o.Result, o.Result.Verdict()
 	repeated := t.Probed && result == t.Last.Result

@@ -2,13 +2,12 @@ package probe
 
 import "time"
 
-// Outcome is everything that one probe found out. It is a value; it holds no name or e-mail address of a user and no
-// part of a token.
+// Outcome is everything that one probe found out. It holds no name or e-mail address of a user, and no part of a token.
 type Outcome struct {
 	Result     Result        `json:"result"`
 	HTTPStatus int           `json:"http_status"` // as on the wire; 0 without a response
-	Message    string        `json:"message"`     // one short line, without control characters, e-mail addresses or tokens
-	Sent       bool          `json:"sent"`        // whether any byte of the request was written; if not, it cost nothing
+	Message    string        `json:"message"`     // short, without control characters, e-mail addresses or tokens
+	Sent       bool          `json:"sent"`        // whether any byte of the request was written; else it cost nothing
 	Start      time.Time     `json:"start"`       // of name resolution or dialing; waiting for a slot comes before it
 	Duration   time.Duration `json:"duration"`    // from Start to the last byte of the response, or to the failure
 	Phases     Phases        `json:"phases"`

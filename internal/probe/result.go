@@ -2,7 +2,10 @@
 // from it, and the outcome, which is everything that one probe found out. It imports no other package of this module.
 package probe
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Result is how one probe ended. The set is closed: [Results] lists it in the order of the exposition.
 type Result uint8
@@ -96,6 +99,11 @@ func Results() []Result {
 		all[i] = Result(i)
 	}
 	return all
+}
+
+// Denials lists the results that deny the token.
+func Denials() []Result {
+	return slices.DeleteFunc(Results(), func(r Result) bool { return r.Verdict() != VerdictDenied })
 }
 
 // String returns the value of the label "result".

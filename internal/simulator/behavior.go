@@ -38,8 +38,8 @@ const root = `{"status":"200","message":"OK","see":"http://docs.appfigures.com/a
 	`"usage":{"daily_used":$USED,"daily_limit":$LIMIT},"sequence":28,"source":"100"}`
 
 var (
-	chillOut = answer{status: 420, body: `{"status":420,"message":"Chill Out!","additional":"used $USED of $LIMIT daily ` +
-		`requests","see_also":"https://appfigures.com/support/faq#/question/420"}`}
+	chillOut = answer{status: 420, body: `{"status":420,"message":"Chill Out!","additional":"used $USED of $LIMIT ` +
+		`daily requests","see_also":"https://appfigures.com/support/faq#/question/420"}`}
 	tooMany  = withHeader(failure(429, "Too Many Requests", ""), "Retry-After", "$RETRY_AFTER")
 	notFound = failure(404, "Not Found", "")
 )

@@ -17,7 +17,7 @@ import (
 // The file is one JSON object: these two, which tell it from other files, and the content.
 const (
 	program = "appfigures_exporter"
-	version = 2 // of the format
+	version = 1 // of the format
 )
 
 type document[T any] struct {
@@ -48,12 +48,12 @@ type File struct {
 }
 
 // Open takes the lock of the state file at path and returns the content of the file, which is zero if there is no file.
-// The lock is a file of its own, path.lock, as every Save replaces the file. The error is [ErrLocked] if another process
-// holds the lock.
+// The lock is a file of its own, path.lock, as every Save replaces the file. The error is [ErrLocked] if another
+// process holds the lock.
 //
 // A file that is damaged or of another version is moved to path.damaged; one that was named by mistake is an error. A
-// file counts as a state file if it is a JSON object that names the program, if it is empty or holds only zeros, as some
-// file systems leave it after a power loss, or if its lock was beside it before.
+// file counts as a state file if it is a JSON object that names the program, if it is empty or holds only zeros, as
+// some file systems leave it after a power loss, or if its lock was beside it before.
 func Open[T any](path string) (*File, T, error) {
 	file := &File{path: path, lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
 	content, err := open[T](file)
@@ -94,8 +94,8 @@ func open[T any](f *File) (none T, err error) {
 // Close gives up the lock; nothing may be saved afterwards. It does not wait for a Save that hangs.
 func (f *File) Close() error { return f.lock.Close() }
 
-// Save replaces the content of the file, and returns when the new one is on disk. Whatever interrupts Save, the file has
-// its old content or the new one. A new file has mode 0600.
+// Save replaces the content of the file, and returns when the new one is on disk. Whatever interrupts Save, the file
+// has its old content or the new one. A new file has mode 0600.
 func (f *File) Save(content any) error {
 	text, err := json.Marshal(document[any]{program, version, content})
 	if err == nil {
@@ -136,8 +136,8 @@ func readRegular(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// decode returns the content in the text of a file. There is no checksum: a damaged digit or name that leaves valid JSON
-// is read as it stands.
+// decode returns the content in the text of a file. There is no checksum: a damaged digit or name that leaves valid
+// JSON is read as it stands.
 func decode[T any](text []byte) (none T, err error) {
 	if text == nil {
 		return none, nil

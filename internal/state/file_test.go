@@ -100,7 +100,7 @@ func TestSaveAndRead(t *testing.T) {
 // TestUnusable checks what happens to a file that is not what was saved, with its lock beside it and without.
 func TestUnusable(t *testing.T) {
 	const (
-		intact = `{"program":"appfigures_exporter","version":2,"content":{"name":"a","times":null}}` + "\n"
+		intact = `{"program":"appfigures_exporter","version":1,"content":{"name":"a","times":null}}` + "\n"
 		// Whether a file without its lock is moved aside, or an error.
 		aside, isError = true, false
 	)
@@ -114,9 +114,9 @@ func TestUnusable(t *testing.T) {
 		"twice":         {intact + intact, "damaged, or not a state file", isError},
 		"a wrong type":  {strings.Replace(intact, `"a"`, `1`, 1), "damaged, or not a state file", isError},
 		"text":          {"tokens: []\n", "damaged, or not a state file", isError},
-		"other JSON":    {`{"version":2,"content":{}}`, "damaged, or not a state file", isError},
-		"newer":         {strings.Replace(intact, "2", "3", 1), "its format is version 3; this exporter reads version 2", aside},
-		"newer, shaped": {`{"program":"appfigures_exporter","version":3,"content":[]}`, "its format is version 3; this exporter reads version 2", aside},
+		"other JSON":    {`{"version":1,"content":{}}`, "damaged, or not a state file", isError},
+		"newer":         {strings.Replace(intact, "1", "2", 1), "its format is version 2; this exporter reads version 1", aside},
+		"newer, shaped": {`{"program":"appfigures_exporter","version":2,"content":[]}`, "its format is version 2; this exporter reads version 1", aside},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")

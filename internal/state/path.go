@@ -40,8 +40,8 @@ func DefaultPath(identity string, getenv func(string) string) (path, warning str
 	}
 	path = filepath.Join(dir, name)
 	if _, err := os.Stat(systemDir); err == nil {
-		warning = fmt.Sprintf("this user cannot write %s, so the state is in %s: an exporter of another user has its own "+
-			"state and a second budget; run as that user, or use check --exporter=URL", systemDir, path)
+		warning = fmt.Sprintf("this user cannot write %s, so the state is in %s: an exporter of another user has its "+
+			"own state and a second budget; run as that user, or use check --exporter=URL", systemDir, path)
 	}
 	return path, warning, nil
 }

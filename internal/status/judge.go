@@ -32,8 +32,7 @@ type Thresholds struct {
 var DefaultThresholds = Thresholds{Expiry: 14 * 24 * time.Hour, Quota: 0.9}
 
 const (
-	// UnansweredLimit is how many consecutive probes without an answer mean that the API does not answer, as for the
-	// alert AppfiguresAPIDown.
+	// UnansweredLimit is how many consecutive probes without an answer mean an outage, as for AppfiguresAPIDown.
 	UnansweredLimit = 3
 	// unverifiedAfter is how long a confirmation of a verdict may be overdue, as for AppfiguresTokenUnverified.
 	unverifiedAfter = time.Hour

@@ -22,7 +22,7 @@ type Report struct {
 	Accounts []Account `json:"accounts"` // by name
 }
 
-// API tells whether the API answers.
+// API is whether the API answers.
 type API struct {
 	UnansweredProbes int        `json:"unanswered_probes"` // consecutive, of whichever token
 	Since            *time.Time `json:"unanswered_since"`  // start of the first of them
@@ -36,23 +36,24 @@ type Token struct {
 	State             State             `json:"state"`
 	StateSince        time.Time         `json:"state_since"`          // of a warning: since when it has been valid
 	StateSinceAtLeast bool              `json:"state_since_at_least"` // whether it may have been so for longer
-	Cause             string            `json:"cause"`                // a result, not_probed, unverified, expiry or quota
-	Verdict           *string           `json:"verdict"`              // valid or denied
-	Reason            *string           `json:"reason"`               // of a denial: rejected, locked or forbidden
-	Since             *time.Time        `json:"since"`                // since when the verdict has been so
-	VerdictTime       *time.Time        `json:"verdict_time"`         // when an answer last confirmed it
-	Result            *string           `json:"result"`               // of the last probe
-	ResultTime        *time.Time        `json:"result_time"`
-	HTTPStatus        *int              `json:"http_status"`
-	DurationSeconds   *float64          `json:"duration_seconds"`
-	Message           *string           `json:"message"` // what the API or the network reported with the cause
-	Why               string            `json:"why"`     // the cause in a sentence
-	Notes             []string          `json:"notes"`   // more facts about this token, one sentence each
-	Advice            *string           `json:"advice"`  // what to do; null for a valid token
-	ExpiresAt         *time.Time        `json:"expires_at"`
-	NextProbe         *time.Time        `json:"next_probe"`             // null if the next scrape probes it
-	IntervalSeconds   float64           `json:"probe_interval_seconds"` // between two turns
-	History           []Past            `json:"history"`                // the last results, oldest first
+	// Cause is a result, not_probed, secret_changed, unverified, expiry or quota.
+	Cause           string     `json:"cause"`
+	Verdict         *string    `json:"verdict"`      // valid or denied
+	Reason          *string    `json:"reason"`       // of a denial: rejected, locked or forbidden
+	Since           *time.Time `json:"since"`        // since when the verdict has been so
+	VerdictTime     *time.Time `json:"verdict_time"` // when an answer last confirmed it
+	Result          *string    `json:"result"`       // of the last probe
+	ResultTime      *time.Time `json:"result_time"`
+	HTTPStatus      *int       `json:"http_status"`
+	DurationSeconds *float64   `json:"duration_seconds"`
+	Message         *string    `json:"message"` // what the API or the network reported with the cause
+	Why             string     `json:"why"`     // the cause in a sentence
+	Notes           []string   `json:"notes"`   // more facts about this token, one sentence each
+	Advice          *string    `json:"advice"`  // what to do; null for a valid token
+	ExpiresAt       *time.Time `json:"expires_at"`
+	NextProbe       *time.Time `json:"next_probe"`             // null if the next scrape probes it
+	IntervalSeconds float64    `json:"probe_interval_seconds"` // between two turns
+	History         []Past     `json:"history"`                // the last results, oldest first
 }
 
 // Past is one result in the history of a [Token].
@@ -87,7 +88,7 @@ type Budget struct {
 	Assumed bool  `json:"assumed"` // the limit is a share of assumed_daily_limit: the API has reported none yet
 }
 
-// Held tells why an account is not probed, or hardly, and until when.
+// Held is why an account is not probed, or rarely, and until when.
 type Held struct {
 	Reason string    `json:"reason"` // quota_exhausted, rate_limited, reserve or budget
 	Until  time.Time `json:"until"`

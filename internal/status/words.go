@@ -9,7 +9,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// phrases say what one token and what several tokens in a state are.
+// phrases are the headline's predicates, by state: for one token, and for several.
 var phrases = map[State]struct{ one, several string }{
 	Denied:  {"is denied", "are denied"},
 	Unknown: {"is unknown", "are unknown"},
@@ -63,7 +63,7 @@ func notes(token monitor.TokenState, state State, now time.Time) []string {
 	return all
 }
 
-// expiryText tells when a token expires or should have expired.
+// expiryText returns when a token expires or has expired.
 func expiryText(expiresAt, now time.Time) string {
 	return fmt.Sprintf("Its expires_at is %s, %s.", Minute(expiresAt), Ago(expiresAt, now))
 }
@@ -83,8 +83,8 @@ func accountNotes(account monitor.AccountState, now time.Time) []string {
 		all = append(all, fmt.Sprintf(holds[account.Held], Minute(account.HeldUntil), Ago(account.HeldUntil, now)))
 	}
 	if account.LimitAssumed {
-		all = append(all, fmt.Sprintf("The API has not reported the account's limit yet: %d requests per day are assumed.",
-			account.Limit))
+		all = append(all, fmt.Sprintf("The API has not reported the account's limit yet: %d requests per day are "+
+			"assumed.", account.Limit))
 	}
 	return all
 }

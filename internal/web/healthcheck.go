@@ -44,8 +44,8 @@ func Healthcheck(ctx context.Context, listenAddress string) error {
 func dialAddresses(listen string) ([]string, error) {
 	const flag = "--web.listen-address"
 	if strings.Contains(listen, "://") {
-		return nil, fmt.Errorf("%s %q: unix sockets and vsock are not supported by healthcheck; give the exporter a TCP "+
-			"address too, and healthcheck that one", flag, listen)
+		return nil, fmt.Errorf("%s %q: unix sockets and vsock are not supported by healthcheck; give the exporter a "+
+			"TCP address too, and healthcheck that one", flag, listen)
 	}
 	host, service, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -79,7 +79,7 @@ func checkHealth(ctx context.Context, server string) error {
 	transport := &http.Transport{ // without a proxy: the exporter is on this machine
 		DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS10, // as old as the server's configuration permits
+			MinVersion:         tls.VersionTLS10, // as old as the server's configuration allows
 			InsecureSkipVerify: true,             // nothing secret is sent
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				certificateWanted = true
@@ -100,7 +100,8 @@ func checkHealth(ctx context.Context, server string) error {
 		if certificateWanted && ctx.Err() == nil {
 			return nil
 		}
-		return fmt.Errorf("requesting the exporter's health: %w; is it running, with the same --web.listen-address?", err)
+		return fmt.Errorf("requesting the exporter's health: %w; is it running, with the same "+
+			"--web.listen-address?", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode >= http.StatusInternalServerError {

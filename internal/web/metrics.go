@@ -21,8 +21,7 @@ const (
 	// maxScrapes is how many scrapes are served at once. Each costs about 20 KiB while it waits for the API, and memory
 	// per token while it is encoded.
 	maxScrapes = 256
-	// maxScrape is how long a scrape may take. Prometheus calls a series stale after five minutes, so no useful scrape
-	// takes longer.
+	// maxScrape bounds a scrape. Prometheus forgets a sample after five minutes, so no useful scrape takes longer.
 	maxScrape = 5 * time.Minute
 )
 
@@ -65,8 +64,8 @@ func (m metrics) serveProbe(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	targets := query["target"]
 	if err != nil || len(targets) != 1 || targets[0] == "" {
-		http.Error(w, "Exactly one target is required: /probe?target=NAME with the name of a token. /sd lists the names.",
-			http.StatusBadRequest)
+		http.Error(w, "Exactly one target is required: /probe?target=NAME with the name of a token. /sd lists the "+
+			"names.", http.StatusBadRequest)
 		return
 	}
 	snapshot := m.Scraper.Snapshot(targets[0])
@@ -93,7 +92,7 @@ func (m metrics) scrape(r *http.Request, names ...string) monitor.Snapshot {
 // write responds with what gather returns, in the format and compression that the client accepts.
 func (m metrics) write(w http.ResponseWriter, r *http.Request, gather prometheus.GathererFunc) {
 	promhttp.HandlerFor(gather, promhttp.HandlerOpts{
-		EnableOpenMetrics: true, // without the series that tell when counters began
+		EnableOpenMetrics: true, // without series for the times at which counters began
 		ErrorHandling:     promhttp.ContinueOnError,
 		ErrorLog:          slog.NewLogLogger(m.Logger.Handler(), slog.LevelError),
 		Registry:          m.Registry,

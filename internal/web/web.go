@@ -22,8 +22,8 @@ import (
 
 // Scraper knows the state of the tokens and probes them.
 type Scraper interface {
-	// Scrape probes the named tokens whose turn it is, or all if there are no names, and returns their state. It returns
-	// when the probes have ended, at the deadline, or when ctx ends.
+	// Scrape probes the named tokens whose turn it is, or all if there are no names, and returns their state. It
+	// returns when the probes have ended, at the deadline, or when ctx ends.
 	Scrape(ctx context.Context, deadline time.Time, names ...string) monitor.Snapshot
 	// Snapshot returns the same state without probing. It has no tokens if none of the names is configured.
 	Snapshot(names ...string) monitor.Snapshot
@@ -135,7 +135,7 @@ func checkTelemetryPath(at string, routes map[string]http.Handler) error {
 	return nil
 }
 
-// securityHeaders tell a browser to do nothing with a response but show it; of the page, with its style.
+// securityHeaders let a browser do nothing with a response but show it, with the page's style.
 var securityHeaders = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; style-src '" + styleHash + "'; base-uri 'none'; " +
 		"form-action 'none'; frame-ancestors 'none'",

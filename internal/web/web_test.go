@@ -21,7 +21,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
-// policy tells browsers to do nothing with a response but show it, with the page's style and icon.
+// policy is the Content-Security-Policy of every response: only the page's style is allowed.
 var policy = regexp.MustCompile(`^default-src 'none'; style-src 'sha256-[^ ]+'; base-uri 'none'; ` +
 	`form-action 'none'; frame-ancestors 'none'$`)
 
