@@ -98,9 +98,8 @@ type worldDay struct{ requests, budget, allowance int64 }
 
 func newWorld(t *testing.T, random *rand.Rand) *world {
 	w := &world{
-		t: t, random: random, store: new(memoryStore), accounts: make(map[string]*worldAccount),
+		t: t, random: random, cfg: configOf(), store: new(memoryStore), accounts: make(map[string]*worldAccount),
 		secrets: make(map[string]*worldSecret), tokens: make(map[string]*worldToken), days: make(map[string]*worldDay),
-		cfg: configOf(),
 	}
 	w.cfg.MaxConcurrency = 1000 // a request that waits for a slot over midnight would count for the day before
 	w.cfg.Pacing = config.Pacing{
