@@ -43,21 +43,18 @@ func renderings(t *testing.T, v any) map[string]string {
 	return out
 }
 
-func TestLeaksNoticesALeak(t *testing.T) {
+func TestNothingRendersASecret(t *testing.T) {
 	for how, text := range renderings(t, struct{ Token string }{sentinel}) {
 		if !leaks(text) && how != "%t" {
-			t.Errorf("%s: not noticed in %s", how, text)
+			t.Errorf("%s: a leak is not noticed in %s", how, text)
 		}
 	}
-}
-
-func TestNothingRendersASecret(t *testing.T) {
 	secret := NewSecret(sentinel)
 	sources := []Source{InlineSource(secret), FileSource(sentinel), FileSource("/run/" + sentinel), EnvSource(sentinel)}
 	values := []any{secret, &secret, []Secret{secret}, map[string]Secret{"a": secret}, struct{ S Secret }{secret}, struct{ s Secret }{secret}}
 	for _, source := range sources {
 		token := Token{Name: "etl", Source: source}
-		config := Config{APIURL: mustURL(defaultAPIURL), ProxyURL: mustURL("http://me:" + sentinel + "@proxy.example"), Tokens: []Token{token}}
+		config := Config{APIURL: parseURL(defaultAPIURL, "https"), ProxyURL: parseURL("http://me:"+sentinel+"@proxy.example", "http"), Tokens: []Token{token}}
 		values = append(values,
 			source, &source, []Source{source}, struct{ S Source }{source}, struct{ s Source }{source},
 			token, &token, []Token{token}, struct{ T Token }{token}, struct{ t Token }{token}, struct{ Token }{token},
@@ -138,14 +135,8 @@ func TestNoMistakeQuotesASecret(t *testing.T) {
 
 // TestRedact checks that tokens are left out of errors, and that what explains them is not.
 func TestRedact(t *testing.T) {
-	for text, want := range map[string]string{
-		"unexpected pat_abc.def; use one":                                    "unexpected <secret>; use one",
-		`no token is named "pat_abc"`:                                        `no token is named "<secret>"`,
-		"open /run/pat_abc: no such file":                                    "open /run/<secret>: no such file",
-		"starts with pat_, as tokens do (./pat_... for a file); compat_mode": "starts with pat_, as tokens do (./pat_... for a file); compat_mode",
-	} {
-		if got := Redact(text); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
+	const advice = "starts with pat_, as tokens do (./pat_... for a file); compat_mode"
+	if got := Redact(`"/run/pat_abc.def" ` + advice); got != `"/run/<secret>" `+advice {
+		t.Errorf("got %s", got)
 	}
 }

@@ -21,9 +21,10 @@ func TestDelays(t *testing.T) {
 	sizes, shares, starts := []int{1, 10, 50}, []float64{0.25}, 1
 	if *delays > 0 {
 		sizes, shares, starts = []int{1, 2, 5, 10, 20, 50}, []float64{0.1, 0.25, 0.5, 1}, *delays
+	} else if testing.Short() {
+		sizes = []int{10}
 	}
 	for _, n := range sizes {
-		lone, first, all := "", "", ""
 		for _, share := range shares {
 			var worst, sum, worstFirst, worstRest time.Duration
 			for range starts {
@@ -32,9 +33,9 @@ func TestDelays(t *testing.T) {
 				verdict, rest := revoke(t, n, share, true)
 				worstFirst, worstRest = max(worstFirst, verdict), max(worstRest, rest)
 			}
-			cfg := configOf(numbered(n)...)
-			cfg.Pacing.QuotaShare = share
-			a := accountOf(n, cfg.Pacing)
+			settings := usual
+			settings.QuotaShare = share
+			a := accountOf(n, settings)
 			interval, scrape := a.interval(noon), time.Minute+2*time.Second
 			if worst > interval+scrape {
 				t.Errorf("%d tokens, share %v: a lone revocation took %s, the interval is %s", n, share, worst, interval)
@@ -45,19 +46,10 @@ func TestDelays(t *testing.T) {
 			if int64(2*n) < a.extra() && worstRest > scrape {
 				t.Errorf("%d tokens, share %v: the other verdicts took %s", n, share, worstRest)
 			}
-			lone += fmt.Sprintf(" | %s, %s", words(worst), words(sum/time.Duration(starts)))
-			first, all = first+" | "+words(worstFirst), all+" | "+words(worstRest)
+			t.Logf("%d tokens, share %v: a lone revocation, worst %s, mean %s; all revoked, first verdict %s, last %s later",
+				n, share, worst, sum/time.Duration(starts), worstFirst, worstRest)
 		}
-		t.Logf("%d tokens, a lone revocation, worst and mean%s; all revoked, until the first verdict%s; until the last%s",
-			n, lone, first, all)
 	}
-}
-
-func words(d time.Duration) string {
-	if d >= 90*time.Minute {
-		return fmt.Sprintf("%.1f h", d.Hours())
-	}
-	return fmt.Sprintf("%.0f min", d.Minutes())
 }
 
 // revoke lets n tokens of an account be valid for a day or two, then revokes one or all. It returns the time until the
@@ -66,14 +58,13 @@ func revoke(t *testing.T, n int, share float64, all bool) (first, rest time.Dura
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Duration(rand.Int64N(int64(day)))) // starts at any time of the day
 		victim, revoked := fmt.Sprintf("t%02d", rand.IntN(n)), false
-		api := &fakeAPI{}
-		api.answer = func(secret string) probe.Outcome {
+		api := &fakeAPI{answer: func(secret string) probe.Outcome {
 			o := answerWithUse(secret)
 			if revoked && (all || secret == victim) {
 				o.Result = probe.Rejected
 			}
 			return o
-		}
+		}}
 		cfg := configOf(numbered(n)...)
 		cfg.Pacing.QuotaShare = share
 		m := start(t, cfg, api, nil, State{})

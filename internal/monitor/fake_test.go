@@ -3,7 +3,6 @@ package monitor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -18,7 +17,7 @@ import (
 // fakeAPI answers probes in virtual time.
 type fakeAPI struct {
 	answer  func(secret string) probe.Outcome // one call at a time
-	latency func(secret string) time.Duration // nil: none
+	latency time.Duration
 
 	mu       sync.Mutex
 	requests []sentRequest // that were sent
@@ -34,14 +33,11 @@ func (f *fakeAPI) newProber(*config.Config) Prober { return f }
 // Probe implements [Prober].
 func (f *fakeAPI) Probe(ctx context.Context, secret config.Secret) (probe.Outcome, error) {
 	start := time.Now()
-	if f.latency != nil {
-		// A timer of 0 can crash the race detector: https://go.dev/issue/78156
-		if latency := f.latency(secret.Reveal()); latency > 0 {
-			select {
-			case <-time.After(latency):
-			case <-ctx.Done():
-				return probe.Outcome{}, ctx.Err()
-			}
+	if f.latency > 0 { // a timer of 0 can crash the race detector: https://go.dev/issue/78156
+		select {
+		case <-time.After(f.latency):
+		case <-ctx.Done():
+			return probe.Outcome{}, ctx.Err()
 		}
 	}
 	f.mu.Lock()
@@ -73,27 +69,21 @@ func always(result probe.Result) func(string) probe.Outcome {
 
 // memoryStore keeps the state as it would be on disk.
 type memoryStore struct {
+	hang chan struct{} // if not nil, Save returns when it is closed
+
 	mu    sync.Mutex
 	saved []byte
-	err   error // of the next Save
 	saves int
-	hang  chan struct{} // if not nil, Save returns when it is closed
 }
 
 // Save implements [Store].
 func (s *memoryStore) Save(content any) error {
-	s.mu.Lock()
-	hang := s.hang
-	s.mu.Unlock()
-	if hang != nil {
-		<-hang
+	if s.hang != nil {
+		<-s.hang
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.saves++
-	if s.err != nil {
-		return s.err
-	}
 	data, err := json.Marshal(content)
 	s.saved = data
 	return err
@@ -112,14 +102,9 @@ func (s *memoryStore) load(t *testing.T) (content State) {
 	return content
 }
 
-var errDisk = errors.New("no space left on device")
-
 // configOf returns a configuration of tokens written as ACCOUNT/NAME. The secret of each is its name.
 func configOf(tokens ...string) *config.Config {
-	cfg := &config.Config{
-		Timeout: 10 * time.Second, MaxConcurrency: 10,
-		Pacing: config.Pacing{QuotaShare: 0.25, AssumedDailyLimit: 1000, Reserve: 0.05},
-	}
+	cfg := &config.Config{Timeout: 10 * time.Second, MaxConcurrency: 10, Pacing: usual}
 	for _, text := range tokens {
 		account, name, _ := strings.Cut(text, "/")
 		cfg.Tokens = append(cfg.Tokens, config.Token{
@@ -130,10 +115,9 @@ func configOf(tokens ...string) *config.Config {
 }
 
 // numbered returns n tokens of account a.
-func numbered(n int) []string {
-	tokens := make([]string, n)
-	for i := range tokens {
-		tokens[i] = fmt.Sprintf("a/t%02d", i)
+func numbered(n int) (tokens []string) {
+	for i := range n {
+		tokens = append(tokens, fmt.Sprintf("a/t%02d", i))
 	}
 	return tokens
 }
@@ -147,19 +131,4 @@ func start(t *testing.T, cfg *config.Config, api *fakeAPI, store Store, content 
 }
 
 // scrapeAll scrapes all tokens without a deadline.
-func scrapeAll(t *testing.T, m *Monitor, names ...string) Snapshot {
-	t.Helper()
-	return m.Scrape(t.Context(), time.Time{}, names...)
-}
-
-// tokenOf returns the state of a token.
-func tokenOf(t *testing.T, s Snapshot, name string) TokenState {
-	t.Helper()
-	for _, token := range s.Tokens {
-		if token.Name == name {
-			return token
-		}
-	}
-	t.Fatalf("the snapshot has no token %q", name)
-	return TokenState{}
-}
+func scrapeAll(t *testing.T, m *Monitor) Snapshot { return m.Scrape(t.Context(), time.Time{}) }

@@ -104,7 +104,11 @@ func TestModel(t *testing.T) {
 	results := map[probe.Verdict]probe.Result{
 		probe.VerdictUnknown: probe.ServerError, probe.VerdictValid: probe.Valid, probe.VerdictDenied: probe.Rejected,
 	}
-	for range 50 {
+	histories := 50
+	if testing.Short() {
+		histories = 10
+	}
+	for range histories {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))

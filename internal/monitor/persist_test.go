@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,8 +13,7 @@ import (
 // TestRestart checks that a restart changes nothing that a snapshot shows but counters, and that it makes no request.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := &fakeAPI{latency: func(string) time.Duration { return time.Second }}
-		api.answer = func(secret string) probe.Outcome {
+		api := &fakeAPI{latency: time.Second, answer: func(secret string) probe.Outcome {
 			o := answerWithUse(secret)
 			o.Phases[probe.TLS] = time.Millisecond
 			switch secret {
@@ -27,7 +25,7 @@ func TestRestart(t *testing.T) {
 				o = probe.Outcome{Result: probe.Unreachable}
 			}
 			return o
-		}
+		}}
 		cfg := configOf("a/valid", "a/denied", "b/limited", "c/unreachable")
 		store := &memoryStore{}
 		m := start(t, cfg, api, store, State{})
@@ -56,13 +54,12 @@ func TestRestart(t *testing.T) {
 func TestSavedBeforeSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memoryStore{}
-		api := &fakeAPI{}
-		api.answer = func(secret string) probe.Outcome {
+		api := &fakeAPI{answer: func(secret string) probe.Outcome {
 			if saved := store.load(t); len(saved.Accounts) != 1 || saved.Accounts[0].Used != 1 || !saved.Tokens[0].Sent {
 				t.Errorf("before the request the state is %+v", saved)
 			}
 			return answerWithUse(secret)
-		}
+		}}
 		m := start(t, configOf("a/one"), api, store, State{})
 		scrapeAll(t, m)
 		synctest.Wait()
@@ -73,39 +70,6 @@ func TestSavedBeforeSent(t *testing.T) {
 		scrapeAll(t, m)
 		if synctest.Wait(); store.saves != saves {
 			t.Error("a scrape that probes nothing saves")
-		}
-	})
-}
-
-// TestSaveFails checks that a disk that is full costs one line in the log, is counted, does not stop probes, and is tried
-// again.
-func TestSaveFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log strings.Builder
-		store := &memoryStore{err: errDisk}
-		api := &fakeAPI{answer: answerWithUse}
-		m := New(configOf("a/one"), Options{
-			NewProber: api.newProber, Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil)),
-		})
-		defer m.Close()
-		for range 3 {
-			scrapeAll(t, m)
-			synctest.Wait()
-			time.Sleep(10 * time.Minute)
-		}
-		if n := strings.Count(log.String(), "Saving the state failed"); n != 1 || api.count("") != 3 {
-			t.Errorf("%d lines, %d requests: %s", n, api.count(""), &log)
-		}
-		if s := m.StateFile(); s.Errors < 3 || !s.Saved.IsZero() || !s.Enabled {
-			t.Errorf("%+v", s)
-		}
-		store.mu.Lock()
-		store.err = nil
-		store.mu.Unlock()
-		scrapeAll(t, m)
-		synctest.Wait()
-		if s := m.StateFile(); s.Saved.IsZero() || !strings.Contains(log.String(), "Saving the state works again") {
-			t.Errorf("%+v: %s", s, &log)
 		}
 	})
 }

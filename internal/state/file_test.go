@@ -3,12 +3,8 @@
 package state
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -16,17 +12,6 @@ import (
 	"testing"
 	"time"
 )
-
-// TestMain lets the test binary also be the other process that TestOneProcessAtATime needs.
-func TestMain(m *testing.M) {
-	path := os.Getenv("STATE_TEST_HOLD")
-	if path == "" {
-		os.Exit(m.Run())
-	}
-	_, _, err := Open[content](path)
-	fmt.Println("opened:", err)
-	_, _ = io.Copy(io.Discard, os.Stdin) // holds the lock until standard input ends
-}
 
 // content is what the tests keep.
 type content struct {
@@ -39,32 +24,21 @@ var some = content{"<a> “b”", []time.Time{time.Date(2026, 7, 1, 12, 0, 0, 1,
 func mustOpen(t *testing.T, path string) (*File, content) {
 	t.Helper()
 	f, s, err := Open[content](path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = f.Close() })
 	return f, s
-}
-
-func mustSave(t *testing.T, f *File, s content) {
-	t.Helper()
-	if err := f.Save(s); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func mustRead(t *testing.T, path string) content {
 	t.Helper()
 	s, err := Read[content](path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return s
 }
 
-func mustWrite(t *testing.T, path, content string) {
+func must(t *testing.T, err error) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -79,8 +53,8 @@ func TestSaveAndRead(t *testing.T) {
 	if !reflect.DeepEqual(s, content{}) || f.Damaged != "" {
 		t.Errorf("without a file: %+v of %+v", s, f)
 	}
-	mustSave(t, f, content{Name: "earlier"})
-	mustSave(t, f, want)
+	must(t, f.Save(content{Name: "earlier"}))
+	must(t, f.Save(want))
 	if got := mustRead(t, path); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -89,9 +63,10 @@ func TestSaveAndRead(t *testing.T) {
 			t.Errorf("%v, %v, want mode 0600", info.Mode(), err)
 		}
 	}
-	if err := f.Close(); err != nil {
-		t.Error(err)
+	if _, _, err := Open[content](path); !errors.Is(err, ErrLocked) {
+		t.Errorf("error %v while it is open, want ErrLocked", err)
 	}
+	must(t, f.Close())
 	if _, got := mustOpen(t, path); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -120,7 +95,7 @@ func TestUnusable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")
-			mustWrite(t, path, test.content)
+			must(t, os.WriteFile(path, []byte(test.content), 0o600))
 			want := "reading state file " + path + ": " + test.problem
 			if s, err := Read[content](path); err == nil || err.Error() != want || !reflect.DeepEqual(s, content{}) {
 				t.Errorf("read %+v, error %v, want %s", s, err, want)
@@ -135,7 +110,7 @@ func TestUnusable(t *testing.T) {
 				if got, err := os.ReadFile(path); err != nil || string(got) != test.content {
 					t.Errorf("%v, or the file was changed", err)
 				}
-				mustWrite(t, path+".lock", "")
+				must(t, os.WriteFile(path+".lock", nil, 0o600))
 			}
 			f, s := mustOpen(t, path)
 			if got, err := os.ReadFile(f.Damaged); err != nil || string(got) != test.content || f.Damaged != path+".damaged" {
@@ -144,39 +119,9 @@ func TestUnusable(t *testing.T) {
 			if !reflect.DeepEqual(s, content{}) {
 				t.Errorf("state %+v", s)
 			}
-			mustSave(t, f, some)
+			must(t, f.Save(some))
 			mustRead(t, path)
 		})
-	}
-}
-
-func TestOneProcessAtATime(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
-	holder := exec.CommandContext(t.Context(), os.Args[0])
-	holder.Env = append(os.Environ(), "STATE_TEST_HOLD="+path)
-	stdin, err := holder.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := holder.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := holder.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "opened: <nil>\n" {
-		t.Fatal(line, err)
-	}
-	want := "opening state file " + path + ": another process uses the state file"
-	if _, _, err := Open[content](path); !errors.Is(err, ErrLocked) || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
-	}
-	_ = stdin.Close()
-	_ = holder.Wait()
-	mustOpen(t, path)
-	if _, _, err := Open[content](path); !errors.Is(err, ErrLocked) {
-		t.Errorf("error %v within one process, want ErrLocked", err)
 	}
 }
 
@@ -184,16 +129,14 @@ func TestOneProcessAtATime(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "target")
-	mustWrite(t, target, "precious")
+	must(t, os.WriteFile(target, []byte("precious"), 0o600))
 	for name, prepare := range map[string]func(path string) error{
 		"link":      func(path string) error { return os.Symlink(target, path) },
 		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
 		"FIFO":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
 	} {
 		path := filepath.Join(dir, name)
-		if err := prepare(path); err != nil {
-			t.Fatal(err)
-		}
+		must(t, prepare(path))
 		_, _, err := Open[content](path)
 		if want := "opening state file " + path + ": not a regular file"; err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
@@ -217,17 +160,13 @@ func TestOwner(t *testing.T) {
 		t.Skip("only root can give files away")
 	}
 	dir := t.TempDir()
-	if err := os.Chown(dir, 65532, 65532); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Chown(dir, 65532, 65532))
 	path := filepath.Join(dir, "state.json")
 	f, _ := mustOpen(t, path)
-	mustSave(t, f, some)
+	must(t, f.Save(some))
 	for _, name := range []string{path, path + ".lock"} {
 		info, err := os.Stat(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if owner := info.Sys().(*syscall.Stat_t); owner.Uid != 65532 {
 			t.Errorf("%s belongs to %d", name, owner.Uid)
 		}

@@ -12,10 +12,8 @@ import (
 func TestDefaultPath(t *testing.T) {
 	dir := t.TempDir()
 	system, none, file := dir+"/system", dir+"/none", dir+"/file"
-	mustWrite(t, file, "") // in place of a directory that this user cannot write
-	if err := os.Mkdir(system, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, nil, 0o600)) // in place of a directory that this user cannot write
+	must(t, os.Mkdir(system, 0o700))
 	const (
 		name  = "state-f0d71972.json" // of "/etc/config.yml"
 		ours  = "/appfigures_exporter"

@@ -4,7 +4,6 @@ package grafana
 
 import (
 	"bytes"
-	_ "embed"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -17,6 +16,9 @@ import (
 	"text/template"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/appfigures-exporter/appfigures_exporter/collector"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 var update = flag.Bool("update", false, "write Grafana's alert rules")
@@ -49,9 +51,6 @@ type rule struct {
 	Evaluator string `yaml:"-"` // how it compares, in Grafana's words
 }
 
-//go:embed alerts.yml.tmpl
-var alertsTemplate string
-
 // TestAlertRules checks that Grafana's alert rules are those of Prometheus.
 func TestAlertRules(t *testing.T) {
 	groups := prometheusRules(t)
@@ -60,23 +59,18 @@ func TestAlertRules(t *testing.T) {
 			g.Rules[i].complete(t)
 		}
 	}
-	// A string of JSON is one of YAML. In Grafana $value is a text about all queries; the number is in $values.
-	quote := func(text string) (string, error) {
-		var quoted bytes.Buffer
-		encoder := json.NewEncoder(&quoted)
-		encoder.SetEscapeHTML(false)
-		err := encoder.Encode(strings.ReplaceAll(text, "{{ $value |", "{{ $values.A.Value |"))
-		return strings.TrimSpace(quoted.String()), err
+	// A string of Go is one of YAML. In Grafana $value is a text about all queries; the number is in $values.
+	quote := func(text string) string {
+		return strconv.Quote(strings.ReplaceAll(text, "{{ $value |", "{{ $values.A.Value |"))
 	}
 	var want bytes.Buffer
-	parsed := template.Must(template.New("").Funcs(template.FuncMap{"quote": quote}).Parse(alertsTemplate))
+	const file = "alerts.yml.tmpl"
+	parsed := template.Must(template.New(file).Funcs(template.FuncMap{"quote": quote}).ParseFiles(file))
 	if err := parsed.Execute(&want, groups); err != nil {
 		t.Fatal(err)
 	}
 	if *update {
-		if err := os.WriteFile(alertsPath, want.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		_ = os.WriteFile(alertsPath, want.Bytes(), 0o644) // or else they differ
 	}
 	if readFile(t, alertsPath) != want.String() {
 		t.Errorf("%s is not what %s makes: run go test ./grafana -update", alertsPath, rulesPath)
@@ -85,7 +79,6 @@ func TestAlertRules(t *testing.T) {
 
 // prometheusRules returns the shipped rules.
 func prometheusRules(t *testing.T) []group {
-	t.Helper()
 	var file struct{ Groups []group }
 	decoder := yaml.NewDecoder(strings.NewReader(readFile(t, rulesPath)))
 	decoder.KnownFields(true)
@@ -97,32 +90,24 @@ func prometheusRules(t *testing.T) []group {
 
 // complete sets what Grafana needs besides the Prometheus rule.
 func (r *rule) complete(t *testing.T) {
-	t.Helper()
 	// AppfiguresAPIDown: appfigures-api-down.
 	r.UID = strings.ToLower(regexp.MustCompile(`[a-z][A-Z]|[A-Z][A-Z][a-z]`).ReplaceAllStringFunc(r.Alert,
 		func(s string) string { return s[:1] + "-" + s[1:] }))
 	if len(r.UID) > 40 {
 		t.Errorf("Grafana refuses a UID as long as %s", r.UID)
 	}
-	panels := panelsOf(t)[r.Annotations["runbook_url"]]
-	if len(panels) != 1 {
-		t.Fatalf("%d panels of the dashboard link to the runbook of %s: it takes one", len(panels), r.Alert)
-	}
-	r.Panel = panels[0]
+	r.Panel = panelOf(t, r.Annotations["runbook_url"])
 
-	// What stands before the comparison is one operand: a metric, or something in parentheses. So no operator that binds
-	// less tightly than the comparison can stand beside it.
-	m := regexp.MustCompile(`(?s)^([a-z_]+|(?:[a-z]+ without \([a-z, ]+\) )?(\(.*\))) (==|>=|>|<) ([0-9.]+)\s*$`).
-		FindStringSubmatch(r.Expr)
-	if m == nil || !isOneGroup(m[2]) {
+	// What stands before the comparison is one operand: a metric, or something in parentheses, indented if it has several
+	// lines. So no operator that binds less tightly than the comparison can stand beside it.
+	const operand = `(?:[a-z]+ without \([a-z, ]+\) )?(?:[a-z_]+|\([^()]*\)|\((?:\n .*)+\n\))`
+	m := regexp.MustCompile(`^(` + operand + `) (==|>=|>|<) ([0-9]+(?:\.[0-9]+)?)\n$`).FindStringSubmatch(r.Expr)
+	if m == nil {
 		t.Fatalf("%s: the expression is not one comparison of one operand with a number", r.Alert)
 	}
-	threshold, err := strconv.ParseFloat(m[4], 64)
-	if err != nil {
-		t.Fatal(err)
-	}
 	r.Query = m[1]
-	switch m[3] {
+	threshold, _ := strconv.ParseFloat(m[3], 64)
+	switch m[2] {
 	case ">":
 		r.Evaluator = fmt.Sprintf("{type: gt, params: [%v]}", threshold)
 	case "<":
@@ -134,26 +119,8 @@ func (r *rule) complete(t *testing.T) {
 	}
 }
 
-// isOneGroup reports whether the first parenthesis closes at the end of the text.
-func isOneGroup(text string) bool {
-	depth := 0
-	for i, c := range text {
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		}
-		if depth == 0 && i < len(text)-1 {
-			return false
-		}
-	}
-	return depth == 0
-}
-
-// panelsOf returns the dashboard's panels by the runbooks to which they link.
-func panelsOf(t *testing.T) map[string][]int {
-	t.Helper()
+// panelOf returns the dashboard's panel that links to a runbook; there must be one.
+func panelOf(t *testing.T, runbook string) int {
 	var dashboard struct {
 		Panels []struct {
 			ID    int
@@ -163,13 +130,18 @@ func panelsOf(t *testing.T) map[string][]int {
 	if err := json.Unmarshal([]byte(readFile(t, dashboardPath)), &dashboard); err != nil {
 		t.Fatal(err)
 	}
-	panels := map[string][]int{}
+	var panels []int
 	for _, p := range dashboard.Panels {
 		for _, link := range p.Links {
-			panels[link.URL] = append(panels[link.URL], p.ID)
+			if link.URL == runbook {
+				panels = append(panels, p.ID)
+			}
 		}
 	}
-	return panels
+	if len(panels) != 1 {
+		t.Fatalf("%d panels of the dashboard link to %s: it takes one", len(panels), runbook)
+	}
+	return panels[0]
 }
 
 func readFile(t *testing.T, path string) string {
@@ -208,11 +180,8 @@ func TestRunbooks(t *testing.T) {
 		}
 	}
 	var got []string
-	for section := range strings.SplitSeq(runbooks, "\n## Appfigures") {
+	for _, section := range strings.Split(runbooks, "\n## Appfigures")[1:] {
 		heading, text, _ := strings.Cut(section, "\n")
-		if strings.HasPrefix(section, "# ") {
-			continue
-		}
 		got = append(got, "Appfigures"+heading)
 		if !questions.MatchString(text) {
 			t.Errorf("the runbook of Appfigures%s does not answer the four questions in their order", heading)
@@ -220,5 +189,42 @@ func TestRunbooks(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("runbooks of %q\nwant %q", got, want)
+	}
+}
+
+// TestNamesExist checks that the metrics that rules, panels and runbooks name are in the collector's table, and that the
+// results they name are in the closed set.
+func TestNamesExist(t *testing.T) {
+	metricRE := regexp.MustCompile(`\bappfigures_[a-z_]+[a-z]`)
+	resultRE := regexp.MustCompile(`result=\\?"([a-z_]+)\\?"`)
+	for _, path := range []string{rulesPath, dashboardPath, "../docs/runbooks.md"} {
+		text := readFile(t, path)
+		for _, name := range metricRE.FindAllString(text, -1) {
+			isFamily := func(m collector.Metric) bool { return m.Name == strings.TrimSuffix(name, "_bucket") }
+			if name != "appfigures_exporter" && !slices.ContainsFunc(collector.Metrics(), isFamily) {
+				t.Errorf("%s: the exporter has no metric %s", path, name)
+			}
+		}
+		for _, m := range resultRE.FindAllStringSubmatch(text, -1) {
+			if !slices.ContainsFunc(probe.Results(), func(r probe.Result) bool { return r.String() == m[1] }) {
+				t.Errorf("%s: there is no result %q", path, m[1])
+			}
+		}
+	}
+}
+
+// TestDashboardFilters checks that the variables of the dashboard filter every metric of every query.
+func TestDashboardFilters(t *testing.T) {
+	exprs := regexp.MustCompile(`"expr": "(.*)"`).FindAllStringSubmatch(readFile(t, dashboardPath), -1)
+	if len(exprs) < 20 {
+		t.Fatalf("found only %d queries", len(exprs))
+	}
+	metricRE := regexp.MustCompile(`\b(?:appfigures_[a-z_]+|up)\b(\{[^}]*\})?`)
+	for _, expr := range exprs {
+		for _, m := range metricRE.FindAllStringSubmatch(expr[1], -1) {
+			if !strings.HasPrefix(m[1], `{job=~\"$job\", instance=~\"$instance\"`) {
+				t.Errorf("%s is not filtered by job and instance in\n%s", m[0], expr[1])
+			}
+		}
 	}
 }
