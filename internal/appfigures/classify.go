@@ -20,7 +20,7 @@ const statusChillOut = 420 // the API's when an account has used up its requests
 func classify(status int, header http.Header, body []byte, bodyErr error) (o probe.Outcome) {
 	r := parseResponse(status, header, body, bodyErr)
 	o.Result, o.Message = r.classify()
-	if o.Result.Answered() {
+	if o.Result.Answered() && o.Result != probe.Rejected { // whose account may not be this one
 		o.Quota = readQuota(header, r.doc)
 	}
 	if o.Result == probe.RateLimited {

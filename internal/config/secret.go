@@ -40,7 +40,7 @@ func (s Secret) Digest(salt []byte) string {
 }
 
 // tokenWithin matches a personal access token of Appfigures at the beginning of a text or of a word in it.
-var tokenWithin = regexp.MustCompile(`(?i)(^|[^A-Za-z0-9_.-])pat_[A-Za-z0-9][^\s"',;:]*`)
+var tokenWithin = regexp.MustCompile(`(?i)(^|[^A-Za-z0-9_.])pat_[A-Za-z0-9][^\s"',;:]*`)
 
 // Redact replaces what may be a token in a text, such as an error that quotes the command line.
 func Redact(text string) string { return tokenWithin.ReplaceAllString(text, "${1}"+redacted) }

@@ -54,6 +54,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 			_, _ = fmt.Fprintf(o.Stderr, "warning: %s\n", warning)
 		}
 	}
+	cfg.Timeout = min(cfg.Timeout, o.Timeout*9/10) // so that an API that hangs is a result, not a probe cut off
 	m := newMonitor(cfg, kept, logger)
 	defer m.Close()
 	if lookAgain && !locked {

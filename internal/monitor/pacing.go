@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -210,8 +211,7 @@ func (a *account) take(t *token, now time.Time) (grant, bool) {
 	return g, true
 }
 
-// giveBack takes a request back that was not sent: the token has its turn again. Other answers may have given it news
-// meanwhile, or it may have another secret.
+// giveBack takes a request back that was not sent: the token has its turn again.
 func (a *account) giveBack(t *token, g grant) {
 	a.Report.Since = max(0, a.Report.Since-1)
 	if g.day.Equal(a.Day) {
@@ -221,6 +221,12 @@ func (a *account) giveBack(t *token, g grant) {
 		}
 	}
 	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
+	g.keepNews(t)
+}
+
+// keepNews gives a token the extra turn again that a request took which got no result. Other answers may have given it
+// one meanwhile, or it may have another secret.
+func (g grant) keepNews(t *token) {
 	t.Sent = t.Sent && g.before.Sent
 	t.LookAgain = t.LookAgain || g.before.LookAgain
 }
@@ -236,16 +242,18 @@ func (a *account) learn(o probe.Outcome, now time.Time) {
 	if o.Quota.LimitOK {
 		a.Limit = o.Quota.Limit
 	}
+	usedUp := o.Result == probe.QuotaExhausted || o.Quota.UsedOK && o.Quota.Used >= a.effectiveLimit()
+	if usedUp && dayEnds.Sub(now) > day-defaultPause { // its count may lag behind its Date: not for a whole day
+		dayEnds = now.Add(defaultPause)
+	}
 	if o.Quota.UsedOK {
 		a.Report = report{o.Quota.Used, a.inFlight, dayEnds}
 	}
 	switch {
-	case o.Result == probe.QuotaExhausted, o.Quota.UsedOK && o.Quota.Used >= a.effectiveLimit():
+	case usedUp:
 		a.holdUntil(QuotaExhausted, dayEnds, now)
-	case o.Result == probe.RateLimited && o.RetryAfter > 0:
-		a.holdUntil(RateLimited, now.Add(min(o.RetryAfter, day)), now)
 	case o.Result == probe.RateLimited:
-		a.holdUntil(RateLimited, now.Add(defaultPause), now)
+		a.holdUntil(RateLimited, now.Add(min(cmp.Or(o.RetryAfter, defaultPause), day)), now)
 	}
 }
 

@@ -32,11 +32,26 @@ func (m *Monitor) startSaver() {
 			case <-m.wake:
 				m.write()
 			case <-m.ctx.Done():
+				m.awaitCalls() // canceled probes give back what they took
 				m.write()
 				return
 			}
 		}
 	}()
+}
+
+func (m *Monitor) awaitCalls() {
+	m.mu.Lock()
+	var calls []*call
+	for _, t := range m.tokens {
+		if t.call != nil {
+			calls = append(calls, t.call)
+		}
+	}
+	m.mu.Unlock()
+	for _, c := range calls {
+		<-c.done
+	}
 }
 
 // save returns when all that has changed so far is in the state file, could not be written, or the monitor stops.

@@ -269,6 +269,7 @@ func (m *Monitor) complete(r *request, o probe.Outcome, err error) change {
 	m.dirty = true
 	a.inFlight--
 	if err != nil {
+		r.keepNews(r.token)
 		return noChange
 	}
 	if !o.Sent {

@@ -340,7 +340,8 @@ func TestStop(t *testing.T) {
 		api := &fakeAPI{answer: always(probe.Timeout), latency: time.Hour}
 		cfg := configOf(numbered(3)...)
 		cfg.MaxConcurrency = 1
-		m := start(t, cfg, api, nil, State{})
+		store := &memoryStore{}
+		m := start(t, cfg, api, store, State{})
 		for after, healthy := range map[time.Duration]bool{time.Minute: true, 2 * time.Minute: false} {
 			time.AfterFunc(after, func() {
 				if err := m.Healthy(); (err == nil) != healthy {
@@ -354,6 +355,10 @@ func TestStop(t *testing.T) {
 		synctest.Wait()
 		if time.Since(began) != 3*time.Minute || s.Tokens[0].Probed || m.Snapshot().Tokens[0].Probed {
 			t.Errorf("after %s: %+v", time.Since(began), s.Tokens[0])
+		}
+		// The requests count, but the tokens are as new as before: the next process probes them.
+		if saved := store.load(t); saved.Accounts[0].Used != 1 || saved.Tokens[0].Sent || saved.Tokens[1].Sent {
+			t.Errorf("saved %+v", saved)
 		}
 	})
 }

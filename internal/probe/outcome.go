@@ -14,7 +14,7 @@ type Outcome struct {
 
 	// The rest is about the account or the API. Who keeps an outcome need not keep it.
 
-	Quota      Quota         `json:"-"` // zero unless Result.Answered
+	Quota      Quota         `json:"-"` // zero unless Result.Answered; unknown of a rejected token
 	ServerTime time.Time     `json:"-"` // the response's Date; zero without one
 	RetryAfter time.Duration `json:"-"` // at most a day; 0 unless Result is RateLimited and the API said so
 

@@ -31,31 +31,22 @@ type Scraper interface {
 
 // Options is what the handler serves. All fields must be set.
 type Options struct {
-	Scraper Scraper
-	// Exporter returns what the exporter reports about itself.
-	Exporter func() collector.Exporter
-	// Registry holds the metrics of the process. The handler adds those of promhttp.
-	Registry *prometheus.Registry
-	// TelemetryPath is the path of the metrics. At / they replace the status page.
-	TelemetryPath string
-	// TimeoutOffset is subtracted from Prometheus' scrape timeout.
-	TimeoutOffset time.Duration
-	// TokensOnMetrics serves the tokens' metrics at TelemetryPath. Otherwise only /probe has them.
-	TokensOnMetrics bool
-	// EnablePprof serves Go's profiles under /debug/pprof/.
-	EnablePprof bool
-	// Healthy returns an error if a restart would help. It must not block.
-	Healthy func() error
-	// Ready reports whether scrapes are served: the exporter is not shutting down.
-	Ready func() bool
+	Scraper         Scraper
+	Exporter        func() collector.Exporter // what the exporter reports about itself
+	Registry        *prometheus.Registry      // of the process's metrics; the handler adds those of promhttp
+	TelemetryPath   string                    // of the metrics; at / they replace the status page
+	TimeoutOffset   time.Duration             // is subtracted from Prometheus' scrape timeout
+	TokensOnMetrics bool                      // whether the tokens are at TelemetryPath; otherwise only at /probe
+	EnablePprof     bool                      // whether Go's profiles are under /debug/pprof/
+	Healthy         func() error              // is not nil if a restart would help; must not block
+	Ready           func() bool               // whether scrapes are served: the exporter is not shutting down
 	// Reload reloads the configuration. An error means that nothing has changed; clients see it. It must be safe for
 	// concurrent use, and return in time even if a file cannot be read: each request calls it.
 	Reload func() error
 	// LastReload returns when the configuration was last loaded, and the error if that failed; the page shows it.
 	LastReload func() (time.Time, error)
-	// Version is shown on the status page.
-	Version string
-	Logger  *slog.Logger
+	Version    string // for the status page
+	Logger     *slog.Logger
 }
 
 // Limits of each request and connection.
