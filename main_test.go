@@ -114,7 +114,6 @@ func TestServe(t *testing.T) {
 	metrics, _ := exporter.request("GET", "/metrics")
 	for _, want := range []string{
 		`appfigures_token_denied{reason="rejected",token="default"} 1`,
-		`appfigures_account_quota_limit_requests{account="default"} 1e+06`,
 		`appfigures_exporter_config_last_reload_successful 1`,
 		`appfigures_exporter_build_info{`, `go_goroutines `, `process_cpu_seconds_total `,
 	} {

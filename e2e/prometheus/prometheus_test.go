@@ -58,21 +58,20 @@ type expectation struct {
 
 // expectations is the table of results from the side of the API, by the name of a token's behavior.
 var expectations = map[string]expectation{
-	"valid":                 {"valid", 200, 1, "valid"},
-	"slow":                  {"valid", 200, 1, "valid"},
-	"revoked":               {"rejected", 401, 1, "rejected"},
-	"revoked_quoting_email": {"rejected", 401, 1, "rejected"},
-	"rejected":              {"rejected", 403, 1, "rejected"},
-	"locked":                {"locked", 403, 1, "locked"},
-	"forbidden":             {"forbidden", 403, 1, "forbidden"},
-	"quota_exhausted":       {"quota_exhausted", 420, 1, ""},
-	"rate_limited":          {"rate_limited", 429, 1, ""},
-	"server_error":          {"server_error", 503, 0, ""},
-	"maintenance":           {"unexpected", 503, 0, ""},
-	"proxy_page":            {"unexpected", 403, 0, ""},
-	"redirect":              {"unexpected", 302, 0, ""},
-	"hang":                  {"timeout", 0, 0, ""},
-	"drop":                  {"unreachable", 0, 0, ""},
+	"valid":           {"valid", 200, 1, "valid"},
+	"slow":            {"valid", 200, 1, "valid"},
+	"revoked":         {"rejected", 401, 1, "rejected"},
+	"rejected":        {"rejected", 403, 1, "rejected"},
+	"locked":          {"locked", 403, 1, "locked"},
+	"forbidden":       {"forbidden", 403, 1, "forbidden"},
+	"quota_exhausted": {"quota_exhausted", 420, 1, ""},
+	"rate_limited":    {"rate_limited", 429, 1, ""},
+	"server_error":    {"server_error", 503, 0, ""},
+	"maintenance":     {"unexpected", 503, 0, ""},
+	"proxy_page":      {"unexpected", 403, 0, ""},
+	"redirect":        {"unexpected", 302, 0, ""},
+	"hang":            {"timeout", 0, 0, ""},
+	"drop":            {"unreachable", 0, 0, ""},
 }
 
 // TestResults scrapes an exporter with a token of every behavior of the simulated API.

@@ -92,8 +92,8 @@ func readRegular(path string, limit int64) ([]byte, fs.FileMode, error) {
 	case err != nil:
 		return nil, 0, explainFileError(err)
 	case info.IsDir():
-		return nil, 0, errors.New("a directory, which Docker makes when the file to mount is missing; " +
-			"create the file on the host, then create the container again")
+		return nil, 0, errors.New("a directory; give the path of a file (if Docker made the directory, because the file to " +
+			"mount was missing, create the file on the host, then create the container again)")
 	case !info.Mode().IsRegular():
 		return nil, 0, errors.New("not a regular file; give the path of one")
 	}

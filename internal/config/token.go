@@ -44,7 +44,8 @@ func (b *builder) addToken(s *tokenSettings, key string) {
 		sources = append(sources, FileSource(b.path(key+".token_file", s.TokenFile)))
 	}
 	if s.TokenEnv != "" {
-		b.require(key+".token_env", variableName.MatchString(s.TokenEnv) && !containsToken(s.TokenEnv),
+		b.check(key+".token_env", checkPlainText(s.TokenEnv))
+		b.require(key+".token_env", variableName.MatchString(s.TokenEnv),
 			"not a variable's name; write one such as APPFIGURES_TOKEN, without a $")
 		sources = append(sources, EnvSource(s.TokenEnv))
 	}
@@ -87,8 +88,8 @@ func checkPlainText(text string) error {
 	case strings.TrimSpace(text) != text:
 		return errors.New("has white space around it; remove that")
 	case containsToken(text):
-		return errors.New("contains pat_, with which tokens start; write a text that can be shown, and the token " +
-			"itself only where it is read")
+		return errors.New("contains pat_, with which tokens start, and would be shown; the key token takes a token itself, " +
+			"token_file the path of a file with it, token_env the name of a variable")
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func Run(ctx context.Context, o Options) error {
 		defer kept.file.Close()
 	}
 	logger.Info("Starting appfigures_exporter", "version", version.Info(),
-		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens))
+		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens), "api", cfg.APIURL)
 	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings, monitor.Warnings(cfg)) {
 		logger.Warn(warning)
 	}
@@ -164,7 +164,7 @@ func (o Options) serve(ctx context.Context, server *http.Server, m *monitor.Moni
 	go func() { ended <- toolkit.ListenAndServe(server, o.Web, logger) }()
 	select {
 	case err := <-ended:
-		return fmt.Errorf("serving on --web.listen-address, which is host:port and no unix socket: %w", err)
+		return fmt.Errorf("serving: %w; choose a free host:port with --web.listen-address (no unix socket)", err)
 	case <-ctx.Done():
 	}
 	logger.Info("Shutting down; waiting for scrapes in progress")
@@ -183,7 +183,7 @@ func (o Options) scrape(ctx context.Context, m *monitor.Monitor, logger *slog.Lo
 	report := status.NewReport(m.Scrape(ctx, time.Time{}), status.DefaultThresholds)
 	for _, token := range report.Tokens {
 		if token.State == status.Denied || token.State == status.Unknown {
-			logger.Warn("A token is not valid", "token", token.Name, "account", token.Account, "state", token.State,
+			logger.Warn("Token is "+string(token.State), "token", token.Name, "account", token.Account,
 				"cause", token.Cause, "why", token.Why)
 		}
 	}

@@ -7,21 +7,20 @@ type Behavior uint8
 
 // The behaviors. The table below gives the response of each.
 const (
-	Valid               Behavior = iota // 200, or 420 once the account's requests of the day are used up
-	Slow                                // like Valid, after [Options.SlowDelay]
-	Revoked                             // 401 in the form of the API's errors
-	RevokedQuotingEmail                 // like Revoked, with the user's e-mail address, as documented for basic auth
-	Rejected                            // 403 "AccessToken invalid"
-	Locked                              // 403 "No API Access", for an unpaid balance
-	Forbidden                           // 403 for another reason
-	QuotaExhausted                      // 420, whatever the account has used
-	RateLimited                         // 429 with Retry-After
-	ServerError                         // 503 with a JSON body
-	Maintenance                         // 503 with an HTML page
-	ProxyPage                           // 403 with an HTML page, like that of a proxy or firewall
-	Redirect                            // 302 to a login page
-	Hang                                // no response; the request ends when the client closes the connection
-	Drop                                // the connection is closed without a response
+	Valid          Behavior = iota // 200, or 420 once the account's requests of the day are used up
+	Slow                           // like Valid, after [Options.SlowDelay]
+	Revoked                        // 401 in the form of the API's errors
+	Rejected                       // 403 "AccessToken invalid"
+	Locked                         // 403 "No API Access", for an unpaid balance
+	Forbidden                      // 403 for another reason
+	QuotaExhausted                 // 420, whatever the account has used
+	RateLimited                    // 429 with Retry-After
+	ServerError                    // 503 with a JSON body
+	Maintenance                    // 503 with an HTML page
+	ProxyPage                      // 403 with an HTML page, like that of a proxy or firewall
+	Redirect                       // 302 to a login page
+	Hang                           // no response; the request ends when the client closes the connection
+	Drop                           // the connection is closed without a response
 )
 
 // answer is a response. [API.respond] replaces the $NAMES in it.
@@ -67,11 +66,10 @@ var behaviors = [...]struct {
 	metered bool // whether requests count, and the response has the headers of the quota
 	answer  answer
 }{
-	Valid:               {"valid", true, answer{status: 200, body: root}},
-	Slow:                {"slow", true, answer{status: 200, body: root}},
-	Revoked:             {"revoked", true, failure(401, "Could not authenticate", "")},
-	RevokedQuotingEmail: {"revoked_quoting_email", true, failure(401, "Could not authenticate: $EMAIL", "")},
-	Rejected:            {"rejected", true, failure(403, "AccessToken invalid", "")},
+	Valid:    {"valid", true, answer{status: 200, body: root}},
+	Slow:     {"slow", true, answer{status: 200, body: root}},
+	Revoked:  {"revoked", true, failure(401, "Could not authenticate", "")},
+	Rejected: {"rejected", true, failure(403, "AccessToken invalid", "")},
 	Locked: {"locked", true, failure(403, "No API Access",
 		"The authenticated account is locked due to an unpaid balance.")},
 	Forbidden: {"forbidden", true, failure(403, "Forbidden",
