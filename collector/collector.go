@@ -15,12 +15,13 @@ import (
 
 // Exporter is what the exporter reports about itself.
 type Exporter struct {
-	BuildInfo        map[string]string // labels of appfigures_exporter_build_info
-	Started          time.Time
-	ReloadSuccessful bool      // whether the last attempt to load the configuration succeeded
-	ReloadSuccess    time.Time // when it last did
-	LogLinesDropped  uint64
-	StateFile        monitor.StateFile
+	BuildInfo       map[string]string // labels of appfigures_exporter_build_info
+	Started         time.Time
+	ReloadTime      time.Time // of the last attempt to load the configuration
+	ReloadError     error     // of that attempt
+	ReloadSuccess   time.Time // of the last attempt that succeeded
+	LogLinesDropped uint64
+	StateFile       monitor.StateFile
 }
 
 // Families returns the metrics of a snapshot, sorted by name. It makes them directly: a registry would check, hash and

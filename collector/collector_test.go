@@ -90,7 +90,7 @@ func facts() collector.Exporter {
 			"version": "1.2.3", "revision": "abc", "branch": "main", "tags": "",
 			"goversion": "go1.26", "goos": "linux", "goarch": "amd64",
 		},
-		Started: noon.Add(-time.Hour), ReloadSuccessful: true, ReloadSuccess: noon.Add(-time.Hour), LogLinesDropped: 2,
+		Started: noon.Add(-time.Hour), ReloadSuccess: noon.Add(-time.Hour), LogLinesDropped: 2,
 		StateFile: monitor.StateFile{Enabled: true, Saved: noon.Add(-time.Minute), Errors: 1},
 	}
 }

@@ -195,7 +195,7 @@ var table = slices.SortedFunc(slices.Values([]description{
 		}},
 	{Metric: Metric{"appfigures_exporter_config_last_reload_successful", gauge, nil, "Whether the last attempt to " +
 		"load the configuration succeeded."},
-		exporter: func(f *family, e *Exporter) { f.add(number(e.ReloadSuccessful)) }},
+		exporter: func(f *family, e *Exporter) { f.add(number(e.ReloadError == nil)) }},
 	{Metric: Metric{"appfigures_exporter_config_last_reload_success_timestamp_seconds", gauge, nil, "When the " +
 		"configuration was last loaded successfully, in seconds since 1970."},
 		exporter: func(f *family, e *Exporter) { f.addTime(e.ReloadSuccess) }},

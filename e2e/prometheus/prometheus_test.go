@@ -67,7 +67,6 @@ var expectations = map[string]expectation{
 	"quota_exhausted": {"quota_exhausted", 420, 1, ""},
 	"rate_limited":    {"rate_limited", 429, 1, ""},
 	"server_error":    {"server_error", 503, 0, ""},
-	"maintenance":     {"unexpected", 503, 0, ""},
 	"proxy_page":      {"unexpected", 403, 0, ""},
 	"redirect":        {"unexpected", 302, 0, ""},
 	"hang":            {"timeout", 0, 0, ""},

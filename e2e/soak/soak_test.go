@@ -45,7 +45,7 @@ const (
 
 // undecided are behaviors that must not change a verdict.
 var undecided = []simulator.Behavior{
-	simulator.ServerError, simulator.Maintenance, simulator.ProxyPage, simulator.Redirect, simulator.Hang, simulator.Drop,
+	simulator.ServerError, simulator.ProxyPage, simulator.Redirect, simulator.Hang, simulator.Drop,
 }
 
 // soak is one run.

@@ -139,14 +139,13 @@ func (o Options) newHandler(
 				"version": version.Version, "branch": version.Branch, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
 				"revision": version.GetRevision(), "tags": version.GetTags(), "goversion": version.GoVersion,
 			},
-			Started: started, ReloadSuccessful: last.err == nil, ReloadSuccess: last.success,
+			Started: started, ReloadTime: last.time, ReloadError: last.err, ReloadSuccess: last.success,
 			LogLinesDropped: log.dropped.Load(), StateFile: m.StateFile(),
 		}
 	}
 	endpoints.Scraper, endpoints.Healthy = m, m.Healthy
 	endpoints.Ready = func() bool { return ctx.Err() == nil }
 	endpoints.Reload = reloads.reload
-	endpoints.LastReload = func() (time.Time, error) { return reloads.last.Load().time, reloads.last.Load().err }
 	endpoints.Version, endpoints.Logger = version.Version, logger
 	return web.New(endpoints)
 }

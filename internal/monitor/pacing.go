@@ -24,8 +24,6 @@ const (
 	// probes of one token.
 	setUpTime  = 10 * time.Minute
 	setUpPause = 10 * time.Second
-	// reserveInterval is the time between two probes of an account within the reserve.
-	reserveInterval = time.Hour
 	// defaultPause is how long probes are held after a 429 that does not say.
 	defaultPause = 15 * time.Minute
 )
@@ -94,7 +92,7 @@ func (a *account) interval(now time.Time) time.Duration {
 	tokens := time.Duration(max(1, len(a.tokens)))
 	interval := max(tokens*day/time.Duration(max(1, a.budget()-a.extra())), a.settings.MinInterval)
 	if a.inReserve(now) {
-		interval = max(interval, tokens*reserveInterval)
+		interval = max(interval, tokens*time.Hour) // one per hour for all of them
 	}
 	return interval
 }

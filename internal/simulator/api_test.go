@@ -54,7 +54,6 @@ func TestBehaviors(t *testing.T) {
 			`"additional":"used 1000 of 1000 daily requests","see_also":"https://appfigures.com/support/faq#/question/420"}`},
 		RateLimited: {429, metered + ", Retry-After: 60", failure("429", "Too Many Requests", "")},
 		ServerError: {503, metered, failure("503", "Service Unavailable", "Please try again later.")},
-		Maintenance: {503, "", "<!DOCTYPE html>\n<html><head><title>Down for maintenance</title></head>"},
 		ProxyPage:   {403, "", "<!DOCTYPE html>\n<html><head><title>Access denied</title></head>"},
 		Redirect:    {302, "Location: /login", "<!DOCTYPE html>\n<html><head><title>Moved</title></head>"},
 		Drop:        {},

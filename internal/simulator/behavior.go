@@ -16,7 +16,6 @@ const (
 	QuotaExhausted                 // 420, whatever the account has used
 	RateLimited                    // 429 with Retry-After
 	ServerError                    // 503 with a JSON body
-	Maintenance                    // 503 with an HTML page
 	ProxyPage                      // 403 with an HTML page, like that of a proxy or firewall
 	Redirect                       // 302 to a login page
 	Hang                           // no response; the request ends when the client closes the connection
@@ -77,7 +76,6 @@ var behaviors = [...]struct {
 	QuotaExhausted: {"quota_exhausted", true, chillOut},
 	RateLimited:    {"rate_limited", true, tooMany},
 	ServerError:    {"server_error", true, failure(503, "Service Unavailable", "Please try again later.")},
-	Maintenance:    {"maintenance", false, page(503, "Down for maintenance", "We will be back soon.")},
 	ProxyPage:      {"proxy_page", false, page(403, "Access denied", "This network does not allow this address.")},
 	Redirect:       {"redirect", false, withHeader(page(302, "Moved", "Please log in."), "Location", "/login")},
 	Hang:           {"hang", true, answer{}},

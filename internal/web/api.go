@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
 
@@ -22,23 +21,19 @@ type targetGroup struct {
 }
 
 // serveDiscovery serves Prometheus' HTTP service discovery: each token is a target. Its name is the __address__, which
-// the scrape configuration relabels to the parameter of /probe.
+// the scrape configuration relabels to the parameter of /probe. Meta labels are its account and configured labels.
 func serveDiscovery(scraper Scraper) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, targetGroups(scraper.Snapshot())) }
-}
-
-// targetGroups returns one group per token, in the order of the configuration. Its meta labels are the token's account
-// and configured labels.
-func targetGroups(snapshot monitor.Snapshot) []targetGroup {
-	groups := make([]targetGroup, len(snapshot.Tokens))
-	for i, token := range snapshot.Tokens {
-		labels := map[string]string{"__meta_appfigures_account": token.Account}
-		for _, label := range token.Labels {
-			labels["__meta_appfigures_label_"+label.Name] = label.Value
+	return func(w http.ResponseWriter, _ *http.Request) {
+		groups := []targetGroup{} // not null
+		for _, token := range scraper.Snapshot().Tokens {
+			labels := map[string]string{"__meta_appfigures_account": token.Account}
+			for _, label := range token.Labels {
+				labels["__meta_appfigures_label_"+label.Name] = label.Value
+			}
+			groups = append(groups, targetGroup{Targets: []string{token.Name}, Labels: labels})
 		}
-		groups[i] = targetGroup{Targets: []string{token.Name}, Labels: labels}
+		writeJSON(w, groups)
 	}
-	return groups
 }
 
 // writeJSON responds with a value that can be marshaled, on one line.

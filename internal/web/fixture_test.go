@@ -66,7 +66,6 @@ func testOptions(scraper *fakeScraper) Options {
 		Healthy:         func() error { return nil },
 		Ready:           func() bool { return true },
 		Reload:          func() error { return nil },
-		LastReload:      func() (time.Time, error) { return time.Time{}, nil },
 		Logger:          slog.New(slog.DiscardHandler),
 	}
 }

@@ -34,7 +34,6 @@ var styleHash = func() string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(digest[:])
 }()
 
-// Pages that the page links to.
 const (
 	keysPage    = "appfigures.com/developers/keys" // as in advice
 	runbookPage = "https://github.com/appfigures-exporter/appfigures_exporter/blob/main/docs/runbooks.md#"
@@ -100,13 +99,13 @@ func newView(report status.Report, options Options, f filter) *view {
 			v.Rows = append(v.Rows, row{token, report.Time})
 		}
 	}
-	if at, err := options.LastReload(); err != nil {
+	exporter := options.Exporter()
+	if err := exporter.ReloadError; err != nil {
 		v.Notices = append(v.Notices, notice{"denied", "Reloading the configuration failed; the old one stays in use.",
-			fmt.Sprintf("Tried %s: %v", status.Ago(at, report.Time), err),
+			fmt.Sprintf("Tried %s: %v", status.Ago(exporter.ReloadTime, report.Time), err),
 			runbookPage + "appfiguresexporterconfigreloadfailed"})
 	}
-	file := options.Exporter().StateFile
-	switch {
+	switch file := exporter.StateFile; {
 	case !file.Enabled:
 		v.StateFile = "No state file: a restart forgets verdicts, budgets and holds."
 	case file.Saved.IsZero():
@@ -114,7 +113,7 @@ func newView(report status.Report, options Options, f filter) *view {
 	default:
 		v.StateFile = "State file: saved " + status.Ago(file.Saved, report.Time) + "."
 	}
-	if file.Errors > 0 && report.Time.Sub(file.Saved) > 15*time.Minute { // the next write may succeed
+	if file := exporter.StateFile; file.Errors > 0 && report.Time.Sub(file.Saved) > 15*time.Minute { // the next write may succeed
 		v.Notices = append(v.Notices, notice{"warning", "The state file cannot be written.",
 			"A restart would forget what was learned since it was last saved. The exporter's log has the error.", ""})
 	}

@@ -20,13 +20,10 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
-// Scraper knows the state of the tokens and probes them.
+// Scraper is [monitor.Monitor], as far as the endpoints need it.
 type Scraper interface {
-	// Scrape probes the named tokens whose turn it is, or all if there are no names, and returns their state. It
-	// returns when the probes have ended, at the deadline, or when ctx ends.
 	Scrape(ctx context.Context, deadline time.Time, names ...string) monitor.Snapshot
-	// Snapshot returns the same state without probing. It has no tokens if none of the names is configured.
-	Snapshot(names ...string) monitor.Snapshot
+	Snapshot(names ...string) monitor.Snapshot // has no tokens if none of the names is configured
 }
 
 // Options is what the handler serves. All fields must be set.
@@ -42,11 +39,9 @@ type Options struct {
 	Ready           func() bool               // whether scrapes are served: the exporter is not shutting down
 	// Reload reloads the configuration. An error means that nothing has changed; clients see it. It must be safe for
 	// concurrent use, and return in time even if a file cannot be read: each request calls it.
-	Reload func() error
-	// LastReload returns when the configuration was last loaded, and the error if that failed; the page shows it.
-	LastReload func() (time.Time, error)
-	Version    string // for the status page
-	Logger     *slog.Logger
+	Reload  func() error
+	Version string // for the status page
+	Logger  *slog.Logger
 }
 
 // Limits of each request and connection.

@@ -44,7 +44,8 @@ func TestEndpoints(t *testing.T) {
 		}))
 	}
 	failedReload := func(o *Options) {
-		o.LastReload = func() (time.Time, error) { return now.Add(-time.Hour), errors.New("config.yml:3: <none>") }
+		failed := collector.Exporter{ReloadTime: now.Add(-time.Hour), ReloadError: errors.New("config.yml:3: <none>")}
+		o.Exporter = func() collector.Exporter { return failed }
 	}
 	stateFile := func(age time.Duration, errors uint64) func(*Options) {
 		file := monitor.StateFile{Enabled: true, Saved: now.Add(-age), Errors: errors}
