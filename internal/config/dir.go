@@ -61,9 +61,8 @@ func (b *builder) addDir(s *dirSettings, key string) {
 		return
 	}
 	names, err := tokenFiles(dir)
-	if err != nil {
-		b.check(key, fmt.Errorf("%s: %w", dir, err))
-	} else if len(names) == 0 {
+	b.check(key, err)
+	if err == nil && len(names) == 0 {
 		b.warn(key, "no token files; put one there for each token, named after the token")
 	}
 	for _, name := range names {

@@ -28,7 +28,7 @@ func TestTokenDir(t *testing.T) {
 		{"token_dir: [one, none]", "config.yml:1: token_dir[1]: no token files; put one there for each token, named after the token a/default [] true"},
 		{"token_dir: none", "config.yml:1: no tokens; list at least one under tokens, or set token_dir to a directory of token files"},
 		{"token_dir: odd", "config.yml:1: token_dir: the name of a file contains a control or invisible character, which a backslash in double quotes can make, or is not UTF-8; write plain text\n" +
-			"config.yml:1: token_dir: the name of a file contains pat_, with which tokens start; write a text that can be shown, and the token itself only where it is read"},
+			"config.yml:1: token_dir: the name of a file contains pat_, with which tokens start, and would be shown; the key token takes a token itself, token_file the path of a file with it, token_env the name of a variable"},
 	} {
 		cfg, err := parseIn(t, dir, test.yaml+"\n")
 		got := cfg.Warnings

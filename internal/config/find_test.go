@@ -60,8 +60,8 @@ func TestFromEnvironment(t *testing.T) {
 			"one token; `appfigures_exporter demo` needs neither"},
 		{"pat_x", "token", "", "both $APPFIGURES_API_KEY and $APPFIGURES_API_KEY_FILE are set; unset one"},
 		{"Bearer pat_x", "", "", `environment: $APPFIGURES_API_KEY: starts with "Bearer"; put only the token there`},
-		{"", "pat_x", "", "environment: $APPFIGURES_API_KEY_FILE: contains pat_, with which tokens start; write a text that can " +
-			"be shown, and the token itself only where it is read"},
+		{"", "pat_x", "", "environment: $APPFIGURES_API_KEY_FILE: contains pat_, with which tokens start, and would be shown; the key token " +
+			"takes a token itself, token_file the path of a file with it, token_env the name of a variable"},
 		{"pat_x", "", "http://api.example/v2", "environment: $APPFIGURES_API_BASE_URL: http would send tokens in the clear; use " +
 			"https, or set allow_insecure_http: true"},
 	} {

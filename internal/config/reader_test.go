@@ -47,7 +47,7 @@ func TestReader(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
-		if got := r.Read(tokens)[2]; got.Err != nil || got.Secret.Reveal() != "pat_hangs0" || hanging.Load() != 200 {
+		if got := r.Read(tokens)[2]; got.Err != nil || got.Secret.Reveal() != "pat_hangs0" || hanging.Load() <= 100 {
 			t.Errorf("afterwards: got %q, error %v, %d reads", got.Secret.Reveal(), got.Err, hanging.Load())
 		}
 	})

@@ -76,8 +76,8 @@ func TestUnreadableFiles(t *testing.T) {
 		path("pipe"):       "not a regular file; give the path of one",
 		path("large"):      "larger than 64 KiB; give the path of another file",
 		path("file/token"): "not a directory",
-		dir: "a directory, which Docker makes when the file to mount is missing; create the file on the host, " +
-			"then create the container again",
+		dir: "a directory; give the path of a file (if Docker made the directory, because the file to mount was missing, " +
+			"create the file on the host, then create the container again)",
 	} {
 		wantReading(t, FileSource(name), "", "reading the token file "+name, ": "+want)
 		if name == path("large") { // which a configuration may be
