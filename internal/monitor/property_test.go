@@ -343,7 +343,9 @@ func (w *world) scrapeNames(names ...string) {
 		if readable && held[tok.account] == NotHeld && slices.Contains(news, s.Name) && tok.tried.Before(began) {
 			w.t.Errorf("%s: there may be news, and there are extra turns, but it was not probed: %+v", s.Name, w.m.byName[s.Name].turns)
 		}
-		stopped := held[tok.account] != NotHeld && held[tok.account] != Reserve || tok.scraped.Before(w.stepped)
+		a := w.m.accounts[tok.account] // near the limit, requests under way can hold the others
+		stopped := held[tok.account] != NotHeld && held[tok.account] != Reserve || tok.scraped.Before(w.stepped) ||
+			a.remaining() <= int64(len(a.tokens))
 		if stopped || !readable || tok.tried.After(tok.waits) {
 			tok.waits, tok.longest = tok.tried, 0
 			if stopped || !readable {
