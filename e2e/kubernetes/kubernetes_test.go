@@ -71,6 +71,7 @@ func testValues(t *testing.T, c *cluster, _ string) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("values files are %q (%v)", files, err)
 	}
+	createNamespace(c, "monitoring") // of the rules and the dashboard
 	for _, file := range files {
 		release := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		createNamespace(c, release)
