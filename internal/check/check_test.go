@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,12 +16,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -103,7 +108,30 @@ func run(t *testing.T, o Options) (code int, stdout, stderr string) {
 	return code, o.Stdout.(*bytes.Buffer).String(), o.Stderr.(*bytes.Buffer).String()
 }
 
-// TestAgreement checks that every format says the same of every state.
+// fixed is a scraper of one snapshot.
+type fixed monitor.Snapshot
+
+func (f fixed) Snapshot(...string) monitor.Snapshot { return monitor.Snapshot(f) }
+func (f fixed) Scrape(context.Context, time.Time, ...string) monitor.Snapshot {
+	return monitor.Snapshot(f)
+}
+
+// page returns the text of the status page.
+func page(t *testing.T, snapshot monitor.Snapshot) string {
+	t.Helper()
+	handler, err := web.New(web.Options{
+		Scraper: fixed(snapshot), Exporter: func() collector.Exporter { return collector.Exporter{} },
+		Registry: prometheus.NewRegistry(), TelemetryPath: "/metrics",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, httptest.NewRequest("GET", "/", nil))
+	return strings.ReplaceAll(html.UnescapeString(response.Body.String()), "\u00a0", " ")
+}
+
+// TestAgreement checks that every format, and the page, say the same of every state.
 func TestAgreement(t *testing.T) {
 	unverified, once := valid("t"), token("t", probe.Rejected, 401, "Unauthorized")
 	unverified.VerdictDue = noon.Add(-3 * time.Hour)
@@ -162,6 +190,12 @@ func TestAgreement(t *testing.T) {
 		for _, want := range []string{first, " " + state + "=1;", line} {
 			if !strings.Contains(texts[Nagios], want) {
 				t.Errorf("%s: nagios lacks %q:\n%s", test.name, want, texts[Nagios])
+			}
+		}
+		shown := page(t, test.snapshot)
+		for _, want := range []string{">" + test.headline + "<", ">" + state + "<", "for " + lasting, why} {
+			if !strings.Contains(shown, want) {
+				t.Errorf("%s: the page lacks %q:\n%s", test.name, want, shown)
 			}
 		}
 		table := strings.Join(strings.Fields(texts[Table]), " ")
