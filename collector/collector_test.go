@@ -165,10 +165,10 @@ func TestReference(t *testing.T) {
 // labelValues lists the members of a label's closed set.
 type labelValues struct{ Label, Metrics, Values string }
 
-func values[T fmt.Stringer](label, metrics string, members []T) labelValues {
+func values[T any](label, metrics string, members []T) labelValues {
 	names := make([]string, len(members))
 	for i, member := range members {
-		names[i] = "`" + member.String() + "`"
+		names[i] = fmt.Sprintf("`%v`", member)
 	}
 	return labelValues{label, metrics, strings.Join(names, ", ")}
 }

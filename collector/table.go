@@ -47,10 +47,10 @@ var (
 	holdLabels   = labelSet("reason", monitor.HoldReasons())
 )
 
-func labelSet[T fmt.Stringer](name string, members []T) []*dto.LabelPair {
+func labelSet[T any](name string, members []T) []*dto.LabelPair {
 	labels := make([]*dto.LabelPair, len(members))
 	for i, member := range members {
-		labels[i] = label(&name, new(member.String()))
+		labels[i] = label(&name, new(fmt.Sprint(member)))
 	}
 	return labels
 }

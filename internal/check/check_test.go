@@ -112,7 +112,7 @@ func run(t *testing.T, o Options) (code int, stdout, stderr string) {
 type fixed monitor.Snapshot
 
 func (f fixed) Snapshot(...string) monitor.Snapshot { return monitor.Snapshot(f) }
-func (f fixed) Scrape(context.Context, time.Time, ...string) monitor.Snapshot {
+func (f fixed) Scrape(context.Context, ...string) monitor.Snapshot {
 	return monitor.Snapshot(f)
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -63,7 +62,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	o.Load = func(ctx context.Context) (status.Report, []*dto.MetricFamily, error) {
 		snapshot := m.Snapshot(o.Tokens...)
 		if !locked {
-			snapshot = m.Scrape(ctx, time.Time{}, o.Tokens...)
+			snapshot = m.Scrape(ctx, o.Tokens...)
 		}
 		return status.NewReport(snapshot, o.Thresholds), collector.Families(snapshot), nil
 	}

@@ -179,7 +179,7 @@ func (o Options) serve(ctx context.Context, server *http.Server, m *monitor.Moni
 // scrape scrapes once, so that nobody has to wait for Prometheus to see whether a token works, and logs what it found.
 // If ScrapeEvery is set, it goes on until ctx ends.
 func (o Options) scrape(ctx context.Context, m *monitor.Monitor, logger *slog.Logger) {
-	report := status.NewReport(m.Scrape(ctx, time.Time{}), status.DefaultThresholds)
+	report := status.NewReport(m.Scrape(ctx), status.DefaultThresholds)
 	for _, token := range report.Tokens {
 		if token.State == status.Denied || token.State == status.Unknown {
 			logger.Warn("Token is "+string(token.State), "token", token.Name, "account", token.Account,
@@ -190,7 +190,7 @@ func (o Options) scrape(ctx context.Context, m *monitor.Monitor, logger *slog.Lo
 	for o.ScrapeEvery > 0 {
 		select {
 		case <-time.After(o.ScrapeEvery):
-			m.Scrape(ctx, time.Time{})
+			m.Scrape(ctx)
 		case <-ctx.Done():
 			return
 		}

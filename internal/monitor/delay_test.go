@@ -70,14 +70,14 @@ func revoke(t *testing.T, n int, share float64, all bool) (first, rest time.Dura
 		m := start(t, cfg, api, nil, State{})
 		m.BeginSetUp()
 		for end := time.Now().Add(day + time.Duration(rand.Int64N(int64(day)))); time.Now().Before(end); time.Sleep(time.Minute) {
-			m.Scrape(t.Context(), time.Time{})
+			m.Scrape(t.Context())
 		}
 		revoked = true
 		began, denied := time.Now(), 0
 		time.Sleep(time.Duration(rand.Int64N(int64(time.Minute))))
 		for wanted := map[bool]int{true: n, false: 1}[all]; denied < wanted && time.Since(began) < 8*day; time.Sleep(time.Minute) {
 			denied = 0
-			for _, tok := range m.Scrape(t.Context(), time.Time{}).Tokens {
+			for _, tok := range m.Scrape(t.Context()).Tokens {
 				if tok.Verdict == probe.VerdictDenied {
 					denied++
 				}

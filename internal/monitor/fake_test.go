@@ -131,4 +131,11 @@ func start(t *testing.T, cfg *config.Config, api *fakeAPI, store Store, content 
 }
 
 // scrapeAll scrapes all tokens without a deadline.
-func scrapeAll(t *testing.T, m *Monitor) Snapshot { return m.Scrape(t.Context(), time.Time{}) }
+func scrapeAll(t *testing.T, m *Monitor) Snapshot { return m.Scrape(t.Context()) }
+
+// scrapeFor scrapes the named tokens, or all, with a deadline that far ahead.
+func scrapeFor(t *testing.T, m *Monitor, timeout time.Duration, names ...string) Snapshot {
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	return m.Scrape(ctx, names...)
+}

@@ -45,11 +45,12 @@ type Options struct {
 // Monitor watches the tokens of one configuration at a time. Its methods are safe for concurrent use.
 type Monitor struct {
 	Options
-	saver
 	reader config.Reader
 	salt   []byte          // of the digests in the state
 	ctx    context.Context // ends all probes
-	stop   context.CancelFunc
+	cancel context.CancelFunc
+	probes sync.WaitGroup // under way
+	saving chan struct{}  // has an element while the state file is written
 
 	mu                sync.Mutex // guards the fields below and all of tokens and accounts
 	api               *api
@@ -59,6 +60,7 @@ type Monitor struct {
 	unanswered        Unanswered
 	certificateExpiry time.Time
 	stateFile         StateFile
+	saveFailed        bool // whether the last write failed
 	dirty             bool // whether there is something to save
 }
 
@@ -71,36 +73,36 @@ type api struct {
 
 // New returns a monitor of cfg's tokens. It probes nothing until it is scraped; Close ends it.
 func New(cfg *config.Config, o Options) *Monitor {
-	m := &Monitor{Options: o, salt: o.State.Salt, accounts: make(map[string]*account)}
+	m := &Monitor{
+		Options: o, salt: o.State.Salt, saving: make(chan struct{}, 1),
+		byName: make(map[string]*token), accounts: make(map[string]*account),
+	}
+	if m.Now == nil {
+		m.Now = func() time.Time { return time.Now().Round(0) } // a restart can compare its own to the wall clock only
+	}
 	if len(m.salt) == 0 {
 		m.salt = make([]byte, 16)
 		_, _ = rand.Read(m.salt) // never fails
 	}
 	m.stateFile.Enabled = o.Store != nil
-	m.ctx, m.stop = context.WithCancel(context.Background())
-	m.restoreAccounts(o.State, cfg.Pacing)
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.restore(o.State, cfg.Pacing)
 	m.configure(cfg)
-	m.restoreTokens(o.State)
-	m.startSaver()
 	return m
 }
 
-// now returns the wall-clock time, which a restart can compare to its own.
-func (m *Monitor) now() time.Time {
-	if m.Now != nil {
-		return m.Now()
-	}
-	return time.Now().Round(0)
+// Stop cancels all probes under way; they are no results. Scrapes return at once from then on, and probe nothing.
+func (m *Monitor) Stop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cancel()
 }
-
-// Stop cancels all probes under way; they are no results. Scrapes return at once from then on.
-func (m *Monitor) Stop() { m.stop() }
 
 // BeginSetUp begins the set-up time, when serve starts or reloads: see setUpTime.
 func (m *Monitor) BeginSetUp() {
 	m.mu.Lock()
 	for _, a := range m.accounts {
-		a.started = m.now()
+		a.started = m.Now()
 	}
 	m.mu.Unlock()
 	m.LookAgain()
@@ -127,12 +129,8 @@ func (m *Monitor) Reload(cfg *config.Config) {
 func (m *Monitor) configure(cfg *config.Config) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now()
-	slots := make(chan struct{}, cfg.MaxConcurrency)
-	if m.api != nil && cap(m.api.slots) == cfg.MaxConcurrency { // the probes under way go on counting
-		slots = m.api.slots
-	}
-	m.api = &api{m.NewProber(cfg), slots, cfg.Timeout}
+	now := m.Now()
+	m.api = &api{m.NewProber(cfg), make(chan struct{}, cfg.MaxConcurrency), cfg.Timeout}
 	for _, a := range m.accounts {
 		a.tokens, a.settings = nil, cfg.Pacing
 	}

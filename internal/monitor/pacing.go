@@ -33,43 +33,11 @@ type account struct {
 	savedAccount
 	settings config.Pacing
 	tokens   []*token             // configured, in order
+	inFlight int64                // requests that are taken and not complete
 	started  time.Time            // when serve started or reloaded; zero in check
-	inFlight int64                // requests under way
+	alone    *call                // the probe that others wait for while today's use is not known; nil if there is none
 	logged   HoldReason           // the hold that was last logged
 	answers  prometheus.Histogram // durations of the probes that the API answered
-}
-
-// savedAccount is what the state file keeps of an account.
-type savedAccount struct {
-	Name      string    `json:"name"`
-	Day       time.Time `json:"day"`        // 00:00 UTC of the day that the counters are about
-	Used      int64     `json:"used"`       // requests of that day
-	ExtraUsed int64     `json:"extra_used"` // of these, extra turns
-	Limit     int64     `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
-	Decided   time.Time `json:"decided"`    // when an answer last decided something about a token
-	Report    report    `json:"report,omitzero"`
-	Hold      hold      `json:"hold,omitzero"`
-}
-
-// report is an account's use as the API last reported it.
-type report struct {
-	Used  int64     `json:"used"`  // requests of all programs on the API's day
-	Since int64     `json:"since"` // own requests since the report
-	Until time.Time `json:"until"` // end of the API's day
-}
-
-// hold is a pause that an answer demanded. It is kept after its end, because verdictDue counts from there.
-type hold struct {
-	Reason HoldReason `json:"reason"`
-	Until  time.Time  `json:"until"`
-}
-
-// turns is what pacing knows about a token. The state file keeps it.
-type turns struct {
-	LastTurn  time.Time `json:"last_turn"`            // when its last turn was due; the next is due an interval later
-	Sent      bool      `json:"sent,omitempty"`       // whether a request was made with its present secret
-	LookAgain bool      `json:"look_again,omitempty"` // whether there may be news about it
-	Requested time.Time `json:"requested,omitzero"`   // when its last request was taken
 }
 
 func (a *account) effectiveLimit() int64 {
@@ -144,12 +112,6 @@ func (a *account) onHold(now time.Time) bool {
 func (a *account) stopped(now time.Time) (until time.Time, ok bool) {
 	reason, until := a.heldBy(now)
 	return until, reason != NotHeld && reason != Reserve
-}
-
-// mustWait reports whether a request that is already counted must not be sent, because of answers that came since.
-// Unlike heldBy, it has that request in its counts: hence < and >.
-func (a *account) mustWait(now time.Time) bool {
-	return a.onHold(now) || a.useKnown(now) && a.remaining() < 0 || a.Used > a.budget()
 }
 
 // startDay sets the counters to 0 if the UTC day has changed.
@@ -275,7 +237,7 @@ func (a *account) record(t *token, o probe.Outcome, now time.Time) change {
 	switch {
 	case changed == firstDenial:
 		t.LookAgain = true
-	case changed == newVerdict && t.Verdict == probe.VerdictDenied: // what denied one token may deny them all
+	case changed == nowDenied: // what denied one token may deny them all
 		a.lookAgain(func(other *token) bool { return other.Verdict != probe.VerdictDenied })
 	}
 	return changed

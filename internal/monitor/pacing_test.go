@@ -133,25 +133,20 @@ func TestOwnRequestsCount(t *testing.T) {
 			granted = append(granted, r)
 		}
 	}
-	if len(granted) != 3 || a.mustWait(noon) {
-		t.Errorf("%d requests are granted, must wait: %v; want the 3 that are left", len(granted), a.mustWait(noon))
+	if len(granted) != 3 {
+		t.Fatalf("%d requests are granted, want the 3 that are left", len(granted))
 	}
 	a.learn(probe.Outcome{Quota: probe.Quota{Used: 999, UsedOK: true}}, noon) // another program was faster
-	for i, stopped := range []bool{true, true, false} {
-		if a.mustWait(noon) != stopped {
-			t.Errorf("request %d must wait: %v, want %v", i, !stopped, stopped)
-		}
+	for i, want := range []bool{false, false, true} {
 		a.inFlight--
 		a.giveBack(a.tokens[i], granted[i])
-	}
-	if a.Used != 0 || a.ExtraUsed != 0 || a.Report.Since != 0 {
-		t.Errorf("used %d, extra %d, since the report %d after all was given back", a.Used, a.ExtraUsed, a.Report.Since)
-	}
-	a.Report = report{}
-	for over := range int64(2) { // the last request of the budget is sent, one beyond a budget that has shrunk is not
-		if a.Used = a.budget() + over; a.mustWait(noon) != (over > 0) {
-			t.Errorf("with %d of %d requests counted must wait: %v", a.Used, a.budget(), a.mustWait(noon))
+		if _, ok := a.take(a.tokens[i], noon); ok != want {
+			t.Errorf("request %d is sent: %v, want %v", i, ok, want)
 		}
+	}
+	if a.Used != 1 || a.ExtraUsed != 1 || a.Report.Since != 1 || a.inFlight != 1 {
+		t.Errorf("used %d, extra %d, since the report %d, in flight %d; one was sent",
+			a.Used, a.ExtraUsed, a.Report.Since, a.inFlight)
 	}
 }
 

@@ -6,113 +6,11 @@ import (
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // closeTimeout is how long Close waits for the last write: a disk may hang.
 const closeTimeout = 2 * time.Second
-
-// saver is the one goroutine that writes the state file, so that a disk that hangs holds nobody but those who wait for
-// it: the probes that are about to start.
-type saver struct {
-	writes     chan chan struct{} // each is closed after the next write
-	wake       chan struct{}      // asks for a write that nobody waits for
-	ended      chan struct{}      // closed after the last write
-	lastFailed bool               // whether the last write failed; only the goroutine uses it
-}
-
-func (m *Monitor) startSaver() {
-	m.saver = saver{writes: make(chan chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	go func() {
-		defer close(m.ended)
-		for {
-			select {
-			case done := <-m.writes:
-				m.write()
-				close(done)
-			case <-m.wake:
-				m.write()
-			case <-m.ctx.Done():
-				m.awaitCalls() // canceled probes give back what they took
-				m.write()
-				return
-			}
-		}
-	}()
-}
-
-func (m *Monitor) awaitCalls() {
-	m.mu.Lock()
-	var calls []*call
-	for _, t := range m.tokens {
-		if t.call != nil {
-			calls = append(calls, t.call)
-		}
-	}
-	m.mu.Unlock()
-	for _, c := range calls {
-		<-c.done
-	}
-}
-
-// save returns when all that has changed so far is in the state file, could not be written, or the monitor stops.
-func (m *Monitor) save() {
-	done := make(chan struct{})
-	select {
-	case m.writes <- done:
-	case <-m.ctx.Done():
-		return
-	}
-	select {
-	case <-done:
-	case <-m.ctx.Done():
-	}
-}
-
-// saveSoon has the state saved without waiting for it.
-func (m *Monitor) saveSoon() {
-	select {
-	case m.wake <- struct{}{}:
-	default: // a write is about to begin
-	}
-}
-
-// Close stops and saves the state.
-func (m *Monitor) Close() {
-	m.stop()
-	select {
-	case <-m.ended:
-	case <-time.After(closeTimeout):
-	}
-}
-
-// write writes the state file if something has changed. A failed write is tried again at the next scrape.
-func (m *Monitor) write() {
-	m.mu.Lock()
-	if m.Store == nil || !m.dirty {
-		m.mu.Unlock()
-		return
-	}
-	content, now := m.contentLocked(), m.now()
-	m.dirty = false
-	m.mu.Unlock()
-	err := m.Store.Save(content)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	failed := m.lastFailed
-	m.lastFailed = err != nil
-	if err != nil {
-		m.dirty = true
-		m.stateFile.Errors++
-		if !failed {
-			m.Logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
-		}
-	} else {
-		m.stateFile.Saved = now
-		if failed {
-			m.Logger.Info("Saving the state works again")
-		}
-	}
-}
 
 // State is what survives a restart. It holds no token: a token's source and secret are salted digests.
 type State struct {
@@ -120,6 +18,62 @@ type State struct {
 	Tokens     []savedToken   `json:"tokens"`
 	Accounts   []savedAccount `json:"accounts"`
 	Unanswered Unanswered     `json:"unanswered"`
+}
+
+// savedToken is what the state file keeps of a token.
+type savedToken struct {
+	SavedName    string `json:"name"`
+	SourceDigest string `json:"source"`           // of where the secret comes from
+	SecretDigest string `json:"secret,omitempty"` // of the secret last read; empty before the first
+	TokenState
+	turns
+	Pending probe.Result `json:"pending"` // the denial that awaits confirmation, if Unconfirmed
+}
+
+// turns is what pacing knows about a token.
+type turns struct {
+	LastTurn  time.Time `json:"last_turn"`            // when its last turn was due; the next is due an interval later
+	Sent      bool      `json:"sent,omitempty"`       // whether a request was made with its present secret
+	LookAgain bool      `json:"look_again,omitempty"` // whether there may be news about it
+	Requested time.Time `json:"requested,omitzero"`   // when its last request was taken
+}
+
+// savedAccount is what the state file keeps of an account.
+type savedAccount struct {
+	Name      string    `json:"name"`
+	Day       time.Time `json:"day"`        // 00:00 UTC of the day that the counters are about
+	Used      int64     `json:"used"`       // requests of that day
+	ExtraUsed int64     `json:"extra_used"` // of these, extra turns
+	Limit     int64     `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
+	Decided   time.Time `json:"decided"`    // when an answer last decided something about a token
+	Report    report    `json:"report,omitzero"`
+	Hold      hold      `json:"hold,omitzero"`
+}
+
+// report is an account's use as the API last reported it.
+type report struct {
+	Used  int64     `json:"used"`  // requests of all programs on the API's day
+	Since int64     `json:"since"` // own requests since the report
+	Until time.Time `json:"until"` // end of the API's day
+}
+
+// hold is a pause that an answer demanded. It is kept after its end, because verdictDue counts from there.
+type hold struct {
+	Reason HoldReason `json:"reason"`
+	Until  time.Time  `json:"until"`
+}
+
+// restore takes over what an earlier process saved. Which of its tokens are still there, configure finds out.
+func (m *Monitor) restore(s State, settings config.Pacing) {
+	m.unanswered = s.Unanswered
+	for _, saved := range s.Accounts {
+		m.accountLocked(saved.Name, settings).savedAccount = saved
+	}
+	for _, saved := range s.Tokens {
+		t := &token{savedToken: saved}
+		t.Created = m.Now()
+		m.byName[saved.SavedName] = t
+	}
 }
 
 // contentLocked returns the state as it is saved.
@@ -134,20 +88,66 @@ func (m *Monitor) contentLocked() State {
 	return s
 }
 
-// restoreAccounts takes over the accounts of an earlier process.
-func (m *Monitor) restoreAccounts(s State, settings config.Pacing) {
-	m.unanswered = s.Unanswered
-	for _, saved := range s.Accounts {
-		m.accountLocked(saved.Name, settings).savedAccount = saved
+// save returns when all that has changed so far is in the state file, could not be written, or the monitor stops; then
+// Close writes. One call writes at a time: a disk that hangs holds those who must wait for it, probes about to start.
+func (m *Monitor) save() {
+	select {
+	case m.saving <- struct{}{}:
+		if m.ctx.Err() == nil {
+			m.write()
+		}
+		<-m.saving
+	case <-m.ctx.Done():
 	}
 }
 
-// restoreTokens gives the tokens whose name and source are those of an earlier process what that knew about them.
-func (m *Monitor) restoreTokens(s State) {
-	for _, saved := range s.Tokens {
-		if t := m.byName[saved.SavedName]; t != nil && t.SourceDigest == saved.SourceDigest {
-			saved.Token, saved.Counters = t.Token, t.Counters
-			t.savedToken = saved
-		}
+// saveResults saves what has changed, if anything has. Its caller has its answer already.
+func (m *Monitor) saveResults() {
+	m.mu.Lock()
+	changed := m.dirty
+	m.mu.Unlock()
+	if changed {
+		m.save()
 	}
+}
+
+// Close stops, and saves the state when the canceled probes have given back what they took.
+func (m *Monitor) Close() {
+	m.Stop()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		m.probes.Wait()
+		m.saving <- struct{}{}
+		m.write()
+		<-m.saving
+	}()
+	select {
+	case <-written:
+	case <-time.After(closeTimeout):
+	}
+}
+
+// write writes the state file if something has changed. A failed write is logged once, and tried again by the next.
+func (m *Monitor) write() {
+	m.mu.Lock()
+	if m.Store == nil || !m.dirty {
+		m.mu.Unlock()
+		return
+	}
+	content, now := m.contentLocked(), m.Now()
+	m.dirty = false
+	m.mu.Unlock()
+	err := m.Store.Save(content)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil {
+		m.stateFile.Saved, m.saveFailed = now, false
+		return
+	}
+	if !m.saveFailed {
+		m.Logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+	}
+	m.stateFile.Errors++
+	m.dirty, m.saveFailed = true, true
 }

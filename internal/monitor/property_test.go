@@ -331,7 +331,7 @@ func (w *world) scrapeNames(names ...string) {
 	for _, s := range w.m.Snapshot(names...).Tokens { // the answers of this scrape can make the interval shorter
 		w.tokens[s.Name].longest = max(w.tokens[s.Name].longest, s.Interval)
 	}
-	w.m.Scrape(w.t.Context(), time.Time{}, names...)
+	w.m.Scrape(w.t.Context(), names...)
 	synctest.Wait()
 	snapshot := w.m.Snapshot(names...)
 	held := make(map[string]HoldReason)

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"slices"
@@ -64,7 +63,7 @@ func TestUnknownUse(t *testing.T) {
 		began := time.Now()
 		var scrapes sync.WaitGroup
 		for _, name := range []string{"one", "two", "other"} {
-			scrapes.Go(func() { m.Scrape(t.Context(), began.Add(5*time.Second), name) })
+			scrapes.Go(func() { scrapeFor(t, m, 5*time.Second, name) })
 			synctest.Wait()
 		}
 		if scrapes.Wait(); time.Since(began) != 5*time.Second {
@@ -90,13 +89,11 @@ func TestProbeOutlivesScrape(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse, latency: 8 * time.Second}
 		m := start(t, configOf("a/one"), api, nil, State{})
 		began := time.Now()
-		s := m.Scrape(t.Context(), began.Add(2*time.Second))
+		s := scrapeFor(t, m, 2*time.Second)
 		if time.Since(began) != 2*time.Second || s.Tokens[0].Probed {
 			t.Errorf("the scrape took %s: %+v", time.Since(began), s.Tokens[0])
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if m.Scrape(ctx, time.Time{}); time.Since(began) != 3*time.Second {
+		if scrapeFor(t, m, time.Second); time.Since(began) != 3*time.Second {
 			t.Errorf("the scrape whose client left ended after %s", time.Since(began))
 		}
 		if s := scrapeAll(t, m); s.Tokens[0].Verdict != probe.VerdictValid || api.count("") != 1 {
@@ -122,7 +119,7 @@ func TestConfirmation(t *testing.T) {
 		revoked = true
 		time.Sleep(time.Until(s.Tokens[0].NextProbe))
 		began := time.Now()
-		m.Scrape(t.Context(), began.Add(500*time.Millisecond))
+		scrapeFor(t, m, 500*time.Millisecond)
 		time.Sleep(2 * time.Second)
 		if one := m.Snapshot().Tokens[0]; !one.Unconfirmed || one.Verdict != probe.VerdictValid {
 			t.Errorf("after the first denial: %+v", one)
@@ -266,7 +263,7 @@ func TestSecretChangesDuringProbe(t *testing.T) {
 		cfg := configOf("a/one")
 		cfg.Tokens[0].Source = config.EnvSource("TEST_SECRET")
 		m := start(t, cfg, api, nil, State{})
-		m.Scrape(t.Context(), time.Now().Add(time.Second))
+		scrapeFor(t, m, time.Second)
 		_ = os.Setenv("TEST_SECRET", "new")
 		s := scrapeAll(t, m) // the probe of the old secret is under way
 		if s.Tokens[0].Verdict != probe.VerdictUnknown {
@@ -349,7 +346,7 @@ func TestStop(t *testing.T) {
 				}
 			})
 		}
-		time.AfterFunc(3*time.Minute, m.Stop)
+		time.AfterFunc(3*time.Minute, m.Close)
 		began := time.Now()
 		s := scrapeAll(t, m)
 		synctest.Wait()
@@ -390,7 +387,8 @@ func TestLog(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 		}
 		synctest.Wait()
-		want := `level=WARN msg="Token could not be judged" token=one account=a result=timeout reason="said timeout"
+		want := `level=INFO msg="Token is valid" token=one account=a result=valid reason="said valid"
+level=WARN msg="Token could not be judged" token=one account=a result=timeout reason="said timeout"
 level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected reason="said rejected"
 level=WARN msg="Token is denied" token=one account=a result=rejected reason="said rejected"
 level=INFO msg="Token is valid" token=one account=a result=valid reason="said valid"

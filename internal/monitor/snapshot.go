@@ -21,7 +21,6 @@ type Snapshot struct {
 	Unanswered Unanswered
 	// CertificateExpiry is the earliest expiry in the chain of the last TLS handshake; zero before the first.
 	CertificateExpiry time.Time
-	StateFile         StateFile
 }
 
 // Unanswered counts the consecutive probes, of whichever token, that the API itself did not answer. A token that could
@@ -101,45 +100,30 @@ type AccountState struct {
 	Durations *dto.Histogram
 }
 
-// HoldReason is why an account is not probed for a while.
-type HoldReason uint8
+// HoldReason is why an account is not probed for a while: the label "reason" of appfigures_account_held.
+type HoldReason string
 
 // The reasons of a hold.
 const (
-	NotHeld        HoldReason = iota
-	QuotaExhausted            // the API answered 420, or reported that the limit is reached
-	RateLimited               // the API answered 429
-	Reserve                   // what is left of the limit is reserved for other programs: one probe per hour
-	Budget                    // the probes of today have used their budget
+	NotHeld        HoldReason = ""
+	QuotaExhausted HoldReason = "quota_exhausted" // the API answered 420, or reported that the limit is reached
+	RateLimited    HoldReason = "rate_limited"    // the API answered 429
+	Reserve        HoldReason = "reserve"         // the last requests are for other programs: one probe per hour
+	Budget         HoldReason = "budget"          // the probes of today have used their budget
 )
-
-var holdNames = [...]string{
-	NotHeld: "", QuotaExhausted: "quota_exhausted", RateLimited: "rate_limited", Reserve: "reserve", Budget: "budget",
-}
 
 // HoldReasons lists every reason of a hold.
 func HoldReasons() []HoldReason { return []HoldReason{QuotaExhausted, RateLimited, Reserve, Budget} }
-
-// String returns the value of the label "reason" of appfigures_account_held.
-func (r HoldReason) String() string { return holdNames[r] }
-
-// MarshalText implements [encoding.TextMarshaler].
-func (r HoldReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
-
-// UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such reason.
-func (r *HoldReason) UnmarshalText(text []byte) error {
-	return probe.UnmarshalName(r, append(HoldReasons(), NotHeld), text)
-}
 
 // Snapshot returns the state of the named tokens, or of all if there are no names. It probes nothing.
 func (m *Monitor) Snapshot(names ...string) Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now()
+	now := m.Now()
 	tokens := m.selectLocked(names)
 	snapshot := Snapshot{
 		Time: now, Tokens: make([]TokenState, len(tokens)),
-		Unanswered: m.unanswered, CertificateExpiry: m.certificateExpiry, StateFile: m.stateFile,
+		Unanswered: m.unanswered, CertificateExpiry: m.certificateExpiry,
 	}
 	seen := make(map[*account]bool)
 	for i, t := range tokens {

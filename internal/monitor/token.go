@@ -11,17 +11,7 @@ import (
 type token struct {
 	savedToken
 	account *account
-	call    *call // the probe under way, with its confirmation, or another token's that it waits for; nil if none
-}
-
-// savedToken is what the state file keeps of a token. It holds no secret.
-type savedToken struct {
-	SavedName    string `json:"name"`
-	SourceDigest string `json:"source"`           // of where the secret comes from
-	SecretDigest string `json:"secret,omitempty"` // of the secret last read; empty before the first
-	TokenState
-	turns
-	Pending probe.Result `json:"pending"` // the denial that awaits confirmation, if Unconfirmed
+	call    *call // the probe under way, with its confirmation; nil if there is none
 }
 
 func newToken(name, source string, now time.Time) *token {
@@ -49,7 +39,8 @@ type change uint8
 
 const (
 	noChange      change = iota
-	newVerdict           // the verdict, or the reason of a denial
+	nowValid             // the verdict
+	nowDenied            // the verdict, or the reason of a denial
 	firstDenial          // a denial that a second answer must confirm
 	oneOffDenial         // a denial that the next answer did not confirm
 	newIndecision        // another result that decides nothing
@@ -84,7 +75,10 @@ func (t *token) record(o probe.Outcome, now time.Time) change {
 		t.SinceStart = t.Verdict == probe.VerdictUnknown
 		t.Verdict, t.Reason, t.VerdictSince = verdict, result, now
 		t.confirm(o, now)
-		return newVerdict
+		if verdict == probe.VerdictDenied {
+			return nowDenied
+		}
+		return nowValid
 	}
 }
 

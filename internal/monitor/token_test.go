@@ -76,13 +76,13 @@ func TestRecordTimes(t *testing.T) {
 		message string
 		want    facts
 	}{
-		{1, probe.Valid, "", facts{newVerdict, at(1), at(1), true, "", ""}},
+		{1, probe.Valid, "", facts{nowValid, at(1), at(1), true, "", ""}},
 		{2, probe.Valid, "", facts{noChange, at(2), at(1), true, "", ""}},
 		{3, probe.Timeout, "slow", facts{newIndecision, at(2), at(1), true, "", "slow"}},
 		{5, probe.Rejected, "no", facts{firstDenial, at(2), at(1), true, "", "no"}},
 		{6, probe.Valid, "", facts{oneOffDenial, at(6), at(1), true, "", ""}},
 		{7, probe.Rejected, "no", facts{firstDenial, at(6), at(1), true, "", "no"}},
-		{8, probe.Rejected, "gone", facts{newVerdict, at(8), at(8), false, "gone", "gone"}},
+		{8, probe.Rejected, "gone", facts{nowDenied, at(8), at(8), false, "gone", "gone"}},
 		{9, probe.Rejected, "gone", facts{noChange, at(9), at(8), false, "gone", "gone"}},
 	} {
 		now := at(step.minute)

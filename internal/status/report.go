@@ -162,7 +162,7 @@ func newAccount(account monitor.AccountState, now time.Time) Account {
 			Reset: known(account.QuotaReset),
 		},
 		Budget:          Budget{account.Budget, account.BudgetUsed, account.LimitAssumed},
-		Held:            when(account.Held != monitor.NotHeld, Held{account.Held.String(), account.HeldUntil.UTC()}),
+		Held:            when(account.Held != monitor.NotHeld, Held{string(account.Held), account.HeldUntil.UTC()}),
 		IntervalSeconds: account.Interval.Seconds(),
 		Notes:           accountNotes(account, now),
 	}

@@ -208,7 +208,7 @@ func TestHolds(t *testing.T) {
 		account := monitor.AccountState{Held: reason, HeldUntil: now.Add(21 * time.Hour)}
 		got := reportOn(unprobed(), account, DefaultThresholds).Accounts[0]
 		if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], " until 2026-05-05 00:00 UTC, in 21 h: ") ||
-			got.Held.Reason != reason.String() {
+			got.Held.Reason != string(reason) {
 			t.Errorf("%v: %+v", reason, got)
 		}
 	}

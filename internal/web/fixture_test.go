@@ -28,7 +28,7 @@ const sentinel = "pat_SENTINEL"
 type fakeScraper struct {
 	tokens   []monitor.TokenState
 	scrapes  atomic.Int32
-	onScrape func(ctx context.Context, deadline time.Time)
+	onScrape func(context.Context)
 }
 
 // newScraper returns a scraper with a token that is denied and one with a strange name that was not probed.
@@ -39,12 +39,12 @@ func newScraper() *fakeScraper {
 		{Token: config.Token{Name: "etl", Account: "acme", Source: secret, Labels: labels},
 			Verdict: probe.VerdictDenied, Reason: probe.Rejected, Probed: true, Last: probe.Outcome{Result: probe.Rejected}},
 		{Token: config.Token{Name: `<script>alert("x")</script>`, Account: "acme", Source: secret}},
-	}, onScrape: func(context.Context, time.Time) {}}
+	}, onScrape: func(context.Context) {}}
 }
 
-func (f *fakeScraper) Scrape(ctx context.Context, deadline time.Time, names ...string) monitor.Snapshot {
+func (f *fakeScraper) Scrape(ctx context.Context, names ...string) monitor.Snapshot {
 	f.scrapes.Add(1)
-	f.onScrape(ctx, deadline)
+	f.onScrape(ctx)
 	return f.Snapshot(names...)
 }
 

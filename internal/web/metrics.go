@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -86,7 +87,9 @@ func (m metrics) scrape(r *http.Request, names ...string) monitor.Snapshot {
 		return m.Scraper.Snapshot(names...)
 	}
 	timeout := scrapeTimeout(r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), m.TimeoutOffset)
-	return m.Scraper.Scrape(r.Context(), time.Now().Add(timeout), names...)
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	return m.Scraper.Scrape(ctx, names...)
 }
 
 // write responds with what gather returns, in the format and compression that the client accepts.

@@ -46,7 +46,7 @@ func TestScrapesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		scraper := newScraper()
 		free := make(chan struct{})
-		scraper.onScrape = func(context.Context, time.Time) { <-free }
+		scraper.onScrape = func(context.Context) { <-free }
 		handler := newHandler(t, testOptions(scraper))
 		var waiting sync.WaitGroup
 		for i := range maxScrapes {
@@ -83,7 +83,8 @@ func TestScrapeDeadline(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) { // in which time stands still
 			scraper := newScraper()
-			scraper.onScrape = func(_ context.Context, deadline time.Time) {
+			scraper.onScrape = func(ctx context.Context) {
+				deadline, _ := ctx.Deadline()
 				if got := time.Until(deadline); got != test.want {
 					t.Errorf("header %q, offset %v: deadline in %v, want %v", test.header, test.offset, got, test.want)
 				}

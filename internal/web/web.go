@@ -22,7 +22,7 @@ import (
 
 // Scraper is [monitor.Monitor], as far as the endpoints need it.
 type Scraper interface {
-	Scrape(ctx context.Context, deadline time.Time, names ...string) monitor.Snapshot
+	Scrape(ctx context.Context, names ...string) monitor.Snapshot
 	Snapshot(names ...string) monitor.Snapshot // has no tokens if none of the names is configured
 }
 
