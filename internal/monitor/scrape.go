@@ -34,15 +34,15 @@ func (m *Monitor) Scrape(ctx context.Context, names ...string) Snapshot {
 // scrape is one scrape. When ctx ends, nobody waits for it any more; that ends none of its own probes.
 func (m *Monitor) scrape(ctx context.Context, names []string) {
 	candidates := m.readSecrets(names)
-	requests, shared := m.decide(candidates)
-	if len(requests) > 0 {
+	own, shared := m.decide(candidates)
+	if len(own) > 0 {
 		m.save() // the counters and turns
 	}
-	for _, r := range requests {
-		go m.probe(r)
+	for _, c := range own {
+		go m.probe(c)
 	}
-	for _, r := range requests {
-		<-r.call.done
+	for _, c := range own {
+		<-c.done
 	}
 	for _, c := range shared {
 		select {
@@ -52,26 +52,21 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 	}
 }
 
-// request is a probe that pacing has granted.
-type request struct {
+// call is a probe that pacing has granted, and the confirmation that may follow it. Scrapes share it.
+type call struct {
 	candidate
 	grant
-	call    *call
-	account *account // that the request counts for, also if a reload moves the token
+	account *account // that its requests count for, also if a reload moves the token
 	api     *api
-	after   *call // whose end it waits for; nil if it need not wait
-}
-
-// call is a probe under way, and the confirmation that may follow it. Scrapes share it.
-type call struct {
-	done    chan struct{} // closed at its end
+	after   *call         // whose end it waits for; nil if it need not wait
 	started time.Time     // when its last request began; zero before
+	done    chan struct{} // closed at its end
 }
 
 // decide takes requests for the candidates whose turn it is, and returns the calls of those that another scrape probes.
 // Where extra turns do not suffice for all, secrets that were never sent come first, then tokens to look at again, then
 // the rest. While today's use of an account is not known, its other requests wait for the first, which reports it.
-func (m *Monitor) decide(candidates []candidate) (requests []*request, shared []*call) {
+func (m *Monitor) decide(candidates []candidate) (own, shared []*call) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.Now()
@@ -81,32 +76,30 @@ func (m *Monitor) decide(candidates []candidate) (requests []*request, shared []
 		}
 	}
 	slices.SortStableFunc(candidates, func(x, y candidate) int { return cmp.Compare(x.token.rank(), y.token.rank()) })
-	for _, c := range candidates {
-		t, a := c.token, c.token.account
+	for _, candidate := range candidates {
+		t, a := candidate.token, candidate.token.account
 		if t.call != nil {
 			shared = append(shared, t.call)
 			continue
 		}
-		if c.err != nil {
-			m.recordLocked(t, probe.Outcome{Result: probe.NoToken, Message: c.err.Error(), Start: now}, now)
+		if candidate.err != nil {
+			m.recordLocked(t, probe.Outcome{Result: probe.NoToken, Message: candidate.err.Error(), Start: now}, now)
 			continue
 		}
-		r := &request{candidate: c, call: &call{done: make(chan struct{})}, account: a, api: m.api}
-		if !m.takeLocked(r, now) {
+		c := &call{candidate: candidate, account: a, api: m.api, done: make(chan struct{})}
+		if !m.takeLocked(c, now) {
 			continue
 		}
-		switch {
-		case a.useKnown(now):
-		case a.alone == nil:
-			a.alone = r.call
-		default:
-			r.after = a.alone
+		if !a.useKnown(now) {
+			if c.after = a.alone; c.after == nil {
+				a.alone = c
+			}
 		}
-		t.call = r.call
+		t.call = c
 		m.probes.Add(1)
-		requests = append(requests, r)
+		own = append(own, c)
 	}
-	return requests, shared
+	return own, shared
 }
 
 // rank orders the tokens that compete for extra turns.
@@ -123,11 +116,11 @@ func (t *token) rank() int {
 
 // takeLocked reports whether a request may be made now, and counts it. It may not if the monitor stops, or if its token
 // has left the configuration or has another secret meanwhile.
-func (m *Monitor) takeLocked(r *request, now time.Time) (ok bool) {
-	if m.ctx.Err() != nil || !m.currentLocked(r.candidate) {
+func (m *Monitor) takeLocked(c *call, now time.Time) (ok bool) {
+	if m.ctx.Err() != nil || !m.currentLocked(c.candidate) {
 		return false
 	}
-	r.grant, ok = r.account.take(r.token, now)
+	c.grant, ok = c.account.take(c.token, now)
 	m.dirty = m.dirty || ok
 	return ok
 }
@@ -138,77 +131,77 @@ func (m *Monitor) currentLocked(c candidate) bool {
 }
 
 // probe makes a request. A first denial is confirmed or cleared by a second request, whether or not a scrape waits.
-func (m *Monitor) probe(r *request) {
+func (m *Monitor) probe(c *call) {
 	defer m.probes.Done()
-	if r.after != nil {
-		<-r.after.done
+	if c.after != nil {
+		<-c.after.done
 	}
-	if m.attempt(r) == firstDenial {
+	if m.attempt(c) == firstDenial {
 		select {
 		case <-time.After(confirmAfter):
-			m.confirm(r)
+			m.confirm(c)
 		case <-m.ctx.Done():
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	close(r.call.done)
-	r.token.call = nil
-	if r.account.alone == r.call {
-		r.account.alone = nil
+	close(c.done)
+	c.token.call = nil
+	if c.account.alone == c {
+		c.account.alone = nil
 	}
 }
 
 // confirm makes a request a second time, if pacing grants it.
-func (m *Monitor) confirm(r *request) {
+func (m *Monitor) confirm(c *call) {
 	m.mu.Lock()
-	granted := m.takeLocked(r, m.Now())
+	granted := m.takeLocked(c, m.Now())
 	m.mu.Unlock()
 	if granted {
 		m.save()
-		m.attempt(r)
+		m.attempt(c)
 	}
 }
 
 // attempt waits for a slot, makes the request, and returns what its outcome changed.
-func (m *Monitor) attempt(r *request) change {
+func (m *Monitor) attempt(c *call) change {
 	select {
-	case r.api.slots <- struct{}{}:
-		defer func() { <-r.api.slots }()
+	case c.api.slots <- struct{}{}:
+		defer func() { <-c.api.slots }()
 	case <-m.ctx.Done():
 	}
-	if !m.begin(r) {
+	if !m.begin(c) {
 		return noChange
 	}
-	outcome, err := r.api.prober.Probe(m.ctx, r.secret)
-	return m.complete(r, outcome, err)
+	outcome, err := c.api.prober.Probe(m.ctx, c.secret)
+	return m.complete(c, outcome, err)
 }
 
 // begin reports whether the request may still be sent. It gives the request back and takes it anew: while it waited, an
 // answer may have held its account, or have changed its budget.
-func (m *Monitor) begin(r *request) bool {
+func (m *Monitor) begin(c *call) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dirty = true
-	r.account.inFlight--
-	r.account.giveBack(r.token, r.grant)
-	r.call.started = time.Now()
-	return m.takeLocked(r, m.Now())
+	c.account.inFlight--
+	c.account.giveBack(c.token, c.grant)
+	c.started = time.Now()
+	return m.takeLocked(c, m.Now())
 }
 
 // complete takes over how a request ended. What a shutdown has canceled is no result.
-func (m *Monitor) complete(r *request, o probe.Outcome, err error) change {
+func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, a := m.Now(), r.account
+	now, a := m.Now(), c.account
 	m.dirty = true
 	a.inFlight--
 	if err != nil {
-		r.keepNews(r.token)
+		c.keepNews(c.token)
 		return noChange
 	}
 	if !o.Sent {
-		a.giveBack(r.token, r.grant)
+		a.giveBack(c.token, c.grant)
 	}
 	a.learn(o, now)
 	m.logHoldLocked(a, now)
@@ -224,10 +217,10 @@ func (m *Monitor) complete(r *request, o probe.Outcome, err error) change {
 	default:
 		m.unanswered.Probes++
 	}
-	if !m.currentLocked(r.candidate) { // the answer is about another secret than the present one
+	if !m.currentLocked(c.candidate) { // the answer is about another secret than the present one
 		return noChange
 	}
-	return m.recordLocked(r.token, o, now)
+	return m.recordLocked(c.token, o, now)
 }
 
 // logged says how each change of a token is logged.

@@ -71,10 +71,13 @@ const historyLength = 40
 
 // PastResult is one result in a token's history. Consecutive results for which no request left are one.
 type PastResult struct {
-	Time   time.Time    `json:"time"` // of the probe; of the first of several
+	Unix   int64        `json:"unix"` // seconds since 1970 at its time
 	Result probe.Result `json:"result"`
 	Unsent bool         `json:"unsent,omitempty"` // whether no request left
 }
+
+// Time returns when the probe was made, or the first of several.
+func (p PastResult) Time() time.Time { return time.Unix(p.Unix, 0) }
 
 // SecretChanged reports whether the token has another secret than the last that was probed, and was not probed since.
 func (t *TokenState) SecretChanged() bool { return !t.Probed && len(t.History) > 0 }

@@ -90,10 +90,10 @@ func (t *token) confirm(o probe.Outcome, now time.Time) {
 // remember appends a result to the history, which snapshots share: it is replaced, not changed. Consecutive results for
 // which no request left are one.
 func (t *token) remember(o probe.Outcome) {
-	past := PastResult{Time: o.Start, Result: o.Result, Unsent: !o.Sent}
+	past := PastResult{Unix: o.Start.Unix(), Result: o.Result, Unsent: !o.Sent}
 	history := slices.Clone(t.History)
 	if n := len(history); n > 0 && past.Unsent && history[n-1].Unsent {
-		past.Time = history[n-1].Time
+		past.Unix = history[n-1].Unix
 		history = history[:n-1]
 	}
 	history = append(history, past)

@@ -72,7 +72,7 @@ func (t *Token) judge(token monitor.TokenState, now time.Time) {
 	case token.Verdict == probe.VerdictUnknown:
 		t.setUnknown(token, token.Configured)
 	case token.Last.Result == probe.NoToken:
-		t.setUnknown(token, token.History[len(token.History)-1].Time)
+		t.setUnknown(token, token.History[len(token.History)-1].Time())
 	case now.After(overdueSince):
 		t.setUnknown(token, overdueSince)
 	default:

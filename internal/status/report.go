@@ -134,7 +134,7 @@ func newToken(token monitor.TokenState, now time.Time) Token {
 		t.Labels[label.Name] = label.Value
 	}
 	for i, past := range token.History {
-		t.History[i] = Past{past.Time.UTC(), past.Result.String(), says(past)}
+		t.History[i] = Past{past.Time().UTC(), past.Result.String(), says(past)}
 	}
 	t.judge(token, now)
 	t.Notes = notes(token, t.State, now)

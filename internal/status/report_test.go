@@ -30,7 +30,7 @@ func example() monitor.Snapshot {
 	outage.NextProbe = now
 	lost := named("etl", probed(probe.NoToken))
 	lost.Account, lost.Last.Message = "globex", "reading the token file: no such file; create it, or correct the path"
-	lost.History = []monitor.PastResult{{Time: now.Add(-time.Hour), Result: probe.NoToken, Unsent: true}}
+	lost.History = []monitor.PastResult{{Unix: now.Add(-time.Hour).Unix(), Result: probe.NoToken, Unsent: true}}
 	return monitor.Snapshot{
 		Time:       now.In(time.FixedZone("CEST", 2*3600)),
 		Tokens:     []monitor.TokenState{outage, denied, lost, named("shop", unprobed())},

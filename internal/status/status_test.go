@@ -31,7 +31,7 @@ func probed(result probe.Result) monitor.TokenState {
 	token.Probed = true
 	token.Last = probe.Outcome{Result: result, Message: "of " + result.String(), Start: now.Add(-2 * time.Minute)}
 	token.History = []monitor.PastResult{
-		{Time: now.Add(-31 * time.Minute), Result: result}, {Time: token.Last.Start, Result: result},
+		{Unix: now.Add(-31 * time.Minute).Unix(), Result: result}, {Unix: token.Last.Start.Unix(), Result: result},
 	}
 	if result.Verdict() != probe.VerdictUnknown {
 		return decided(token, result, 2*time.Minute)
