@@ -112,7 +112,9 @@ func (b *builder) build(s *settings) {
 	for i := range s.Tokens {
 		b.addToken(&s.Tokens[i], fmt.Sprintf("tokens[%d]", i))
 	}
-	b.addDirs(s.TokenDir)
+	for i := range s.TokenDir {
+		b.addDir(&s.TokenDir[i], i)
+	}
 	b.require("", len(b.Tokens) > 0 || len(b.problems) > 0,
 		"no tokens; list at least one under tokens, or set token_dir to a directory of token files")
 }

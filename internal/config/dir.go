@@ -39,19 +39,12 @@ func (s *dirSettings) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*mapping)(s))
 }
 
-// addDirs adds the tokens of all directories.
-func (b *builder) addDirs(dirs dirList) {
-	for i := range dirs {
-		key := fmt.Sprintf("token_dir[%d]", i)
-		if b.lines[key] == 0 {
-			key = "token_dir"
-		}
-		b.addDir(&dirs[i], key)
+// addDir adds a token for each file of the directory at an index, as Kubernetes, Docker and systemd mount secrets.
+func (b *builder) addDir(s *dirSettings, index int) {
+	key := fmt.Sprintf("token_dir[%d]", index)
+	if b.lines[key] == 0 { // not in a list
+		key = "token_dir"
 	}
-}
-
-// addDir adds a token for each file of a directory, as Kubernetes, Docker and systemd mount secrets.
-func (b *builder) addDir(s *dirSettings, key string) {
 	b.check(key+".account", checkPlainText(s.Account))
 	b.check(key+".prefix", checkPlainText(s.Prefix))
 	labels := b.labels(s.Labels, key+".labels")
@@ -62,7 +55,7 @@ func (b *builder) addDir(s *dirSettings, key string) {
 	}
 	entries, err := os.ReadDir(dir)
 	b.check(key, explainFileError(err))
-	// A link that leads nowhere, or a directory, is a token that cannot be read: one was meant to be there.
+	// A link that leads nowhere, or a directory, is a token that cannot be read: a token file was meant to be there.
 	for _, entry := range entries {
 		name := entry.Name()
 		first, taken := b.names[s.Prefix+name]

@@ -40,7 +40,7 @@ func (b *builder) decode(data []byte, s *settings) {
 		b.addSyntaxError(err)
 	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
 		b.errorAt(second.Line, "a second document; remove the --- above it, and all that follows")
-	} else if err := yaml.Unmarshal(data, &root); err == nil {
+	} else if yaml.Unmarshal(data, &root) == nil {
 		b.addLines(root.Content[0], "")
 	}
 }
