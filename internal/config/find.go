@@ -52,7 +52,7 @@ func (l Location) String() string { return cmp.Or(l.Path, environment) }
 
 const environment = "environment"
 
-// Load reads the configuration, and its secrets for its warnings: it waits at most [ReadTimeout] for them. The error has
+// Load reads the configuration, and the secrets, for warnings; it waits for them at most [ReadTimeout]. The error has
 // one line per problem, which quotes no value of the configuration:
 //
 //	/etc/appfigures_exporter/config.yml:12: tokens[1].name: what is wrong; what would be right

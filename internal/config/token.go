@@ -145,7 +145,7 @@ func parseToken(text string) (Secret, error) {
 	return NewSecret(token), nil
 }
 
-// reserved are labels of the exporter's metrics, those that Prometheus gives to all series of a target or to alerts, and
+// reserved are labels of the exporter's metrics, those that Prometheus gives to a target's series or to alerts, and
 // cluster, by which the alerts join series of several sites.
 var reserved = []string{"token", "account", "reason", "result", "phase", "le", "quantile", "job", "instance", "cluster",
 	"alertname", "severity"}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// loadReader reads secrets for warnings. It outlives loads, so that a file that hangs costs one goroutine, however often
-// the configuration is reloaded.
+// loadReader reads secrets for warnings. It outlives loads, so that a file that hangs costs one goroutine, however
+// often the configuration is reloaded.
 var loadReader Reader
 
 // warnOfSecrets reads all secrets, and returns what is unwise about those that can be read in time.
@@ -45,8 +45,8 @@ func (c *Config) warnOfSecrets() (warnings []string) {
 	return warnings
 }
 
-// Inspect returns, one line each, which tokens cannot be read here, or are past their expires_at, and how many cannot be
-// read. The lines quote no secret.
+// Inspect returns, one line each, which tokens cannot be read here, or are past their expires_at, and how many cannot
+// be read. The lines quote no secret.
 func (c *Config) Inspect(now time.Time) (lines []string, unreadable int) {
 	for i, r := range loadReader.Read(c.Tokens) {
 		t := c.Tokens[i]
