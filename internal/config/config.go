@@ -74,7 +74,7 @@ type builder struct {
 	file      string            // for errors
 	dir       string            // where relative paths start
 	lines     map[string]int    // of the values in the file, by key
-	variables map[string]string // environment variables that a key has its value from, by key
+	variables map[string]string // which set values instead of the file, by key
 	names     map[string]string // keys of the tokens so far, by name
 	problems  []error
 }

@@ -47,10 +47,10 @@ func absolute(path string) string {
 	return path
 }
 
+const environment = "environment"
+
 // String names the location for logs. It also identifies the configuration.
 func (l Location) String() string { return cmp.Or(l.Path, environment) }
-
-const environment = "environment"
 
 // Load reads the configuration, and the secrets, for warnings; it waits for them at most [ReadTimeout]. The error has
 // one line per problem, which quotes no value of the configuration:
