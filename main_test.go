@@ -104,7 +104,7 @@ func TestServe(t *testing.T) {
 	t.Setenv("APPFIGURES_API_BASE_URL", root)
 	api.Set("pat_one", simulator.ServerError)
 	exporter := start(t)
-	exporter.awaitLog(` config=$APPFIGURES_API_KEY tokens=1`, `msg="First scrape: `)
+	exporter.awaitLog(` config=environment tokens=1`, `msg="First scrape: `)
 	if n := api.TotalRequests(); n != 1 {
 		t.Errorf("the start made %d requests, want 1", n)
 	}

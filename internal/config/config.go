@@ -20,10 +20,10 @@ type Config struct {
 	Timeout        time.Duration // for one probe
 	MaxConcurrency int           // probes under way at once
 	Pacing         Pacing
-	ProxyURL       *url.URL    // from proxy_url, else from the environment; nil: no proxy
-	TLS            *tls.Config // nil: the system's defaults
-	Tokens         []Token     // at least one; those of the list in its order, then those of token_dir by name
-	Warnings       []string    // one line each, for the log: what is allowed but unwise
+	ProxyURL       *url.URL // from proxy_url, else from the environment; nil: no proxy
+	TLS            *tls.Config
+	Tokens         []Token  // at least one; those of the list in its order, then those of token_dir by name
+	Warnings       []string // one line each, for the log: what is valid but unwise
 }
 
 // Format implements [fmt.Formatter]: for every verb, only how many tokens there are. ProxyURL may hold a password.
@@ -58,7 +58,7 @@ type settings struct {
 // defaultName is the account of tokens without one, and the name of the environment's token.
 const defaultName = "default"
 
-// defaults returns the values of keys that are absent; config.yml.example gives the reasons.
+// defaults returns the settings of a file without keys; config.yml.example gives the reasons.
 func defaults() settings {
 	return settings{
 		APIURL:         defaultAPIURL,
@@ -68,23 +68,23 @@ func defaults() settings {
 	}
 }
 
-// builder makes a configuration of settings, and collects every problem on the way.
+// builder makes a configuration from settings, and collects the problems that it finds.
 type builder struct {
 	Config
-	name     string            // of the file, for errors
-	dir      string            // where relative paths start
-	lines    map[string]int    // of the values in the file, by key
-	keys     map[string]string // how errors call keys that are not in a file
-	names    map[string]string // keys of the tokens so far, by name
-	problems []error
+	file      string            // for errors
+	dir       string            // where relative paths start
+	lines     map[string]int    // of the values in the file, by key
+	variables map[string]string // which set values instead of the file, by key
+	names     map[string]string // keys of the tokens so far, by name
+	problems  []error
 }
 
 func newBuilder(file string) *builder {
-	return &builder{name: file, dir: absolute(filepath.Dir(file)), lines: map[string]int{}, names: map[string]string{}}
+	return &builder{file: file, dir: absolute(filepath.Dir(file)), lines: map[string]int{}, names: map[string]string{}}
 }
 
-// parse makes a configuration of the content of a file. Relative paths in it start at the file's directory. The error
-// has every problem of a kind, one line each.
+// parse makes a configuration from the content of a file. Relative paths in it start at the file's directory. The error
+// has one line per problem: all that decoding finds; if it finds none, all that the values have.
 func parse(file string, data []byte) (*Config, error) {
 	b, s := newBuilder(file), defaults()
 	if b.decode(data, &s); len(b.problems) == 0 {
@@ -93,7 +93,7 @@ func parse(file string, data []byte) (*Config, error) {
 	return &b.Config, errors.Join(b.problems...)
 }
 
-// build checks the settings, and takes them over.
+// build checks the settings and makes the configuration from them.
 func (b *builder) build(s *settings) {
 	b.Timeout, b.MaxConcurrency, b.Pacing = s.Timeout, s.MaxConcurrency, s.Pacing
 	b.require("timeout", s.Timeout > 0 && s.Timeout <= 5*time.Minute,
@@ -108,54 +108,48 @@ func (b *builder) build(s *settings) {
 		"not from 0 to below 1; write 0.05 to leave a twentieth of the daily limit to your programs")
 	b.require("pacing.min_interval", s.Pacing.MinInterval >= 0 && s.Pacing.MinInterval <= 7*24*time.Hour,
 		"not from 0s to 168h; write a duration such as 5m, or 0s for no floor")
-	b.reach(s)
+	b.setNetwork(s)
 	for i := range s.Tokens {
 		b.addToken(&s.Tokens[i], fmt.Sprintf("tokens[%d]", i))
 	}
-	b.addDirs(s.TokenDir)
+	for i := range s.TokenDir {
+		b.addDir(&s.TokenDir[i], i)
+	}
 	b.require("", len(b.Tokens) > 0 || len(b.problems) > 0,
 		"no tokens; list at least one under tokens, or set token_dir to a directory of token files")
 }
 
-// path returns a path, from the builder's directory if it is relative, or "" if there is none.
+// path returns the value of key as a path that does not depend on the working directory. It is empty if the value is,
+// or is a problem.
 func (b *builder) path(key, text string) string {
-	err := checkPlainText(text)
-	b.check(key, err)
-	switch {
-	case text == "" || err != nil:
+	if err := checkPlainText(text); err != nil {
+		b.check(key, err)
 		return ""
-	case filepath.IsAbs(text):
-		return text
 	}
-	return filepath.Join(b.dir, text)
+	return promconfig.JoinDir(b.dir, text)
 }
 
-// check adds err, if there is one, as a problem of the value of key.
+// check adds err, if it is not nil, as a problem of the value of key.
 func (b *builder) check(key string, err error) {
 	if err != nil {
 		b.problems = append(b.problems, fmt.Errorf("%s%w", b.place(b.lines[key], key), err))
 	}
 }
 
-// require adds a problem of the value of key, unless it is ok.
+// require adds a problem of the value of key, unless ok.
 func (b *builder) require(key string, ok bool, problem string) {
 	if !ok {
 		b.check(key, errors.New(problem))
 	}
 }
 
-// warn adds a warning about the value of key.
-func (b *builder) warn(key, text string) {
-	b.Warnings = append(b.Warnings, b.place(b.lines[key], key)+text)
-}
-
 // place returns the beginning of an error, "config.yml:12: tokens[1].name: ", without a line or key that is not known.
 func (b *builder) place(line int, key string) string {
-	place := b.name
+	place := b.file
 	if line > 0 {
 		place += fmt.Sprintf(":%d", line)
 	}
-	if key = cmp.Or(b.keys[key], key); key != "" {
+	if key = cmp.Or(b.variables[key], key); key != "" {
 		place += ": " + key
 	}
 	return place + ": "

@@ -39,19 +39,12 @@ func (s *dirSettings) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*mapping)(s))
 }
 
-// addDirs adds the tokens of all directories.
-func (b *builder) addDirs(dirs dirList) {
-	for i := range dirs {
-		key := fmt.Sprintf("token_dir[%d]", i)
-		if b.lines[key] == 0 {
-			key = "token_dir"
-		}
-		b.addDir(&dirs[i], key)
+// addDir adds a token for each file of the directory at an index, as Kubernetes, Docker and systemd mount secrets.
+func (b *builder) addDir(s *dirSettings, index int) {
+	key := fmt.Sprintf("token_dir[%d]", index)
+	if b.lines[key] == 0 { // not in a list
+		key = "token_dir"
 	}
-}
-
-// addDir adds a token for each file of a directory, as Kubernetes, Docker and systemd mount secrets.
-func (b *builder) addDir(s *dirSettings, key string) {
 	b.check(key+".account", checkPlainText(s.Account))
 	b.check(key+".prefix", checkPlainText(s.Prefix))
 	labels := b.labels(s.Labels, key+".labels")
@@ -60,39 +53,29 @@ func (b *builder) addDir(s *dirSettings, key string) {
 	if dir == "" {
 		return
 	}
-	names, err := tokenFiles(dir)
-	b.check(key, err)
-	if err == nil && len(names) == 0 {
-		b.warn(key, "no token files; put one there for each token, named after the token")
-	}
-	for _, name := range names {
-		t := Token{Name: s.Prefix + name, Account: cmp.Or(s.Account, defaultName), Labels: labels}
-		t.Source = FileSource(filepath.Join(dir, name))
-		if err := checkPlainText(name); err != nil {
+	entries, err := os.ReadDir(dir)
+	b.check(key, explainFileError(err))
+	// A link that leads nowhere, or a directory, is a token that cannot be read: a token file was meant to be there.
+	for _, entry := range entries {
+		name := entry.Name()
+		first, taken := b.names[s.Prefix+name]
+		switch err := checkPlainText(name); {
+		case notToken.MatchString(name):
+		case err != nil:
 			b.check(key, fmt.Errorf("the name of a file %w", err))
-		} else if first, taken := b.names[t.Name]; taken {
+		case taken:
 			b.check(key, fmt.Errorf("the file %q has the name of a token of %s; set prefix for this directory, or "+
 				"rename one", name, first))
-		} else {
-			b.add(t, key)
+		default:
+			b.add(Token{
+				Name:    s.Prefix + name,
+				Account: cmp.Or(s.Account, defaultName),
+				Source:  FileSource(filepath.Join(dir, name)),
+				Labels:  labels,
+			}, key)
 		}
 	}
 }
 
 // notToken matches the names of hidden files, which Kubernetes makes too, of leftovers of editors, and of README files.
 var notToken = regexp.MustCompile(`(?i)^\.|~$|\.(bak|sw[op]|orig)$|^#.*#$|^README(\.\w+)?$`)
-
-// tokenFiles returns the names of the token files in dir, sorted. A link that leads nowhere, or a directory, is one
-// too: a token was meant to be there. The error does not quote dir.
-func tokenFiles(dir string) (names []string, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, explainFileError(err)
-	}
-	for _, entry := range entries {
-		if !notToken.MatchString(entry.Name()) {
-			names = append(names, entry.Name())
-		}
-	}
-	return names, nil
-}

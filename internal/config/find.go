@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // defaultFiles are tried in this order if no file is named.
@@ -21,21 +20,20 @@ const (
 	envAPIURL    = "APPFIGURES_API_BASE_URL"
 )
 
-// Location is where the configuration is read from: a file, or the environment if Path is empty.
+// Location is where the configuration is: in a file, or in the environment if Path is empty.
 type Location struct {
-	Path  string // absolute, so that all spellings of it are one configuration
-	named bool   // whether the user named the file
+	Path string // absolute, so that all spellings of it are one configuration
 }
 
 // Find returns where the configuration is: in the file that was named; else in config.yml in the working directory, or
 // in /etc/appfigures_exporter, if that exists; else in the environment.
 func Find(named string) Location {
 	if named != "" {
-		return Location{absolute(named), true}
+		return Location{absolute(named)}
 	}
 	for _, file := range defaultFiles {
 		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-			return Location{Path: absolute(file)}
+			return Location{absolute(file)}
 		}
 	}
 	return Location{}
@@ -49,48 +47,32 @@ func absolute(path string) string {
 	return path
 }
 
-// String names the location for logs. It also identifies the configuration.
-func (l Location) String() string {
-	switch {
-	case l.Path != "":
-		return l.Path
-	case os.Getenv(EnvToken) == "" && os.Getenv(EnvTokenFile) != "":
-		return "$" + EnvTokenFile
-	}
-	return "$" + EnvToken
-}
+const environment = "environment"
 
-// Load reads the configuration. It waits at most [ReadTimeout] for the secrets, which it compares. The error has every
-// problem of a kind, one line each:
+// String names the location for logs. It also identifies the configuration.
+func (l Location) String() string { return cmp.Or(l.Path, environment) }
+
+// Load reads the configuration, and the secrets, for warnings; it waits for them at most [ReadTimeout]. The error has
+// one line per problem, which quotes no value of the configuration:
 //
 //	/etc/appfigures_exporter/config.yml:12: tokens[1].name: what is wrong; what would be right
-//
-// It quotes no value of the configuration. Warnings quote names of tokens.
 func (l Location) Load() (*Config, error) {
 	_, cfg, err := l.load()
 	if err != nil {
 		return nil, err
 	}
-	if l.Path != "" && !l.named && os.Getenv(EnvToken) != "" && !slices.ContainsFunc(cfg.Tokens, isEnvToken) {
-		cfg.Warnings = append(cfg.Warnings, fmt.Sprintf("%s is used and $%s is not, although it is set; unset it, or "+
-			"set --config.file=%s", l.Path, EnvToken, l.Path))
-	}
-	cfg.Warnings = append(cfg.Warnings, cfg.warnOfSecrets()...)
+	cfg.Warnings = cfg.warnOfSecrets()
 	return cfg, nil
 }
 
-func isEnvToken(t Token) bool { return t.Source.Equal(EnvSource(EnvToken)) }
-
-// maxFileBytes bounds a configuration file: enough for 100,000 tokens.
-const maxFileBytes = 16 << 20
-
-// load returns the content of the file too. The configuration is nil if it cannot be read.
+// load returns the content of the file, and the configuration as far as it is valid. Both are nil if the file cannot be
+// read.
 func (l Location) load() (content []byte, cfg *Config, err error) {
 	if l.Path == "" {
 		cfg, err = fromEnvironment()
 		return nil, cfg, err
 	}
-	content, _, err = readRegular(l.Path, maxFileBytes)
+	content, err = readRegular(l.Path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the configuration %s: %w", l.Path, err)
 	}
@@ -98,12 +80,9 @@ func (l Location) load() (content []byte, cfg *Config, err error) {
 	return content, cfg, err
 }
 
-// Fingerprint returns a text that changes when the configuration file does, or the names in its token directories; it
-// is constant for the environment. It does not see the content of other files: a secret needs no reload.
+// Fingerprint returns a text that changes when the configuration file does, or the names in its token directories. It
+// does not see the content of other files: a secret needs no reload.
 func (l Location) Fingerprint() (string, error) {
-	if l.Path == "" {
-		return "", nil
-	}
 	content, cfg, err := l.load()
 	if cfg == nil {
 		return "", err
@@ -113,26 +92,23 @@ func (l Location) Fingerprint() (string, error) {
 
 // fromEnvironment returns the configuration of the environment: one token. An empty variable counts as not set.
 func fromEnvironment() (*Config, error) {
-	b, s := newBuilder("environment"), defaults()
-	token, file := os.Getenv(EnvToken), os.Getenv(EnvTokenFile)
-	watched := tokenSettings{Name: defaultName}
+	token := tokenSettings{Name: defaultName, TokenFile: os.Getenv(EnvTokenFile)}
+	if os.Getenv(EnvToken) != "" {
+		token.TokenEnv = EnvToken
+	}
 	switch {
-	case token != "" && file != "":
+	case token.TokenEnv != "" && token.TokenFile != "":
 		return nil, fmt.Errorf("both $%s and $%s are set; unset one", EnvToken, EnvTokenFile)
-	case token != "":
-		_, err := parseToken(token)
-		b.check("$"+EnvToken, err)
-		watched.TokenEnv = EnvToken
-	case file != "":
-		watched.TokenFile = file
-	default:
+	case token.TokenEnv == "" && token.TokenFile == "":
 		return nil, fmt.Errorf("no tokens to watch: name a configuration with --config.file=FILE (or put config.yml "+
 			"into the working directory or /etc/appfigures_exporter), or set %s, or %s to a file, to watch one token; "+
 			"`appfigures_exporter demo` needs neither", EnvToken, EnvTokenFile)
 	}
-	b.keys = map[string]string{"api_url": "$" + envAPIURL, "tokens[0].token_file": "$" + EnvTokenFile}
-	s.APIURL = cmp.Or(os.Getenv(envAPIURL), defaultAPIURL)
-	s.Tokens = []tokenSettings{watched}
+	s := defaults()
+	s.APIURL = cmp.Or(os.Getenv(envAPIURL), s.APIURL)
+	s.Tokens = []tokenSettings{token}
+	b := newBuilder(environment)
+	b.variables = map[string]string{"api_url": "$" + envAPIURL, "tokens[0].token_file": "$" + EnvTokenFile}
 	b.build(&s)
 	return &b.Config, errors.Join(b.problems...)
 }

@@ -1,14 +1,9 @@
 package config
 
 import (
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"io/fs"
 	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,13 +11,10 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-const (
-	vendorHost    = "api.appfigures.com"
-	defaultAPIURL = "https://" + vendorHost + "/v2/"
-)
+const defaultAPIURL = "https://api.appfigures.com/v2/"
 
-// reach sets how the API is reached.
-func (b *builder) reach(s *settings) {
+// setNetwork sets how the API is reached.
+func (b *builder) setNetwork(s *settings) {
 	api, err := parseAPIURL(s.APIURL)
 	b.check("api_url", err)
 	if err != nil {
@@ -57,11 +49,7 @@ func parseAPIURL(text string) (*url.URL, error) {
 		return nil, errors.New("not an http or https URL of scheme, host and path only; write one such as " +
 			defaultAPIURL)
 	}
-	u = u.JoinPath("/")
-	if strings.EqualFold(u.Hostname(), vendorHost) && u.Path != "/v2/" {
-		return nil, errors.New("not the root of this API; write " + defaultAPIURL)
-	}
-	return u, nil
+	return u.JoinPath("/"), nil
 }
 
 // isClear reports whether requests to the API would carry a token through a network without encryption.
@@ -89,85 +77,40 @@ func (b *builder) useEnvironmentProxy() {
 	if b.APIURL.Scheme == "http" {
 		name, text = "HTTP_PROXY", env.HTTPProxy
 	}
-	env.HTTPProxy, env.HTTPSProxy = "http://any.invalid", "http://any.invalid" // which NO_PROXY may exempt the API from
-	used, _ := env.ProxyFunc()(b.APIURL)
-	switch {
-	case used == nil:
-	case text != "":
-		if !strings.Contains(text, "://") { // as curl and net/http take it
-			text = "http://" + text
-		}
-		proxy, err := parseProxyURL(text)
-		b.check("$"+name, err)
-		b.ProxyURL = proxy
-	case os.Getenv("ALL_PROXY") != "" || os.Getenv("all_proxy") != "":
-		b.warn("$ALL_PROXY", "not read: the API is reached without a proxy; set proxy_url or "+name)
+	if text == "" {
+		return
 	}
+	if !strings.Contains(text, "://") { // as curl and net/http take it
+		text = "http://" + text
+	}
+	_, err := parseProxyURL(text)
+	b.check("$"+name, err)
+	b.ProxyURL, _ = env.ProxyFunc()(b.APIURL)
 }
 
 // setTLS sets TLS. Errors of prometheus/common and crypto/tls are not passed on: some quote the files.
 func (b *builder) setTLS(s promconfig.TLSConfig) {
-	caFile := b.path("tls_config.ca_file", s.CAFile)
-	s.CAFile = "" // which readAuthorities reads, without a byte order mark
-	s.CertFile, s.KeyFile = b.path("tls_config.cert_file", s.CertFile), b.path("tls_config.key_file", s.KeyFile)
-	c := promconfig.TLSConfig{CertFile: s.CertFile, KeyFile: s.KeyFile}
-	c.ServerName, c.MinVersion = s.ServerName, s.MinVersion
-	b.require("tls_config", s == c, "only ca_file, cert_file, key_file, server_name and min_version are supported; "+
-		"without verification anyone could receive the tokens")
+	b.require("tls_config", !s.InsecureSkipVerify, "insecure_skip_verify is not supported, as anyone could receive the "+
+		"tokens; give the authorities to trust as ca_file")
 	b.check("tls_config.server_name", checkPlainText(s.ServerName)) // which TLS sends in the clear
-	var err error
-	if caFile != "" {
-		c.CA, err = readAuthorities(caFile)
-		b.check("tls_config.ca_file", err)
-	} else if b.APIURL.Scheme == "https" {
-		b.checkSystemAuthorities()
-	}
-	if len(b.problems) > 0 || c == (promconfig.TLSConfig{}) {
+	s.CAFile = b.regularFile("tls_config.ca_file", s.CAFile)
+	s.CertFile = b.regularFile("tls_config.cert_file", s.CertFile)
+	s.KeyFile = b.regularFile("tls_config.key_file", s.KeyFile)
+	if len(b.problems) > 0 {
 		return
 	}
-	b.TLS, err = promconfig.NewTLSConfig(&c)
-	b.require("tls_config", err == nil, "cert_file and key_file cannot be read, or do not match; give PEM files of a "+
-		"certificate and its unencrypted key")
+	var err error
+	b.TLS, err = promconfig.NewTLSConfig(&s)
+	b.require("tls_config", err == nil, "ca_file contains no certificate, or cert_file and key_file do not match; give "+
+		"PEM files of the authorities to trust, and of a certificate and its unencrypted key")
 }
 
-// checkSystemAuthorities checks SSL_CERT_FILE and SSL_CERT_DIR, which replace the system's authorities. crypto/x509
-// passes over what it cannot read there, and each probe would end at an unknown authority. Directories have other files
-// too, so that one certificate is enough.
-func (b *builder) checkSystemAuthorities() {
-	if file := os.Getenv("SSL_CERT_FILE"); file != "" {
-		_, err := readAuthorities(file)
-		b.check("$SSL_CERT_FILE", err)
+// regularFile returns the path of a file that can be read, or "" if there is none.
+func (b *builder) regularFile(key, text string) string {
+	path := b.path(key, text)
+	if path != "" {
+		_, err := readRegular(path)
+		b.check(key, err)
 	}
-	for _, dir := range filepath.SplitList(os.Getenv("SSL_CERT_DIR")) {
-		entries, _ := os.ReadDir(dir)
-		b.require("$SSL_CERT_DIR", slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
-			_, err := readAuthorities(filepath.Join(dir, entry.Name()))
-			return err == nil
-		}), errNoCertificate)
-	}
-}
-
-const errNoCertificate = "contains no certificate; give PEM files of the authorities to trust"
-
-// readAuthorities returns the content of a PEM file, of which each block is a certificate.
-func readAuthorities(file string) (string, error) {
-	content, _, err := readRegular(file, maxFileBytes)
-	if err != nil {
-		return "", err
-	}
-	const begin = "-----BEGIN "
-	text := strings.TrimPrefix(string(content), byteOrderMark)
-	parts := strings.Split(text, begin)
-	line := 1
-	for i, part := range parts {
-		if i > 0 && !x509.NewCertPool().AppendCertsFromPEM([]byte(begin+part)) {
-			return "", fmt.Errorf("the block at line %d of the file is not a certificate, or is damaged; replace it",
-				line)
-		}
-		line += strings.Count(part, "\n")
-	}
-	if len(parts) == 1 {
-		return "", errors.New(errNoCertificate)
-	}
-	return text, nil
+	return path
 }

@@ -25,9 +25,6 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// Equal reports whether both hold the same text.
-func (s Secret) Equal(other Secret) bool { return s.Reveal() == other.Reveal() }
-
 // String implements [fmt.Stringer].
 func (s Secret) String() string { return redacted }
 

@@ -1,16 +1,16 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"syscall"
+	"sync"
+	"time"
 )
 
 // Source is where a token's secret comes from: a file, an environment variable, or the configuration itself.
-// Sources are immutable; Equal compares them.
 type Source struct {
 	kind sourceKind
 	text Secret // the file's path, the variable's name, or the token itself
@@ -34,9 +34,6 @@ func EnvSource(variable string) Source { return Source{fromEnv, NewSecret(variab
 // InlineSource is a secret in the configuration itself.
 func InlineSource(secret Secret) Source { return Source{inline, secret} }
 
-// Equal reports whether both name the same file or variable, or are the same inline secret.
-func (s Source) Equal(other Source) bool { return s.kind == other.kind && s.text.Equal(other.text) }
-
 // Digest returns a short salted digest that is equal for equal sources. See [Secret.Digest].
 func (s Source) Digest(salt []byte) string { return s.String() + ":" + s.text.Digest(salt) }
 
@@ -46,77 +43,134 @@ func (s Source) String() string { return string(s.kind) }
 // Read returns the secret as it is now, without the white space behind it. A file system that hangs blocks it; see
 // [Reader]. The error is what is wrong with the source; what would be right. It never quotes the secret.
 func (s Source) Read() (Secret, error) {
-	r := s.read()
-	return r.Secret, r.Err
-}
-
-func (s Source) read() (r Reading) {
 	name := s.text.Reveal()
 	var what, text string
 	switch s.kind {
 	case inline:
-		return Reading{Secret: s.text}
+		return s.text, nil
 	case fromEnv:
 		value, ok := os.LookupEnv(name)
 		if !ok {
-			return Reading{Err: fmt.Errorf("the environment variable %s is not set; set it for the exporter's process",
-				name)}
+			return Secret{}, fmt.Errorf("the environment variable %s is not set; set it for the exporter's process", name)
 		}
 		what, text = "the environment variable", value
 	default:
-		content, mode, err := readRegular(name, maxTokenBytes)
+		content, err := readRegular(name)
 		if err != nil {
-			return Reading{Err: fmt.Errorf("reading the token file %s: %w", name, err)}
+			return Secret{}, fmt.Errorf("reading the token file %s: %w", name, err)
 		}
-		what, text, r.worldReadable = "the token file", string(content), mode.Perm()&0o004 != 0
+		what, text = "the token file", string(content)
 	}
-	if r.Secret, r.Err = parseToken(text); r.Err != nil {
-		r.Err = fmt.Errorf("%s %s %w", what, name, r.Err)
+	secret, err := parseToken(text)
+	if err != nil {
+		return Secret{}, fmt.Errorf("%s %s %w", what, name, err)
 	}
-	return r
+	return secret, nil
 }
 
-// maxTokenBytes bounds what is read of a token file. No HTTP server takes a header of that length.
-const maxTokenBytes = 64 << 10
+// maxFileBytes bounds each file that is read: enough for a configuration of 20,000 tokens.
+const maxFileBytes = 4 << 20
 
-// readRegular returns the content and mode of a regular file of at most limit bytes, after following symbolic links.
-// Pipes and devices, which could block for ever, are an error. The error does not name the file.
-func readRegular(path string, limit int64) ([]byte, fs.FileMode, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, 0, explainFileError(err)
-	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
+// readRegular returns the content of a regular file, after following symbolic links. Pipes and devices, which could
+// block for ever, are an error. The error does not name the file.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, 0, explainFileError(err)
+		return nil, explainFileError(err)
 	case info.IsDir():
-		return nil, 0, errors.New("a directory; give the path of a file (if Docker made the directory, because the file to " +
+		return nil, errors.New("a directory; give the path of a file (if Docker made the directory, because the file to " +
 			"mount was missing, create the file on the host, then create the container again)")
 	case !info.Mode().IsRegular():
-		return nil, 0, errors.New("not a regular file; give the path of one")
+		return nil, errors.New("not a regular file; give the path of one")
+	case info.Size() > maxFileBytes:
+		return nil, fmt.Errorf("larger than %d MiB; give the path of another file", maxFileBytes>>20)
 	}
-	content, err := io.ReadAll(io.LimitReader(file, limit+1))
-	switch {
-	case err != nil:
-		return nil, 0, explainFileError(err)
-	case int64(len(content)) > limit:
-		return nil, 0, fmt.Errorf("larger than %d KiB; give the path of another file", limit>>10)
-	}
-	return content, info.Mode(), nil
+	content, err := os.ReadFile(path)
+	return content, explainFileError(err)
 }
 
-// explainFileError returns what is wrong with a file and what to do, without the file's name.
+// explainFileError returns what is wrong with a file and what to do, without the file's name; nil for nil.
 func explainFileError(err error) error {
-	cause, ok := errors.AsType[syscall.Errno](err)
+	withPath, ok := errors.AsType[*fs.PathError](err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("no such file or directory; create it, or correct the path")
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("permission denied; make it readable by the exporter's user (uid %d)", os.Geteuid())
 	case ok:
-		return cause
+		return withPath.Err
 	}
-	return errors.New("cannot be read")
+	return err
+}
+
+// ReadTimeout bounds how long [Reader.Read] waits for the sources of all tokens together.
+const ReadTimeout = time.Second
+
+var errHangs = errors.New("cannot be read in time; check the file system that it is on")
+
+var readSource = Source.Read // tests replace it
+
+// Reader reads the sources of tokens, and waits for none that hangs. The zero value is ready. A Reader is safe for
+// concurrent use, and should live long: it starts no second read of a source while one hangs.
+type Reader struct {
+	mu      sync.Mutex // guards pending, and the result of each read
+	pending map[string]*pendingRead
+}
+
+// Reading is the result of reading one source.
+type Reading struct {
+	Secret Secret
+	Err    error // see [Source.Read]
+}
+
+// pendingRead is a read of one source. Several calls of [Reader.Read] can wait for it.
+type pendingRead struct {
+	ended  chan struct{}
+	result Reading // errHangs until the read has ended
+}
+
+// Read reads the sources of all tokens at the same time. It returns a Reading for each of them, within [ReadTimeout].
+func (r *Reader) Read(tokens []Token) []Reading {
+	ctx, cancel := context.WithTimeout(context.Background(), ReadTimeout)
+	defer cancel()
+	reads := make([]*pendingRead, len(tokens))
+	for i, t := range tokens {
+		reads[i] = r.start(t.Source)
+	}
+	readings := make([]Reading, len(tokens))
+	for i, read := range reads {
+		select {
+		case <-read.ended:
+		case <-ctx.Done():
+		}
+		r.mu.Lock()
+		readings[i] = read.result
+		r.mu.Unlock()
+	}
+	return readings
+}
+
+// start returns the read of a source that is under way, or starts one.
+func (r *Reader) start(s Source) *pendingRead {
+	key := s.String() + ":" + s.text.Reveal()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if read := r.pending[key]; read != nil {
+		return read
+	}
+	if r.pending == nil {
+		r.pending = make(map[string]*pendingRead)
+	}
+	read := &pendingRead{ended: make(chan struct{}), result: Reading{Err: errHangs}}
+	r.pending[key] = read
+	go func() {
+		secret, err := readSource(s)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		read.result = Reading{secret, err}
+		delete(r.pending, key)
+		close(read.ended)
+	}()
+	return read
 }

@@ -3,11 +3,16 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestSecretTexts checks which texts are tokens, and what is said about those that are not.
@@ -24,7 +29,6 @@ func TestSecretTexts(t *testing.T) {
 		{"pat_x \t\r\n\v\f\n", "pat_x", ""},
 		{"cGF0c2VjcmV0=", "cGF0c2VjcmV0=", ""}, // base64 that starts like an assignment
 		{"$2b$10$N9qo8uLOickgx2ZMRZoMye", "$2b$10$N9qo8uLOickgx2ZMRZoMye", ""},
-		{strings.Repeat("y", maxTokenBytes), strings.Repeat("y", maxTokenBytes), ""},
 		{"", "", " is empty; it must contain the token"},
 		{"Authorization: Bearer pat_secret", "", bearer},
 		{"pat_replace_this_by_your_token\n", "", holder},
@@ -62,7 +66,7 @@ func wantReading(t *testing.T, source Source, secret, name, problem string) {
 func TestUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
-	writeFile(t, dir, "large", strings.Repeat("x", maxTokenBytes+1))
+	writeFile(t, dir, "large", strings.Repeat("x", maxFileBytes+1))
 	writeFile(t, dir, "file", "pat_secret")
 	if err := os.Symlink("itself", path("itself")); err != nil {
 		t.Fatal(err)
@@ -74,15 +78,12 @@ func TestUnreadableFiles(t *testing.T) {
 		path("missing"):    "no such file or directory; create it, or correct the path",
 		path("itself"):     "too many levels of symbolic links",
 		path("pipe"):       "not a regular file; give the path of one",
-		path("large"):      "larger than 64 KiB; give the path of another file",
+		path("large"):      "larger than 4 MiB; give the path of another file",
 		path("file/token"): "not a directory",
 		dir: "a directory; give the path of a file (if Docker made the directory, because the file to mount was missing, " +
 			"create the file on the host, then create the container again)",
 	} {
 		wantReading(t, FileSource(name), "", "reading the token file "+name, ": "+want)
-		if name == path("large") { // which a configuration may be
-			continue
-		}
 		_, loadErr := Find(name).Load()
 		_, lookErr := Find(name).Fingerprint()
 		for _, err := range []error{loadErr, lookErr} {
@@ -91,6 +92,49 @@ func TestUnreadableFiles(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestReader checks that files that hang delay no reading beyond the timeout and spoil no other, cost one read each
+// however often they are asked for, and are read again once that has ended.
+func TestReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var hanging atomic.Int64
+		defer func(read func(Source) (Secret, error)) { readSource = read }(readSource)
+		readSource = func(s Source) (Secret, error) {
+			if strings.HasPrefix(s.text.Reveal(), "hangs") {
+				hanging.Add(1)
+				<-release
+			}
+			return NewSecret("pat_" + s.text.Reveal()), nil
+		}
+		tokens := []Token{{Source: EnvSource("a")}, {Source: FileSource("b")}}
+		for i := range 200 { // each of 100 files is two tokens
+			tokens = append(tokens, Token{Source: FileSource(fmt.Sprintf("hangs%d", i%100))})
+		}
+		tokens = append(tokens, Token{Source: FileSource("c")})
+		var r Reader
+		for range 3 {
+			start := time.Now()
+			readings := r.Read(tokens)
+			if took := time.Since(start); took != ReadTimeout {
+				t.Errorf("took %s, want %s", took, ReadTimeout)
+			}
+			for i, want := range map[int]string{0: "pat_a", 1: "pat_b", 2: "", 201: "", 202: "pat_c"} {
+				if got := readings[i]; got.Secret.Reveal() != want || errors.Is(got.Err, errHangs) != (want == "") {
+					t.Errorf("token %d: got %q and error %v, want %q", i, got.Secret.Reveal(), got.Err, want)
+				}
+			}
+		}
+		if n := hanging.Load(); n != 100 {
+			t.Errorf("%d reads hang, want 100", n)
+		}
+		close(release)
+		synctest.Wait()
+		if got := r.Read(tokens)[2]; got.Err != nil || got.Secret.Reveal() != "pat_hangs0" || hanging.Load() <= 100 {
+			t.Errorf("afterwards: got %q, error %v, %d reads", got.Secret.Reveal(), got.Err, hanging.Load())
+		}
+	})
 }
 
 // TestDigest checks that digests differ by secret, source and salt, and contain nothing of a secret.

@@ -2,11 +2,12 @@ package config
 
 import (
 	"fmt"
+	"os"
 	"time"
 )
 
-// loadReader reads secrets while a configuration is loaded or inspected. It outlives loads, so that a file that hangs
-// costs one goroutine, however often the configuration is reloaded.
+// loadReader reads secrets for warnings. It outlives loads, so that a file that hangs costs one goroutine, however
+// often the configuration is reloaded.
 var loadReader Reader
 
 // warnOfSecrets reads all secrets, and returns what is unwise about those that can be read in time.
@@ -14,17 +15,22 @@ func (c *Config) warnOfSecrets() (warnings []string) {
 	var inlined, exposed []string    // names of tokens
 	first := make(map[string]string) // names of tokens, by secret
 	for i, r := range loadReader.Read(c.Tokens) {
+		if r.Err != nil {
+			continue
+		}
 		t := c.Tokens[i]
-		if t.Source.kind == inline {
+		switch t.Source.kind {
+		case inline:
 			inlined = append(inlined, t.Name)
+		case fromFile:
+			if info, err := os.Stat(t.Source.text.Reveal()); err == nil && info.Mode().Perm()&0o004 != 0 {
+				exposed = append(exposed, t.Name)
+			}
 		}
-		if r.worldReadable {
-			exposed = append(exposed, t.Name)
-		}
-		if other, known := first[r.Secret.Reveal()]; known && r.Err == nil {
+		if other, known := first[r.Secret.Reveal()]; known {
 			warnings = append(warnings, fmt.Sprintf("the tokens %q and %q have the same secret, and each uses its "+
 				"account's quota; keep one of them", other, t.Name))
-		} else if r.Err == nil {
+		} else {
 			first[r.Secret.Reveal()] = t.Name
 		}
 	}
@@ -39,8 +45,8 @@ func (c *Config) warnOfSecrets() (warnings []string) {
 	return warnings
 }
 
-// Inspect returns, one line each, why tokens of a valid configuration do not work here and now: their secret cannot be
-// read, or expires_at is past, and how many cannot be read. The lines quote no secret.
+// Inspect returns, one line each, which tokens cannot be read here, or are past their expires_at, and how many cannot
+// be read. The lines quote no secret.
 func (c *Config) Inspect(now time.Time) (lines []string, unreadable int) {
 	for i, r := range loadReader.Read(c.Tokens) {
 		t := c.Tokens[i]

@@ -14,14 +14,12 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := writeFile(t, dir, "config.yml", "tokens: [{name: x, token_file: tokens/a}, {name: y, token: pat_y}]\n"+
-		"token_dir: {path: tokens, labels: {pod: x}}\n")
+		"token_dir: tokens\n")
 	cfg, err := Find(path).Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
-		path + ":2: token_dir.labels.pod: alerts or targets usually have this label too, and one of the two is lost; " +
-			"choose another name",
 		`the tokens "x" and "a" have the same secret, and each uses its account's quota; keep one of them`,
 		`the configuration itself contains the tokens ["y"]; token_file or token_env keep them out of its copies`,
 		`every user of this machine can read the tokens ["b"]; remove that permission (chmod o-r; in Swarm mode: 0400, ` +

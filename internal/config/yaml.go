@@ -17,7 +17,7 @@ import (
 
 // decode decodes the only YAML document of data into s. It adds problems; no problem quotes a value.
 func (b *builder) decode(data []byte, s *settings) {
-	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark
 	if i := bytes.IndexFunc(data, func(r rune) bool {
 		return r == utf8.RuneError || isInvisible(r) && !strings.ContainsRune("\t\r\n", r)
 	}); i >= 0 {
@@ -40,8 +40,8 @@ func (b *builder) decode(data []byte, s *settings) {
 		b.addSyntaxError(err)
 	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
 		b.errorAt(second.Line, "a second document; remove the --- above it, and all that follows")
-	} else if err := yaml.Unmarshal(data, &root); err == nil {
-		b.addLines(&root, "")
+	} else if yaml.Unmarshal(data, &root) == nil {
+		b.addLines(root.Content[0], "")
 	}
 }
 
@@ -53,23 +53,17 @@ func (b *builder) errorAt(line int, problem string) {
 // addLines notes the lines of n, whose key is given, and of all values in it. Values behind an alias have none.
 func (b *builder) addLines(n *yaml.Node, key string) {
 	b.lines[key] = n.Line
-	switch {
-	case n.Kind == yaml.DocumentNode:
-		b.addLines(n.Content[0], "")
-	case n.Kind == yaml.SequenceNode:
+	switch n.Kind {
+	case yaml.SequenceNode:
 		for i, item := range n.Content {
 			b.addLines(item, fmt.Sprintf("%s[%d]", key, i))
 		}
-	case n.Kind == yaml.MappingNode:
+	case yaml.MappingNode:
 		for i := 0; i < len(n.Content); i += 2 {
 			b.addLines(n.Content[i+1], strings.TrimPrefix(key+"."+n.Content[i].Value, "."))
 		}
-	case n.Value == "" && n.ShortTag() == "!!str":
-		b.check(key, errors.New("empty; give it a value, or remove the key"))
 	}
 }
-
-const byteOrderMark = "\ufeff"
 
 // isInvisible reports whether r is a control or format character, or a space other than that of ASCII. In a name it
 // could make one look like another.
