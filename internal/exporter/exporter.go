@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -110,6 +109,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	go x.watch(ctx, looks, fingerprint)
+	if o.Handler.TokensOnMetrics {
+		go x.scrape(ctx)
+	}
 	return x.serve(ctx, web.Server(handler, x.logger))
 }
 
@@ -154,15 +156,8 @@ func (x *exporter) newHandler(ctx context.Context) (http.Handler, error) {
 	return web.New(endpoints)
 }
 
-// serve serves until ctx ends. When it listens, the exporter scrapes itself.
+// serve serves until ctx ends.
 func (x *exporter) serve(ctx context.Context, server *http.Server) error {
-	var first sync.Once // of several addresses
-	server.BaseContext = func(net.Listener) context.Context {
-		if x.Handler.TokensOnMetrics {
-			first.Do(func() { go x.scrape(ctx) })
-		}
-		return context.Background()
-	}
 	ended := make(chan error, 1)
 	go func() { ended <- toolkit.ListenAndServe(server, x.Web, x.logger) }()
 	select {
