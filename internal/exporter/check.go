@@ -35,11 +35,8 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	if err != nil {
 		return o.Fail(err)
 	}
-	saves := kept.file != nil
-	if saves {
-		defer kept.file.Close()
-		saves = kept.file.Save(kept.content) == nil // a full disk shows only when something is written
-	}
+	defer kept.close()
+	saves := kept.store != nil && kept.store.Save(kept.content) == nil // a full disk shows only in a write
 	switch {
 	case locked:
 		o.Note = "Another process, such as a running exporter, uses the state file. " +

@@ -93,9 +93,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if kept.file != nil {
-		defer kept.file.Close()
-	}
+	defer kept.close()
 	x.logger.Info("Starting appfigures_exporter", "version", version.Info(),
 		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens), "api", cfg.APIURL)
 	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings, monitor.Warnings(cfg)) {
@@ -117,15 +115,12 @@ func Run(ctx context.Context, o Options) error {
 
 // newMonitor returns a monitor that goes on from what was kept, and keeps more.
 func newMonitor(cfg *config.Config, kept stored, logger *slog.Logger) *monitor.Monitor {
-	options := monitor.Options{
+	return monitor.New(cfg, monitor.Options{
 		NewProber: func(cfg *config.Config) monitor.Prober { return appfigures.NewClient(cfg, version.Version) },
+		Store:     kept.store,
 		State:     kept.content,
 		Logger:    logger,
-	}
-	if kept.file != nil {
-		options.Store = kept.file
-	}
-	return monitor.New(cfg, options)
+	})
 }
 
 // newHandler returns the handler of all endpoints.

@@ -22,17 +22,18 @@ const lockTimeout = 25 * time.Second
 
 // stored is an open state file, and what an earlier process kept in it.
 type stored struct {
-	file     *state.File // nil if nothing is kept
-	path     string
+	store    monitor.Store // nil if nothing is kept
 	content  monitor.State
+	path     string
 	warnings []string // one line each
+	close    func()
 }
 
 // openState opens the state file at path; if path is empty, that of the configuration with this identity. If the disk
 // does not let it, nothing is kept, and a warning says so. The error is [state.ErrLocked] if another process uses the
 // file, or else says that the file is none of ours.
 func openState(path, identity string) (s stored, err error) {
-	s.path = path
+	s.path, s.close = path, func() {}
 	if path == NoState {
 		return s, nil
 	}
@@ -42,8 +43,9 @@ func openState(path, identity string) (s stored, err error) {
 			s.warnings = append(s.warnings, warning)
 		}
 	}
+	var file *state.File
 	if err == nil {
-		s.file, s.content, err = state.Open[monitor.State](s.path)
+		file, s.content, err = state.Open[monitor.State](s.path)
 	}
 	switch _, ofDisk := errors.AsType[syscall.Errno](err); {
 	case ofDisk || s.path == "": // no place can be written
@@ -51,11 +53,14 @@ func openState(path, identity string) (s stored, err error) {
 		s.warnings = append(s.warnings, "Running without a state file: a restart forgets all verdicts and histories, "+
 			"and probes every token again: "+err.Error())
 		return s, nil
-	case err == nil && s.file.Damaged != "":
-		s.warnings = append(s.warnings, "The state file was damaged or of another version; it is "+s.file.Damaged+
+	case err != nil:
+		return s, err
+	case file.Damaged != "":
+		s.warnings = append(s.warnings, "The state file was damaged or of another version; it is "+file.Damaged+
 			" now, and nothing is known from before")
 	}
-	return s, err
+	s.store, s.close = file, func() { _ = file.Close() }
+	return s, nil
 }
 
 // awaitState opens the state file once no other process uses it. It gives up after lockTimeout, or when ctx ends.

@@ -39,14 +39,12 @@ func TestOpenState(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := openState(test.path, "/config.yml")
-			if s.file != nil {
-				defer s.file.Close()
-			}
+			defer s.close()
 			if (err == nil) != (test.err == "") || err != nil && !strings.HasSuffix(err.Error(), test.err) {
 				t.Errorf("error %v", err)
 			}
-			if !strings.HasPrefix(s.path, test.want) || (s.file == nil) != (s.path == NoState || err != nil) {
-				t.Errorf("path %q, file %v", s.path, s.file)
+			if !strings.HasPrefix(s.path, test.want) || (s.store == nil) != (s.path == NoState || err != nil) {
+				t.Errorf("path %q, store %v", s.path, s.store)
 			}
 			warning := strings.Join(s.warnings, "\n")
 			if !strings.HasPrefix(warning, test.warning) || len(s.warnings) != min(len(test.warning), 1) {
@@ -64,7 +62,7 @@ func TestLockedState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := first.file.Save(monitor.State{Salt: []byte("first")}); err != nil {
+		if err := first.store.Save(monitor.State{Salt: []byte("first")}); err != nil {
 			t.Fatal(err)
 		}
 		second, err := openState(path, "")
@@ -80,11 +78,11 @@ func TestLockedState(t *testing.T) {
 		if strings.Count(log.String(), "Waiting for another process") != 1 {
 			t.Errorf("the log is %s", log.String())
 		}
-		time.AfterFunc(lockTimeout/2, func() { _ = first.file.Close() })
+		time.AfterFunc(lockTimeout/2, first.close)
 		third, err := awaitState(t.Context(), path, "", logger)
 		if err != nil || string(third.content.Salt) != "first" {
 			t.Fatalf("%+v, %v", third, err)
 		}
-		third.file.Close()
+		third.close()
 	})
 }
