@@ -62,7 +62,8 @@ type program struct {
 
 	configFile                  string
 	configCheck, lookAgain      bool
-	exporterURL, httpConfigFile string // of check
+	exporterURL, httpConfigFile string  // of check
+	timeoutOffset, timeout      float64 // in seconds, as blackbox_exporter and monitoring plugins have them
 }
 
 // run executes the command line until it is done or ctx ends, and returns the exit code.
@@ -83,8 +84,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if terminated {
 		return 0
 	}
+	p.serving.Handler.TimeoutOffset = time.Duration(p.timeoutOffset * float64(time.Second))
+	p.checking.Timeout = time.Duration(p.timeout * float64(time.Second))
 	code := 0
 	switch {
+	case err != nil && strings.HasPrefix(err.Error(), "unexpected "):
+		err = fmt.Errorf("%w; the commands are serve, check, healthcheck and demo; a switch such as "+
+			"--config.auto-reload has no value, --no-config.auto-reload turns it off", err)
 	case err != nil:
 		err = fmt.Errorf("%w; see appfigures_exporter --help", err)
 	case p.configCheck:
@@ -126,8 +132,8 @@ func (p *program) define(app *kingpin.Application) {
 	app.Flag("collector.tokens", "Probe all tokens on /metrics. --no-collector.tokens serves only the exporter's own "+
 		"metrics; use it when scraping /probe.").Default("true").BoolVar(&p.serving.Handler.TokensOnMetrics)
 	app.Flag("web.enable-pprof", "Serve Go's profiles under /debug/pprof/.").BoolVar(&p.serving.Handler.EnablePprof)
-	app.Flag("timeout-offset", "Time to subtract from Prometheus' scrape timeout, in seconds or as a duration such as "+
-		"500ms.").Default("0.5").SetValue((*seconds)(&p.serving.Handler.TimeoutOffset))
+	app.Flag("timeout-offset", "Seconds to subtract from Prometheus' scrape timeout.").Default("0.5").
+		Float64Var(&p.timeoutOffset)
 	p.serving.Web = kingpinflag.AddFlags(app, ":10187")
 	promslogflag.AddFlags(app, p.serving.Log)
 	app.Command("serve", "Serve metrics and the status page (the default).").Default()
@@ -140,8 +146,8 @@ func (p *program) define(app *kingpin.Application) {
 	c.Flag("now", "Probe tokens that are not valid now, if the budget allows: you have mended something.").
 		BoolVar(&p.lookAgain)
 	c.Flag("quiet", "Print only what is wrong.").BoolVar(&p.checking.Quiet)
-	c.Flag("timeout", "How long probes may take, in seconds or as a duration; then report what is known.").Short('t').
-		Default("9s").SetValue((*seconds)(&p.checking.Timeout))
+	c.Flag("timeout", "Seconds that probes may take; then report what is known.").Short('t').Default("9").
+		Float64Var(&p.timeout)
 	c.Flag("exporter", "Load the state from this running exporter; makes no request to the API.").PlaceHolder("URL").
 		StringVar(&p.exporterURL)
 	c.Flag("http.config.file", "How to authenticate to --exporter and whom to trust, in the format of promtool's flag "+
@@ -213,22 +219,3 @@ func (p *program) checkConfig() error {
 	}
 	return nil
 }
-
-// seconds is a flag's value: a number of seconds, or a duration such as 500ms.
-type seconds time.Duration
-
-// Set implements [kingpin.Value].
-func (s *seconds) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		d, err = time.ParseDuration(text + "s")
-	}
-	if err != nil {
-		return fmt.Errorf("invalid duration %q: use seconds (0.5) or a duration (500ms)", text)
-	}
-	*s = seconds(d)
-	return nil
-}
-
-// String implements [kingpin.Value].
-func (s *seconds) String() string { return time.Duration(*s).String() }

@@ -46,10 +46,10 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"serve"}, 1, "", ours + "no tokens to watch: "},
 		{[]string{"check"}, 3, "", ours + "no tokens to watch: "},
 		{[]string{"check", "--bogus"}, 3, "", ours + "unknown long flag '--bogus'; see appfigures_exporter --help\n"},
-		{[]string{"serv"}, 1, "", ours + "unexpected serv; see appfigures_exporter --help\n"},
+		{[]string{"serv"}, 1, "", ours + "unexpected serv; the commands are serve, check, healthcheck and demo; "},
 
 		// No error shows what may be a token.
-		{[]string{"pat_secret"}, 1, "", ours + "unexpected <secret>; see "},
+		{[]string{"pat_secret"}, 1, "", ours + "unexpected <secret>; the commands are "},
 		{[]string{"check", "--output=nagios", "pat_secret"}, 3, "APPFIGURES UNKNOWN - unexpected <secret>; ", ""},
 		{[]string{"check", "--config.file=pat_secret"}, 3, "", ours + "reading the configuration"},
 		{[]string{"check", "--config.file", valid, "--state.file=none", "--token=pat_secret"}, 3, "",
@@ -59,7 +59,9 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check", "--exporter=http://127.0.0.1:1", "--now"}, 3, "", ours + "--now does not work with --exporter: "},
 
 		// Values that mean nothing, or something else than their users think.
-		{[]string{"--timeout-offset=soon"}, 1, "", ours + `invalid duration "soon": use seconds (0.5) or `},
+		{[]string{"--config.auto-reload=true"}, 1, "", ours + "unexpected true; the commands are serve, check, " +
+			"healthcheck and demo; a switch such as --config.auto-reload has no value, --no-config.auto-reload turns it off\n"},
+		{[]string{"--timeout-offset=soon"}, 1, "", ours + `strconv.ParseFloat: parsing "soon": invalid syntax; see `},
 		{[]string{"check", "--warn-quota=90"}, 3, "", ours + "--warn-quota=90 is not above 0 and at most 1; use 0.9 "},
 		{[]string{"check", "--config.file", valid, "--state.file=none", "--token", "@growth"}, 3, "",
 			ours + `no token is named "@growth"` + "\n"},
