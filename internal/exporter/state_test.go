@@ -54,7 +54,8 @@ func TestOpenState(t *testing.T) {
 	}
 }
 
-// TestLockedState checks that check reads what another process keeps, and that serve waits for the file, but not forever.
+// TestLockedState checks that serve waits for a file that another process uses, but not forever, and that check, which
+// does not wait, learns which file it is.
 func TestLockedState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "state.json")
