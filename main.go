@@ -62,38 +62,30 @@ type program struct {
 
 	configFile                  string
 	configCheck, lookAgain      bool
-	exporterURL, httpConfigFile string // of check
+	exporterURL, httpConfigFile string  // of check
+	timeoutOffset, timeout      float64 // in seconds, as blackbox_exporter and monitoring plugins have them
 }
 
 // run executes the command line until it is done or ctx ends, and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // first of all, as it would end the process
-	defer signal.Stop(hangups)
-
 	app := kingpin.New("appfigures_exporter", "Prometheus exporter and health monitor for Appfigures API tokens.")
 	app.UsageWriter(stdout)
-	app.ErrorWriter(stderr)
 	app.HelpFlag.Short('h')
 	app.Version(version.Print("appfigures_exporter"))
 	terminated := false // by --help or --version
 	app.Terminate(func(int) { terminated = true })
 	p := &program{
 		stdout: stdout, stderr: stderr,
-		serving:  exporter.Options{Hangups: hangups, Log: new(promslog.Config), Stderr: stderr},
+		serving:  exporter.Options{Log: new(promslog.Config), Stderr: stderr},
 		checking: check.Options{Stdout: stdout, Stderr: stderr},
 	}
 	p.define(app)
-	if slices.Contains(args, "check") {
-		hideUnused(app)
-	}
 	command, err := app.Parse(args)
 	if terminated {
 		return 0
 	}
-	if command != "serve" || p.configCheck {
-		signal.Stop(hangups)
-	}
+	p.serving.Handler.TimeoutOffset = time.Duration(p.timeoutOffset * float64(time.Second))
+	p.checking.Timeout = time.Duration(p.timeout * float64(time.Second))
 	code := 0
 	switch {
 	case err != nil && strings.HasPrefix(err.Error(), "unexpected "):
@@ -110,9 +102,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case command == "demo":
 		err = p.demo(ctx)
 	default:
-		at := config.Find(p.configFile)
-		p.serving.Origin, p.serving.Load, p.serving.Fingerprint = at.String(), at.Load, at.Fingerprint
-		err = exporter.Run(ctx, p.serving)
+		err = p.serve(ctx)
 	}
 	if err != nil {
 		code = p.checking.Fail(err) // all errors of the program leave by it: it redacts
@@ -133,7 +123,7 @@ func (p *program) define(app *kingpin.Application) {
 	app.Flag("config.auto-reload", "Reload the configuration when its file, or the list of files in token_dir, has "+
 		"changed.").BoolVar(&p.serving.AutoReload)
 	app.Flag("config.auto-reload-interval", "How often to look for changes with --config.auto-reload.").Default("30s").
-		SetValue(&bounded{&p.serving.ReloadInterval, 10 * time.Millisecond, 24 * time.Hour})
+		DurationVar(&p.serving.ReloadInterval)
 	app.Flag("state.file", "Where to keep verdicts and used requests across restarts; \"none\": nowhere. "+
 		"Default: in $STATE_DIRECTORY, /var/lib/appfigures_exporter, $XDG_STATE_HOME or ~/.local/state.").
 		PlaceHolder("FILE").StringVar(&p.serving.StateFile)
@@ -142,11 +132,10 @@ func (p *program) define(app *kingpin.Application) {
 	app.Flag("collector.tokens", "Probe all tokens on /metrics. --no-collector.tokens serves only the exporter's own "+
 		"metrics; use it when scraping /probe.").Default("true").BoolVar(&p.serving.Handler.TokensOnMetrics)
 	app.Flag("web.enable-pprof", "Serve Go's profiles under /debug/pprof/.").BoolVar(&p.serving.Handler.EnablePprof)
-	app.Flag("timeout-offset", "Time to subtract from Prometheus' scrape timeout, in seconds or as a duration such as "+
-		"500ms.").Default("0.5").SetValue(&bounded{&p.serving.Handler.TimeoutOffset, 0, time.Minute})
+	app.Flag("timeout-offset", "Seconds to subtract from Prometheus' scrape timeout.").Default("0.5").
+		Float64Var(&p.timeoutOffset)
 	p.serving.Web = kingpinflag.AddFlags(app, ":10187")
 	promslogflag.AddFlags(app, p.serving.Log)
-	app.PreAction(refuseEmpty)
 	app.Command("serve", "Serve metrics and the status page (the default).").Default()
 	c := app.Command("check", "Print the state of every token. Shares the state file and the request budget of serve, "+
 		"so that cron may run it every minute. Exit codes: 0 all valid, 1 warning, 2 a token is denied, 3 no verdict.")
@@ -157,8 +146,8 @@ func (p *program) define(app *kingpin.Application) {
 	c.Flag("now", "Probe tokens that are not valid now, if the budget allows: you have mended something.").
 		BoolVar(&p.lookAgain)
 	c.Flag("quiet", "Print only what is wrong.").BoolVar(&p.checking.Quiet)
-	c.Flag("timeout", "How long probes may take, in seconds or as a duration; then report what is known.").Short('t').
-		Default("9s").SetValue(&bounded{&p.checking.Timeout, 100 * time.Millisecond, 10 * time.Minute})
+	c.Flag("timeout", "Seconds that probes may take; then report what is known.").Short('t').Default("9").
+		Float64Var(&p.timeout)
 	c.Flag("exporter", "Load the state from this running exporter; makes no request to the API.").PlaceHolder("URL").
 		StringVar(&p.exporterURL)
 	c.Flag("http.config.file", "How to authenticate to --exporter and whom to trust, in the format of promtool's flag "+
@@ -171,24 +160,15 @@ func (p *program) define(app *kingpin.Application) {
 	app.Command("demo", "Serve the exporter over a simulated API with tokens in every state. Needs no token.")
 }
 
-// hideUnused hides the flags of serve that check does not use, for the help of check.
-func hideUnused(app *kingpin.Application) {
-	for _, flag := range app.Model().Flags {
-		if !slices.Contains([]string{"help", "config.file", "state.file"}, flag.Name) {
-			app.GetFlag(flag.Name).Hidden()
-		}
-	}
-}
-
-// refuseEmpty refuses flags with an empty value, which is mostly a variable that is not set.
-func refuseEmpty(c *kingpin.ParseContext) error {
-	for _, element := range c.Elements {
-		flag, isFlag := element.Clause.(*kingpin.FlagClause)
-		if isFlag && element.Value != nil && *element.Value == "" && flag.Model().Name != "web.config.file" {
-			return fmt.Errorf("--%s is empty; give it a value, or leave it out", flag.Model().Name)
-		}
-	}
-	return nil
+// serve runs the exporter over the configuration. SIGHUP reloads it; other commands end at that signal.
+func (p *program) serve(ctx context.Context) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	at := config.Find(p.configFile)
+	p.serving.Origin, p.serving.Load, p.serving.Fingerprint = at.String(), at.Load, at.Fingerprint
+	p.serving.Hangups = hangups
+	return exporter.Run(ctx, p.serving)
 }
 
 // demo runs the exporter over a simulated API, and scrapes it, so that its pages show something.
@@ -228,39 +208,14 @@ func (p *program) checkConfig() error {
 	if err := errors.Join(err, web.CheckConfig(*p.serving.Web.WebConfigFile)); err != nil {
 		return err
 	}
-	problems, unreadable := cfg.Inspect(time.Now())
+	problems, _ := cfg.Inspect(time.Now())
 	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg), problems) {
 		_, _ = fmt.Fprintf(p.stderr, "warning: %s\n", warning)
 	}
-	tokens := status.Plural(len(cfg.Tokens), "token")
-	if unreadable > 0 {
-		tokens += fmt.Sprintf(", %d cannot be read", unreadable)
-	}
-	_, _ = fmt.Fprintf(p.stdout, "Configuration from %s is valid (%s).\n", location, tokens)
+	_, _ = fmt.Fprintf(p.stdout, "Configuration from %s is valid (%s).\n", location,
+		status.Plural(len(cfg.Tokens), "token"))
 	if cfg.ProxyURL != nil {
 		_, _ = fmt.Fprintf(p.stdout, "Probes go through the proxy %s.\n", cfg.ProxyURL.Host)
 	}
 	return nil
 }
-
-// bounded is a flag's value: a number of seconds, or a duration such as 500ms, within bounds.
-type bounded struct {
-	value    *time.Duration
-	min, max time.Duration
-}
-
-// Set implements [kingpin.Value].
-func (b *bounded) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		d, err = time.ParseDuration(text + "s")
-	}
-	if err != nil || d < b.min || d > b.max {
-		return fmt.Errorf("invalid duration %q: use seconds (0.5) or a duration (500ms), %s to %s", text, b.min, b.max)
-	}
-	*b.value = d
-	return nil
-}
-
-// String implements [kingpin.Value].
-func (b *bounded) String() string { return b.value.String() }

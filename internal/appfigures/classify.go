@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -140,8 +139,7 @@ func (r response) isOAuthError() bool {
 	switch r.doc.Error {
 	case "":
 		return false
-	case "invalid_request", "invalid_token", "insufficient_scope", // RFC 6750, section 3.1
-		"invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope", "access_denied": // RFC 6749
+	case "invalid_request", "invalid_token", "insufficient_scope": // RFC 6750, section 3.1
 		return true
 	default:
 		return r.doc.Description != ""
@@ -158,9 +156,8 @@ func withText(problem, text string) string {
 
 // isHTML reports whether a body that is not a JSON object is a web page: declared as one, or looking like one.
 func isHTML(contentType string, body []byte) bool {
-	media, _, _ := mime.ParseMediaType(contentType)
-	return media == "text/html" || media == "application/xhtml+xml" ||
-		strings.HasPrefix(http.DetectContentType(body), "text/html")
+	const html = "text/html"
+	return strings.HasPrefix(strings.ToLower(contentType), html) || strings.HasPrefix(http.DetectContentType(body), html)
 }
 
 // document is what this package reads of a body.

@@ -22,12 +22,11 @@ import (
 // file, and returns the exit code. While an exporter uses the state file, it reports the state in it and probes
 // nothing. If lookAgain, tokens that are not valid get an extra turn.
 func Check(ctx context.Context, o check.Options, location config.Location, stateFile string, lookAgain bool) int {
-	logger := slog.New(slog.DiscardHandler)
 	cfg, err := location.Load()
 	if err != nil {
 		return o.Fail(err)
 	}
-	kept, err := openState(ctx, stateFile, location.String(), checkLockTimeout, logger)
+	kept, err := openState(stateFile, location.String())
 	locked := errors.Is(err, state.ErrLocked)
 	if locked {
 		kept.content, err = state.Read[monitor.State](kept.path)
@@ -35,11 +34,8 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	if err != nil {
 		return o.Fail(err)
 	}
-	saves := kept.file != nil
-	if saves {
-		defer kept.file.Close()
-		saves = kept.file.Save(kept.content) == nil // a full disk shows only when something is written
-	}
+	defer kept.close()
+	saves := kept.store != nil && kept.store.Save(kept.content) == nil // a full disk shows only in a write
 	switch {
 	case locked:
 		o.Note = "Another process, such as a running exporter, uses the state file. " +
@@ -54,7 +50,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 		}
 	}
 	cfg.Timeout = min(cfg.Timeout, o.Timeout*9/10) // so that an API that hangs is a result, not a probe cut off
-	m := newMonitor(cfg, kept, logger)
+	m := newMonitor(cfg, kept, slog.New(slog.DiscardHandler))
 	defer m.Close()
 	if lookAgain && !locked {
 		m.LookAgain()

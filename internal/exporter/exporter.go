@@ -4,17 +4,16 @@ package exporter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,14 +27,13 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
-// How long scrapes in progress may go on after SIGTERM before their probes are canceled, and how long they then have to
-// respond. Docker kills after 10 s.
-const scrapeGrace, responseGrace = 5 * time.Second, 2 * time.Second
+// responseTimeout is how long responses may take after SIGTERM. Docker kills after 10 s; the last writes of the state
+// and of the log can take 3 s of them.
+const responseTimeout = 5 * time.Second
 
 // Options is what to run.
 type Options struct {
@@ -57,6 +55,17 @@ type Options struct {
 	Stderr  io.Writer        // of the log; it may block
 }
 
+// exporter is one that runs.
+type exporter struct {
+	Options
+	log     *logWriter
+	logger  *slog.Logger // writes to log
+	monitor *monitor.Monitor
+
+	reloading sync.Mutex                         // one reload at a time
+	facts     atomic.Pointer[collector.Exporter] // what a reload replaces; the rest is read when it is asked for
+}
+
 // Run serves until ctx ends or a signal comes. Errors are for the user.
 func Run(ctx context.Context, o Options) error {
 	if err := web.CheckConfig(*o.Web.WebConfigFile); err != nil {
@@ -75,124 +84,97 @@ func Run(ctx context.Context, o Options) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more loses lines, but does not end the process
-	log := newLogWriter(o.Stderr)
-	defer log.Close()
-	o.Log.Writer = log
-	logger := promslog.New(o.Log)
+	x := &exporter{Options: o, log: newLogWriter(o.Stderr)}
+	defer x.log.Close()
+	o.Log.Writer = x.log
+	x.logger = promslog.New(o.Log)
 
-	kept, err := openState(ctx, o.StateFile, o.Origin, serveLockTimeout, logger)
-	if errors.Is(err, state.ErrLocked) {
-		return fmt.Errorf("%w; stop that process, or name another file with --state.file", err)
-	}
+	kept, err := awaitState(ctx, o.StateFile, o.Origin, x.logger)
 	if err != nil {
 		return err
 	}
-	if kept.file != nil {
-		defer kept.file.Close()
-	}
-	logger.Info("Starting appfigures_exporter", "version", version.Info(),
+	defer kept.close()
+	x.logger.Info("Starting appfigures_exporter", "version", version.Info(),
 		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens), "api", cfg.APIURL)
 	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings, monitor.Warnings(cfg)) {
-		logger.Warn(warning)
+		x.logger.Warn(warning)
 	}
-	m := newMonitor(cfg, kept, logger)
-	defer m.Close()
-	m.BeginSetUp()
-	reloads := &reloader{load: o.Load, use: m.Reload, logger: logger}
-	reloads.last.Store(&attempt{time.Now(), time.Now(), nil})
-	handler, err := o.newHandler(ctx, m, reloads, log, logger)
+	x.monitor = newMonitor(cfg, kept, x.logger)
+	defer x.monitor.Close()
+	x.monitor.BeginSetUp()
+	handler, err := x.newHandler(ctx)
 	if err != nil {
 		return err
 	}
-	go reloads.watch(ctx, o.Hangups, looks, fingerprint, o.Fingerprint)
-	return o.serve(ctx, web.Server(handler, logger), m, logger)
+	go x.watch(ctx, looks, fingerprint)
+	if o.Handler.TokensOnMetrics {
+		go x.scrape(ctx)
+	}
+	return x.serve(ctx, web.Server(handler, x.logger))
 }
 
 // newMonitor returns a monitor that goes on from what was kept, and keeps more.
 func newMonitor(cfg *config.Config, kept stored, logger *slog.Logger) *monitor.Monitor {
-	options := monitor.Options{
+	return monitor.New(cfg, monitor.Options{
 		NewProber: func(cfg *config.Config) monitor.Prober { return appfigures.NewClient(cfg, version.Version) },
+		Store:     kept.store,
 		State:     kept.content,
 		Logger:    logger,
-	}
-	if kept.file != nil {
-		options.Store = kept.file
-	}
-	return monitor.New(cfg, options)
+	})
 }
 
 // newHandler returns the handler of all endpoints.
-func (o Options) newHandler(
-	ctx context.Context, m *monitor.Monitor, reloads *reloader, log *logWriter, logger *slog.Logger,
-) (http.Handler, error) {
-	started := time.Now()
-	endpoints := o.Handler
+func (x *exporter) newHandler(ctx context.Context) (http.Handler, error) {
+	now := time.Now()
+	x.facts.Store(&collector.Exporter{
+		BuildInfo: map[string]string{
+			"version": version.Version, "branch": version.Branch, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
+			"revision": version.GetRevision(), "tags": version.GetTags(), "goversion": version.GoVersion,
+		},
+		Started: now, ReloadSuccess: now,
+	})
+	endpoints := x.Handler
+	endpoints.Exporter = func() collector.Exporter {
+		facts := *x.facts.Load()
+		facts.LogLinesDropped, facts.StateFile = x.log.dropped.Load(), x.monitor.StateFile()
+		return facts
+	}
 	endpoints.Registry = prometheus.NewRegistry()
 	endpoints.Registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	endpoints.Exporter = func() collector.Exporter {
-		last := reloads.last.Load()
-		return collector.Exporter{
-			BuildInfo: map[string]string{
-				"version": version.Version, "branch": version.Branch, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
-				"revision": version.GetRevision(), "tags": version.GetTags(), "goversion": version.GoVersion,
-			},
-			Started: started, ReloadTime: last.time, ReloadError: last.err, ReloadSuccess: last.success,
-			LogLinesDropped: log.dropped.Load(), StateFile: m.StateFile(),
-		}
-	}
-	endpoints.Scraper, endpoints.Healthy = m, m.Healthy
+	endpoints.Scraper, endpoints.Healthy = x.monitor, x.monitor.Healthy
 	endpoints.Ready = func() bool { return ctx.Err() == nil }
-	endpoints.Reload = reloads.reload
-	endpoints.Version, endpoints.Logger = version.Version, logger
+	endpoints.Reload = x.reload
+	endpoints.Version, endpoints.Logger = version.Version, x.logger
 	return web.New(endpoints)
 }
 
-// serve serves until ctx ends. When it listens, the exporter scrapes itself.
-func (o Options) serve(ctx context.Context, server *http.Server, m *monitor.Monitor, logger *slog.Logger) error {
-	var first sync.Once // of several addresses
-	server.BaseContext = func(net.Listener) context.Context {
-		if o.Handler.TokensOnMetrics {
-			first.Do(func() { go o.scrape(ctx, m, logger) })
-		}
-		return context.Background()
-	}
+// serve serves until ctx ends.
+func (x *exporter) serve(ctx context.Context, server *http.Server) error {
 	ended := make(chan error, 1)
-	go func() { ended <- toolkit.ListenAndServe(server, o.Web, logger) }()
+	go func() { ended <- toolkit.ListenAndServe(server, x.Web, x.logger) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serving: %w; choose a free host:port with --web.listen-address (no unix socket)", err)
 	case <-ctx.Done():
 	}
-	logger.Info("Shutting down; waiting for scrapes in progress")
-	defer time.AfterFunc(scrapeGrace, m.Stop).Stop()
-	timeout, cancel := context.WithTimeout(context.Background(), scrapeGrace+responseGrace)
+	x.logger.Info("Shutting down")
+	x.monitor.Close() // scrapes in progress return at once
+	timeout, cancel := context.WithTimeout(context.Background(), responseTimeout)
 	defer cancel()
-	if server.Shutdown(timeout) != nil {
-		_ = server.Close() // a client does not read its response
-	}
+	_ = server.Shutdown(timeout) // fails if a client does not read its response
 	return nil
 }
 
 // scrape scrapes once, so that nobody has to wait for Prometheus to see whether a token works, and logs what it found.
 // If ScrapeEvery is set, it goes on until ctx ends.
-func (o Options) scrape(ctx context.Context, m *monitor.Monitor, logger *slog.Logger) {
-	report := status.NewReport(m.Scrape(ctx), status.DefaultThresholds)
-	for _, token := range report.Tokens {
-		if token.State == status.Denied || token.State == status.Unknown {
-			logger.Warn("Token is "+string(token.State), "token", token.Name, "account", token.Account,
-				"cause", token.Cause, "why", token.Why)
-		}
-	}
-	logger.Info("First scrape: " + report.Headline)
-	for o.ScrapeEvery > 0 {
-		select {
-		case <-time.After(o.ScrapeEvery):
-			m.Scrape(ctx)
-		case <-ctx.Done():
-			return
-		}
+func (x *exporter) scrape(ctx context.Context) {
+	report := status.NewReport(x.monitor.Scrape(ctx), status.DefaultThresholds)
+	x.logger.Info("First scrape: " + report.Headline)
+	for x.ScrapeEvery > 0 && ctx.Err() == nil {
+		time.Sleep(x.ScrapeEvery)
+		x.monitor.Scrape(ctx)
 	}
 }

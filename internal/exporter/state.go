@@ -3,6 +3,7 @@ package exporter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"syscall"
@@ -15,28 +16,24 @@ import (
 // NoState is the value of --state.file that turns the state file off.
 const NoState = "none"
 
-// How long serve and check wait for another process to give up the state file: a check has it for as long as its probes
-// take, an exporter for as long as it runs, and some seconds longer when it is stopped.
-const (
-	serveLockTimeout = 25 * time.Second
-	checkLockTimeout = 1 * time.Second
-)
+// lockTimeout is how long serve waits for another process to give up the state file: a check has it for as long as its
+// probes take, an exporter that was stopped for some seconds more.
+const lockTimeout = 25 * time.Second
 
 // stored is an open state file, and what an earlier process kept in it.
 type stored struct {
-	file     *state.File // nil if nothing is kept
-	path     string
+	store    monitor.Store // nil if nothing is kept
 	content  monitor.State
+	path     string
 	warnings []string // one line each
+	close    func()
 }
 
 // openState opens the state file at path; if path is empty, that of the configuration with this identity. If the disk
-// does not let it, nothing is kept, and a warning says so. The error is [state.ErrLocked] if another process still uses
-// the file after the timeout, or else says that the file is none of ours.
-func openState(
-	ctx context.Context, path, identity string, timeout time.Duration, logger *slog.Logger,
-) (s stored, err error) {
-	s.path = path
+// does not let it, nothing is kept, and a warning says so. The error is [state.ErrLocked] if another process uses the
+// file, or else says that the file is none of ours.
+func openState(path, identity string) (s stored, err error) {
+	s.path, s.close = path, func() {}
 	if path == NoState {
 		return s, nil
 	}
@@ -46,17 +43,9 @@ func openState(
 			s.warnings = append(s.warnings, warning)
 		}
 	}
-	open := func() { s.file, s.content, err = state.Open[monitor.State](s.path) }
+	var file *state.File
 	if err == nil {
-		open()
-	}
-	if errors.Is(err, state.ErrLocked) {
-		logger.Info("Waiting for another process to give up the state file", "state", s.path, "timeout", timeout)
-	}
-	end := time.Now().Add(timeout)
-	for errors.Is(err, state.ErrLocked) && ctx.Err() == nil && time.Now().Before(end) {
-		time.Sleep(50 * time.Millisecond)
-		open()
+		file, s.content, err = state.Open[monitor.State](s.path)
 	}
 	switch _, ofDisk := errors.AsType[syscall.Errno](err); {
 	case ofDisk || s.path == "": // no place can be written
@@ -64,9 +53,30 @@ func openState(
 		s.warnings = append(s.warnings, "Running without a state file: a restart forgets all verdicts and histories, "+
 			"and probes every token again: "+err.Error())
 		return s, nil
-	case err == nil && s.file.Damaged != "":
-		s.warnings = append(s.warnings, "The state file was damaged or of another version; it is "+s.file.Damaged+
+	case err != nil:
+		return s, err
+	case file.Damaged != "":
+		s.warnings = append(s.warnings, "The state file was damaged or of another version; it is "+file.Damaged+
 			" now, and nothing is known from before")
 	}
-	return s, err
+	s.store, s.close = file, func() { _ = file.Close() }
+	return s, nil
+}
+
+// awaitState opens the state file once no other process uses it. It gives up after lockTimeout, or when ctx ends.
+func awaitState(ctx context.Context, path, identity string, logger *slog.Logger) (stored, error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	for waiting := false; ; waiting = true {
+		s, err := openState(path, identity)
+		switch {
+		case !errors.Is(err, state.ErrLocked):
+			return s, err
+		case ctx.Err() != nil:
+			return s, fmt.Errorf("%w; stop that process, or name another file with --state.file", err)
+		case !waiting:
+			logger.Info("Waiting for another process to give up the state file", "state", s.path, "timeout", lockTimeout)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }

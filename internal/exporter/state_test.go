@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
@@ -37,15 +38,13 @@ func TestOpenState(t *testing.T) {
 		{"damaged", damaged, damaged, "The state file was damaged", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := openState(t.Context(), test.path, "/config.yml", time.Second, slog.New(slog.DiscardHandler))
-			if s.file != nil {
-				defer s.file.Close()
-			}
+			s, err := openState(test.path, "/config.yml")
+			defer s.close()
 			if (err == nil) != (test.err == "") || err != nil && !strings.HasSuffix(err.Error(), test.err) {
 				t.Errorf("error %v", err)
 			}
-			if !strings.HasPrefix(s.path, test.want) || (s.file == nil) != (s.path == NoState || err != nil) {
-				t.Errorf("path %q, file %v", s.path, s.file)
+			if !strings.HasPrefix(s.path, test.want) || (s.store == nil) != (s.path == NoState || err != nil) {
+				t.Errorf("path %q, store %v", s.path, s.store)
 			}
 			warning := strings.Join(s.warnings, "\n")
 			if !strings.HasPrefix(warning, test.warning) || len(s.warnings) != min(len(test.warning), 1) {
@@ -55,27 +54,36 @@ func TestOpenState(t *testing.T) {
 	}
 }
 
-// TestLockedState checks that a second process waits for the file, and gets what the first kept.
+// TestLockedState checks that serve waits for a file that another process uses, but not forever, and that check, which
+// does not wait, learns which file it is.
 func TestLockedState(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
-	open := func(timeout time.Duration) (stored, error) {
-		return openState(t.Context(), path, "", timeout, slog.New(slog.DiscardHandler))
-	}
-	first, err := open(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.file.Save(monitor.State{Salt: []byte("first")}); err != nil {
-		t.Fatal(err)
-	}
-	second, err := open(0)
-	if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) || second.path != path {
-		t.Errorf("%+v, %v", second, err)
-	}
-	time.AfterFunc(10*time.Millisecond, func() { _ = first.file.Close() })
-	third, err := open(time.Minute)
-	if err != nil || string(third.content.Salt) != "first" {
-		t.Fatalf("%+v, %v", third, err)
-	}
-	third.file.Close()
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "state.json")
+		first, err := openState(path, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := first.store.Save(monitor.State{Salt: []byte("first")}); err != nil {
+			t.Fatal(err)
+		}
+		second, err := openState(path, "")
+		if !errors.Is(err, state.ErrLocked) || !strings.Contains(err.Error(), path) || second.path != path {
+			t.Errorf("%+v, %v", second, err)
+		}
+		var log strings.Builder
+		logger, start := slog.New(slog.NewTextHandler(&log, nil)), time.Now()
+		_, err = awaitState(t.Context(), path, "", logger)
+		if took := time.Since(start); !errors.Is(err, state.ErrLocked) || took.Round(time.Second) != lockTimeout {
+			t.Errorf("after %s: %v", took, err)
+		}
+		if strings.Count(log.String(), "Waiting for another process") != 1 {
+			t.Errorf("the log is %s", log.String())
+		}
+		time.AfterFunc(lockTimeout/2, first.close)
+		third, err := awaitState(t.Context(), path, "", logger)
+		if err != nil || string(third.content.Salt) != "first" {
+			t.Fatalf("%+v, %v", third, err)
+		}
+		third.close()
+	})
 }

@@ -37,10 +37,8 @@ const (
 
 var phaseNames = [...]string{DNS: "dns", Connect: "connect", TLS: "tls", Processing: "processing", Transfer: "transfer"}
 
-const NumPhases = len(phaseNames)
-
 // Phases holds the duration of each phase, indexed by [Phase].
-type Phases [NumPhases]time.Duration
+type Phases [len(phaseNames)]time.Duration
 
 // AllPhases lists every phase.
 func AllPhases() []Phase { return []Phase{DNS, Connect, TLS, Processing, Transfer} }

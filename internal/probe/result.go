@@ -151,11 +151,10 @@ func (v *Verdict) UnmarshalText(text []byte) error {
 
 // UnmarshalName sets value to the member of that name. The error is that there is none.
 func UnmarshalName[T fmt.Stringer](value *T, members []T, name []byte) error {
-	for _, member := range members {
-		if member.String() == string(name) {
-			*value = member
-			return nil
-		}
+	i := slices.IndexFunc(members, func(member T) bool { return member.String() == string(name) })
+	if i < 0 {
+		return fmt.Errorf("unknown %T", *value)
 	}
-	return fmt.Errorf("unknown %T", *value)
+	*value = members[i]
+	return nil
 }

@@ -62,36 +62,31 @@ var (
 
 func resultCause(r probe.Result) cause { return cause{r.String(), r.Meaning(), r.Advice()} }
 
-// judge sets the token's state, without warnings, what it rests on, and since when it has been so.
+// judge sets the token's state, without warnings, since when it has been so, and what it rests on.
 func (t *Token) judge(token monitor.TokenState, now time.Time) {
-	t.StateSince, t.StateSinceAtLeast = token.VerdictSince.UTC(), token.SinceStart
-	overdueSince := token.VerdictDue.Add(unverifiedAfter)
+	state, since, overdueSince := Valid, token.VerdictSince, token.VerdictDue.Add(unverifiedAfter)
 	switch {
 	case token.Verdict == probe.VerdictDenied:
-		t.set(Denied, resultCause(token.Reason), token.Message)
+		state = Denied
 	case token.Verdict == probe.VerdictUnknown:
-		t.setUnknown(token, token.Configured)
+		state, since = Unknown, token.Configured
 	case token.Last.Result == probe.NoToken:
-		t.setUnknown(token, token.History[len(token.History)-1].Time())
+		state, since = Unknown, token.History[len(token.History)-1].Time()
 	case now.After(overdueSince):
-		t.setUnknown(token, overdueSince)
-	default:
-		t.set(Valid, resultCause(probe.Valid), "")
+		state, since = Unknown, overdueSince
 	}
-}
-
-// setUnknown sets the state of a token whose verdict is not known, or no longer.
-func (t *Token) setUnknown(token monitor.TokenState, since time.Time) {
-	t.StateSince, t.StateSinceAtLeast = since.UTC(), false
+	t.StateSince, t.StateSinceAtLeast = since.UTC(), state != Unknown && token.SinceStart
 	switch {
+	case state != Unknown:
+		t.set(state, resultCause(token.Reason), token.Message)
 	case token.SecretChanged():
-		t.set(Unknown, secretChanged, "")
+		t.set(state, secretChanged, "")
 	case !token.Probed:
-		t.set(Unknown, notProbed, "")
+		t.set(state, notProbed, "")
 	case token.Last.Result == token.Reason: // which it confirmed
-		t.set(Unknown, unverified, "")
+		t.set(state, unverified, "")
 	default:
-		t.set(Unknown, resultCause(token.Last.Result), token.Last.Message)
+		t.set(state, resultCause(token.Last.Result), token.Last.Message)
 	}
 }
 

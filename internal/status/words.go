@@ -9,20 +9,17 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// phrases are the headline's predicates, by state: for one token, and for several.
-var phrases = map[State]struct{ one, several string }{
-	Denied:  {"is denied", "are denied"},
-	Unknown: {"is unknown", "are unknown"},
-	Warning: {"has a warning", "have a warning"},
-	Valid:   {"is valid", "are valid"},
-}
-
 // headline describes all tokens in one line: "2 of 12 tokens are denied".
 func (r *Report) headline() string {
 	state, total := r.worst(), len(r.Tokens)
-	count, phrase := r.Count(state), phrases[state].several
-	if count == 1 {
-		phrase = phrases[state].one
+	count, phrase := r.Count(state), "are "+string(state)
+	switch {
+	case state == Warning && count == 1:
+		phrase = "has a warning"
+	case state == Warning:
+		phrase = "have a warning"
+	case count == 1:
+		phrase = "is " + string(state)
 	}
 	text := fmt.Sprintf("%d of %d tokens %s", count, total, phrase)
 	switch {
@@ -128,10 +125,8 @@ func Duration(d time.Duration) string {
 		return fmt.Sprintf("%d s", d/time.Second)
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < 48*time.Hour && d%time.Hour >= time.Minute:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", d/time.Hour)
+		return strings.TrimSuffix(fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute), " 0 min")
 	default:
 		return fmt.Sprintf("%d days", d/(24*time.Hour))
 	}
