@@ -135,7 +135,7 @@ func page(t *testing.T, snapshot monitor.Snapshot) string {
 func TestAgreement(t *testing.T) {
 	unverified, once := valid("t"), token("t", probe.Rejected, 401, "Unauthorized")
 	unverified.VerdictDue = noon.Add(-3 * time.Hour)
-	once.Unconfirmed, once.Verdict, once.Reason = true, probe.VerdictUnknown, 0
+	once.Pending, once.Verdict, once.Reason = probe.Rejected, probe.VerdictUnknown, 0
 	type test struct {
 		name     string
 		snapshot monitor.Snapshot

@@ -17,8 +17,8 @@ type model struct {
 	reserve                             bool
 	day, used, extraUsed, started       int64
 	turn, last                          []int64
-	decided                             int64 // when an answer last decided something
-	sent, unconfirmed, again            []bool
+	sent, unconfirmed, again, missed    []bool
+	madeUp                              bool // the last request was taken because of an answer that was missed
 	verdict                             []probe.Verdict
 }
 
@@ -37,10 +37,11 @@ func (m *model) configure(tokens int, now int64) {
 	keep := min(tokens, len(m.turn))
 	m.turn, m.last = m.turn[:keep], m.last[:keep]
 	m.sent, m.unconfirmed, m.again, m.verdict = m.sent[:keep], m.unconfirmed[:keep], m.again[:keep], m.verdict[:keep]
+	m.missed = m.missed[:keep]
 	for i := keep; i < tokens; i++ {
 		m.turn, m.last = append(m.turn, 0), append(m.last, longAgo)
 		m.sent, m.unconfirmed, m.again = append(m.sent, false), append(m.unconfirmed, false), append(m.again, false)
-		m.verdict = append(m.verdict, probe.VerdictUnknown)
+		m.verdict, m.missed = append(m.verdict, probe.VerdictUnknown), append(m.missed, false)
 		x := m.intervalOf(tokens)
 		m.turn[i] = now + x*int64(i+1)/int64(tokens) - x
 	}
@@ -72,20 +73,19 @@ func (m *model) take(i int, t int64) bool {
 	} else {
 		m.extraUsed++
 	}
-	m.sent[i], m.again[i], m.last[i] = true, false, t
+	m.madeUp = m.missed[i] && m.again[i]
+	m.sent[i], m.again[i], m.missed[i], m.last[i] = true, false, false, t
 	return true
 }
 
-func (m *model) record(i int, t int64, answer probe.Verdict) {
-	if answer == probe.VerdictUnknown {
+func (m *model) record(i int, answer probe.Verdict) {
+	if m.missed[i] = answer == probe.VerdictUnknown && !m.madeUp; answer == probe.VerdictUnknown {
 		return
 	}
-	if t-m.decided > 2*m.intervalOf(len(m.turn)) {
-		for j := range m.again {
-			m.again[j] = m.again[j] || m.verdict[j] == probe.VerdictUnknown && j != i
-		}
+	m.again[i] = false
+	for j := range m.again {
+		m.again[j] = m.again[j] || m.missed[j]
 	}
-	m.decided = t
 	switch {
 	case answer == probe.VerdictValid || m.verdict[i] == probe.VerdictDenied:
 		m.verdict[i], m.unconfirmed[i] = answer, false
@@ -113,7 +113,7 @@ func TestModel(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			now := int64(946684800e9) + r.Int64N(dayNs)
-			m := &model{decided: longAgo, minInterval: int64(r.IntN(2)) * r.Int64N(int64(time.Hour)), started: now}
+			m := &model{minInterval: int64(r.IntN(2)) * r.Int64N(int64(time.Hour)), started: now}
 			a := &account{started: time.Unix(0, now)}
 			// The budget is a share of a limit so large that it is never reached; half of it is the reserve.
 			const limit = 1_000_000
@@ -130,7 +130,7 @@ func TestModel(t *testing.T) {
 					a.tokens = append(a.tokens, newToken("", "", time.Unix(0, now)))
 				}
 				for i := known; i < tokens; i++ {
-					a.tokens[i].LastTurn = a.firstTurn(i, time.Unix(0, now))
+					a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))
 				}
 			}
 			reserve := func(on bool) {
@@ -185,19 +185,20 @@ func TestModel(t *testing.T) {
 func tryModel(a *account, m *model, i int, now int64, result probe.Result, answer probe.Verdict) string {
 	at, tok := time.Unix(0, now).UTC(), a.tokens[i]
 	want := m.take(i, now)
-	_, got := a.take(tok, at)
+	g, got := a.take(tok, at)
 	if got != want {
 		return fmt.Sprintf("take = %v, the model says %v", got, want)
 	}
 	if got {
 		a.inFlight--
-		a.record(tok, probe.Outcome{Result: result, Sent: true, Start: at}, at)
-		m.record(i, now, answer)
+		a.record(tok, g, probe.Outcome{Result: result, Sent: true, Start: at}, at)
+		m.record(i, answer)
 	}
 	switch {
-	case tok.Verdict != m.verdict[i], tok.Unconfirmed != m.unconfirmed[i], tok.LookAgain != m.again[i]:
-		return fmt.Sprintf("verdict %v, unconfirmed %v, look again %v; the model says %v, %v, %v",
-			tok.Verdict, tok.Unconfirmed, tok.LookAgain, m.verdict[i], m.unconfirmed[i], m.again[i])
+	case tok.Verdict != m.verdict[i], (tok.Pending != probe.Valid) != m.unconfirmed[i],
+		tok.LookAgain != m.again[i], tok.Missed != m.missed[i]:
+		return fmt.Sprintf("verdict %v, pending %v, look again %v, missed %v; the model says %v, %v, %v, %v",
+			tok.Verdict, tok.Pending, tok.LookAgain, tok.Missed, m.verdict[i], m.unconfirmed[i], m.again[i], m.missed[i])
 	case a.Used != m.used || a.ExtraUsed != m.extraUsed || tok.LastTurn.UnixNano() != m.turn[i]:
 		return fmt.Sprintf("used %d, extra %d, last turn %d; the model says %d, %d, %d",
 			a.Used, a.ExtraUsed, tok.LastTurn.UnixNano(), m.used, m.extraUsed, m.turn[i])

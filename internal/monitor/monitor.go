@@ -91,13 +91,6 @@ func New(cfg *config.Config, o Options) *Monitor {
 	return m
 }
 
-// Stop cancels all probes under way; they are no results. Scrapes return at once from then on, and probe nothing.
-func (m *Monitor) Stop() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.cancel()
-}
-
 // BeginSetUp begins the set-up time, when serve starts or reloads: see setUpTime.
 func (m *Monitor) BeginSetUp() {
 	m.mu.Lock()
@@ -136,23 +129,24 @@ func (m *Monitor) configure(cfg *config.Config) {
 	}
 	known := m.byName
 	m.tokens, m.byName = nil, make(map[string]*token, len(cfg.Tokens))
-	var added []*token
 	for _, configured := range cfg.Tokens {
 		source := configured.Source.Digest(m.salt)
 		t := known[configured.Name]
 		if t == nil || t.SourceDigest != source {
 			t = newToken(configured.Name, source, now)
-			added = append(added, t)
 		}
 		t.Token, t.account = configured, m.accountLocked(configured.Account, cfg.Pacing)
 		t.account.tokens = append(t.account.tokens, t)
 		m.tokens, m.byName[t.Name] = append(m.tokens, t), t
 	}
-	for _, t := range added {
-		t.LastTurn = t.account.firstTurn(slices.Index(t.account.tokens, t), now)
-	}
 	for name, a := range m.accounts {
-		if a.startDay(now); len(a.tokens) == 0 && a.Used == 0 && !a.onHold(now) {
+		a.rollOver(now)
+		for i, t := range a.tokens {
+			if t.LastTurn.IsZero() { // it is new
+				t.LastTurn = a.initialLastTurn(i, now)
+			}
+		}
+		if reason, _ := a.heldBy(now); len(a.tokens) == 0 && a.Used == 0 && reason == NotHeld {
 			delete(m.accounts, name)
 		}
 	}
@@ -204,7 +198,7 @@ func (m *Monitor) Healthy() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range m.tokens {
-		if t.call != nil && !t.call.started.IsZero() && time.Since(t.call.started) > m.api.timeout+time.Minute {
+		if t.call != nil && !t.call.started.IsZero() && time.Since(t.call.started) > t.call.api.timeout+time.Minute {
 			return fmt.Errorf("a probe of account %q does not end", t.account.Name)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 //
 // The API allows an account a number of requests per UTC day: its limit. Probes may use a part of it: the budget. A
 // fifth of the budget is for extra turns, which fetch news at once (see extraFrom). The rest is for turns: each token
-// has one every interval, whatever the other tokens of its account do. No token waits for another, so none can starve.
+// has one every interval, whatever the other tokens of its account do, so that none can starve.
 
 const (
 	day = 24 * time.Hour
@@ -65,15 +65,29 @@ func (a *account) interval(now time.Time) time.Duration {
 	return interval
 }
 
-// firstTurn spreads the turns of an account evenly: token i of n has its first one (i+1)/n of an interval from now on.
-// The result is a LastTurn: one interval before the first turn.
-func (a *account) firstTurn(i int, now time.Time) time.Time {
+// initialLastTurn spreads the turns of an account evenly: token i of n has its first turn (i+1)/n of an interval from
+// now on. What is returned is an interval before that.
+func (a *account) initialLastTurn(i int, now time.Time) time.Time {
 	interval := a.interval(now)
 	return now.Add(interval*time.Duration(i+1)/time.Duration(len(a.tokens)) - interval)
 }
 
+// rollOver begins the UTC day at now, and drops what lies more than a day ahead: a clock was wrong. It comes before
+// all that is asked about the account at now.
+func (a *account) rollOver(now time.Time) {
+	if today := now.UTC().Truncate(day); !a.Day.Equal(today) {
+		a.Day, a.Used, a.ExtraUsed = today, 0, 0
+	}
+	if a.Hold.Until.Sub(now) > day {
+		a.Hold = hold{}
+	}
+	if a.Report.Until.Sub(now) > day {
+		a.Report = report{}
+	}
+}
+
 // useKnown reports whether the API has reported the use of its present day.
-func (a *account) useKnown(now time.Time) bool { return within(a.Report.Until, now) }
+func (a *account) useKnown(now time.Time) bool { return now.Before(a.Report.Until) }
 
 // remaining returns how many requests of today's limit are left for all programs of the account, as far as is known.
 func (a *account) remaining() int64 { return a.effectiveLimit() - a.Report.Used - a.Report.Since }
@@ -85,9 +99,8 @@ func (a *account) inReserve(now time.Time) bool {
 
 // heldBy returns why probes are held, and until when. Within the reserve they are not held altogether, only rare.
 func (a *account) heldBy(now time.Time) (HoldReason, time.Time) {
-	a.startDay(now)
 	switch {
-	case a.onHold(now):
+	case now.Before(a.Hold.Until):
 		return a.Hold.Reason, a.Hold.Until
 	case a.useKnown(now) && a.remaining() <= 0:
 		return QuotaExhausted, a.Report.Until
@@ -100,25 +113,10 @@ func (a *account) heldBy(now time.Time) (HoldReason, time.Time) {
 	}
 }
 
-// onHold reports whether an answer has stopped all probes. It drops a hold of more than a day: a clock's mistake.
-func (a *account) onHold(now time.Time) bool {
-	if a.Hold.Until.Sub(now) > day {
-		a.Hold = hold{}
-	}
-	return within(a.Hold.Until, now)
-}
-
 // stopped returns until when no request at all is granted; it is not ok if requests are granted, if only rarely.
 func (a *account) stopped(now time.Time) (until time.Time, ok bool) {
 	reason, until := a.heldBy(now)
 	return until, reason != NotHeld && reason != Reserve
-}
-
-// startDay sets the counters to 0 if the UTC day has changed.
-func (a *account) startDay(now time.Time) {
-	if today := now.UTC().Truncate(day); !a.Day.Equal(today) {
-		a.Day, a.Used, a.ExtraUsed = today, 0, 0
-	}
 }
 
 // extraFrom returns from when on a token gets an extra turn; it is not ok if it gets none at present.
@@ -139,11 +137,12 @@ func (a *account) extraFrom(t *token, now time.Time) (from time.Time, ok bool) {
 type grant struct {
 	day    time.Time
 	extra  bool
-	before turns
+	before turns // of the token
 }
 
 // take reports whether a token may make a request now, and counts it.
 func (a *account) take(t *token, now time.Time) (grant, bool) {
+	a.rollOver(now)
 	if t.LastTurn.After(now) { // the clock was set back
 		t.LastTurn = now
 	}
@@ -167,11 +166,11 @@ func (a *account) take(t *token, now time.Time) (grant, bool) {
 	a.Used++
 	a.inFlight++
 	a.Report.Since++
-	t.Sent, t.LookAgain, t.Requested = true, false, now
+	t.Sent, t.LookAgain, t.Missed, t.Requested = true, false, false, now
 	return g, true
 }
 
-// giveBack takes a request back that was not sent: the token has its turn again.
+// giveBack takes back a request that was not sent.
 func (a *account) giveBack(t *token, g grant) {
 	a.Report.Since = max(0, a.Report.Since-1)
 	if g.day.Equal(a.Day) {
@@ -180,20 +179,22 @@ func (a *account) giveBack(t *token, g grant) {
 			a.ExtraUsed--
 		}
 	}
-	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
-	g.keepNews(t)
+	g.restore(t)
 }
 
-// keepNews gives a token the extra turn again that a request took which got no result. Other answers may have given it
-// one meanwhile, or it may have another secret.
-func (g grant) keepNews(t *token) {
+// restore gives a token its turn again after a request without a result. Meanwhile there may be more news about it, or
+// it may have another secret.
+func (g grant) restore(t *token) {
+	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
 	t.Sent = t.Sent && g.before.Sent
 	t.LookAgain = t.LookAgain || g.before.LookAgain
+	t.Missed = t.Missed || g.before.Missed
 }
 
 // learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends
 // by the answer's own Date, whatever our clock says.
 func (a *account) learn(o probe.Outcome, now time.Time) {
+	a.rollOver(now)
 	serverTime := o.ServerTime
 	if serverTime.IsZero() {
 		serverTime = now
@@ -211,33 +212,33 @@ func (a *account) learn(o probe.Outcome, now time.Time) {
 	}
 	switch {
 	case usedUp:
-		a.holdUntil(QuotaExhausted, dayEnds, now)
+		a.holdUntil(QuotaExhausted, dayEnds)
 	case o.Result == probe.RateLimited:
-		a.holdUntil(RateLimited, now.Add(min(cmp.Or(o.RetryAfter, defaultPause), day)), now)
+		a.holdUntil(RateLimited, now.Add(min(cmp.Or(o.RetryAfter, defaultPause), day)))
 	}
 }
 
 // holdUntil holds all probes, unless they are held for longer.
-func (a *account) holdUntil(reason HoldReason, until, now time.Time) {
-	if !a.onHold(now) || until.After(a.Hold.Until) {
+func (a *account) holdUntil(reason HoldReason, until time.Time) {
+	if until.After(a.Hold.Until) {
 		a.Hold = hold{reason, until}
 	}
 }
 
-// record takes over an outcome of one of its tokens, and notes which tokens there may be news about.
-func (a *account) record(t *token, o probe.Outcome, now time.Time) change {
-	if o.Result.Verdict() != probe.VerdictUnknown {
-		if now.Sub(a.Decided) > 2*a.interval(now) { // the first answer ever, or the API works again
-			a.lookAgain(func(other *token) bool { return other.Verdict == probe.VerdictUnknown })
-		}
-		a.Decided = now
-		t.LookAgain = false // this answers what there was to look at
+// record takes over an outcome of one of its tokens, and notes which tokens there may be news about. The grant is that
+// of the request; zero if none was made.
+func (a *account) record(t *token, g grant, o probe.Outcome, now time.Time) change {
+	if o.Result.Verdict() == probe.VerdictUnknown {
+		t.Missed = !(g.before.Missed && g.before.LookAgain) // it is looked at again once, not over and over
+	} else {
+		t.LookAgain, t.Missed = false, false
+		a.lookAgain(func(other *token) bool { return other.Missed }) // the API works
 	}
 	changed := t.record(o, now)
-	switch {
-	case changed == firstDenial:
+	switch changed {
+	case firstDenial:
 		t.LookAgain = true
-	case changed == nowDenied: // what denied one token may deny them all
+	case nowDenied: // what denied one token may deny them all
 		a.lookAgain(func(other *token) bool { return other.Verdict != probe.VerdictDenied })
 	}
 	return changed
@@ -249,9 +250,6 @@ func (a *account) lookAgain(news func(*token) bool) {
 		t.LookAgain = t.LookAgain || news(t)
 	}
 }
-
-// within reports whether a time is ahead, by a day at most: a later one is a clock's mistake.
-func within(until, now time.Time) bool { return now.Before(until) && until.Sub(now) <= day }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

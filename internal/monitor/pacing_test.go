@@ -18,7 +18,7 @@ func accountOf(n int, settings config.Pacing) *account {
 		a.tokens = append(a.tokens, newToken("", "", noon))
 	}
 	for i, t := range a.tokens {
-		t.account, t.LastTurn = a, a.firstTurn(i, noon)
+		t.account, t.LastTurn = a, a.initialLastTurn(i, noon)
 	}
 	return a
 }
@@ -113,6 +113,7 @@ func TestHoldsTogether(t *testing.T) {
 		t.Errorf("after an answer that was under way the hold of the 420 is %q", reason)
 	}
 	a.Report, a.Hold.Until = report{}, noon.Add(day+1)
+	a.rollOver(noon)
 	if reason, _ := a.heldBy(noon); reason != NotHeld {
 		t.Errorf("held by %q for more than a day", reason)
 	}
@@ -179,6 +180,39 @@ func TestGiveBack(t *testing.T) {
 	}
 }
 
+// TestMissed checks that a token whose answer decided nothing is looked at again when an answer to another token does:
+// once, and not in an outage.
+func TestMissed(t *testing.T) {
+	results := map[byte]probe.Result{'v': probe.Valid, 'r': probe.Rejected, 't': probe.Timeout}
+	for _, test := range []struct {
+		answers string // a digit is a token's place, the letter behind it its answer
+		want    bool   // whether token 0 is looked at again
+	}{
+		{"0v1v", false},
+		{"0t1t", false},
+		{"0t1v", true},
+		{"0v0t1v", true},
+		{"0t1v0v1v", false},
+		{"0t1v0t1v", false},
+		{"0t1v0t0t1v", true},
+		{"0r0t1v", true},
+	} {
+		a, now := accountOf(2, usual), noon
+		for i := 0; i < len(test.answers); i += 2 {
+			now = now.Add(a.interval(now))
+			tok := a.tokens[test.answers[i]-'0']
+			g, ok := a.take(tok, now)
+			if !ok {
+				t.Fatalf("%s: request %d is not granted", test.answers, i/2)
+			}
+			a.record(tok, g, probe.Outcome{Result: results[test.answers[i+1]], Sent: true, Start: now}, now)
+		}
+		if got := a.tokens[0].LookAgain; got != test.want {
+			t.Errorf("%s: look again %v, want %v", test.answers, got, test.want)
+		}
+	}
+}
+
 // TestVerdictDue checks by when an answer should confirm a verdict.
 func TestVerdictDue(t *testing.T) {
 	a := accountOf(1, usual)
@@ -196,7 +230,7 @@ func TestVerdictDue(t *testing.T) {
 		{"short hold", noon, hold{RateLimited, noon.Add(time.Minute)}, 0, noon.Add(interval)},
 		{"budget", noon, hold{}, 250, noon.Add(12 * time.Hour)},
 	} {
-		a.heldBy(noon)
+		a.rollOver(noon)
 		tok.VerdictTime, a.Hold, a.Used = test.verdict, test.hold, test.used
 		if due := a.verdictDue(tok, noon.Add(time.Hour)); !due.Equal(test.want) {
 			t.Errorf("%s: due at %s, want %s", test.name, due, test.want)

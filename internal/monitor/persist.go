@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
 // closeTimeout is how long Close waits for the last write: a disk may hang.
@@ -27,7 +26,6 @@ type savedToken struct {
 	SecretDigest string `json:"secret,omitempty"` // of the secret last read; empty before the first
 	TokenState
 	turns
-	Pending probe.Result `json:"pending"` // the denial that awaits confirmation, if Unconfirmed
 }
 
 // turns is what pacing knows about a token.
@@ -35,6 +33,7 @@ type turns struct {
 	LastTurn  time.Time `json:"last_turn"`            // when its last turn was due; the next is due an interval later
 	Sent      bool      `json:"sent,omitempty"`       // whether a request was made with its present secret
 	LookAgain bool      `json:"look_again,omitempty"` // whether there may be news about it
+	Missed    bool      `json:"missed,omitempty"`     // whether its last answer decided nothing; see account.record
 	Requested time.Time `json:"requested,omitzero"`   // when its last request was taken
 }
 
@@ -45,7 +44,6 @@ type savedAccount struct {
 	Used      int64     `json:"used"`       // requests of that day
 	ExtraUsed int64     `json:"extra_used"` // of these, extra turns
 	Limit     int64     `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
-	Decided   time.Time `json:"decided"`    // when an answer last decided something about a token
 	Report    report    `json:"report,omitzero"`
 	Hold      hold      `json:"hold,omitzero"`
 }
@@ -88,39 +86,37 @@ func (m *Monitor) contentLocked() State {
 	return s
 }
 
-// save returns when all that has changed so far is in the state file, could not be written, or the monitor stops; then
-// Close writes. One call writes at a time: a disk that hangs holds those who must wait for it, probes about to start.
+// save returns when all that has changed so far is in the state file, could not be written, or the monitor ends. One
+// call writes at a time. A disk that hangs holds the probes that are about to start, and nobody else.
 func (m *Monitor) save() {
 	select {
 	case m.saving <- struct{}{}:
-		if m.ctx.Err() == nil {
-			m.write()
-		}
-		<-m.saving
-	case <-m.ctx.Done():
+		m.write()
+	case <-m.ctx.Done(): // Close writes
 	}
 }
 
-// saveResults saves what has changed, if anything has. Its caller has its answer already.
+// saveResults saves what has changed, unless somebody else is writing: then the next scrape does.
 func (m *Monitor) saveResults() {
-	m.mu.Lock()
-	changed := m.dirty
-	m.mu.Unlock()
-	if changed {
-		m.save()
+	select {
+	case m.saving <- struct{}{}:
+		m.write()
+	default:
 	}
 }
 
-// Close stops, and saves the state when the canceled probes have given back what they took.
+// Close cancels all probes under way, which are no results, and saves the state. Scrapes return at once from then on,
+// and probe nothing. A disk that hangs does not hold it.
 func (m *Monitor) Close() {
-	m.Stop()
+	m.mu.Lock() // takeLocked takes no request any more
+	m.cancel()
+	m.mu.Unlock()
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		m.probes.Wait()
+		m.probes.Wait() // they give back what they took
 		m.saving <- struct{}{}
 		m.write()
-		<-m.saving
 	}()
 	select {
 	case <-written:
@@ -128,8 +124,10 @@ func (m *Monitor) Close() {
 	}
 }
 
-// write writes the state file if something has changed. A failed write is logged once, and tried again by the next.
+// write writes the state file if something has changed; only who has the element of m.saving calls it. A failed write
+// is logged once, and tried again by the next.
 func (m *Monitor) write() {
+	defer func() { <-m.saving }()
 	m.mu.Lock()
 	if m.Store == nil || !m.dirty {
 		m.mu.Unlock()

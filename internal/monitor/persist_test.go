@@ -79,7 +79,7 @@ func TestDiskHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memoryStore{hang: make(chan struct{})}
 		api := &fakeAPI{answer: answerWithUse}
-		m := start(t, configOf("a/one"), api, store, State{})
+		m := start(t, configOf("a/one", "a/two"), api, store, State{})
 		var goroutines int
 		for i := range 20 {
 			began := time.Now()

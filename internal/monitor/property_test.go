@@ -380,6 +380,7 @@ func (w *world) news(names []string) (news []string) {
 				own = append(own, t.Name)
 			}
 		}
+		a.rollOver(now)
 		reason, _ := a.heldBy(now)
 		needed := int64(len(own) + len(a.tokens))
 		knowsLimit := a.effectiveLimit() == w.accounts[a.Name].limit // else the first answer can change the budget

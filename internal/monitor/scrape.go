@@ -59,7 +59,7 @@ type call struct {
 	account *account // that its requests count for, also if a reload moves the token
 	api     *api
 	after   *call         // whose end it waits for; nil if it need not wait
-	started time.Time     // when its last request began; zero before
+	started time.Time     // when the request began that is under way; zero if none is
 	done    chan struct{} // closed at its end
 }
 
@@ -70,23 +70,18 @@ func (m *Monitor) decide(candidates []candidate) (own, shared []*call) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.Now()
-	for _, c := range candidates {
-		if c.err == nil && c.token.useSecret(c.digest, now) {
-			m.dirty = true
-		}
-	}
 	slices.SortStableFunc(candidates, func(x, y candidate) int { return cmp.Compare(x.token.rank(), y.token.rank()) })
-	for _, candidate := range candidates {
-		t, a := candidate.token, candidate.token.account
+	for _, read := range candidates {
+		t, a := read.token, read.token.account
 		if t.call != nil {
 			shared = append(shared, t.call)
 			continue
 		}
-		if candidate.err != nil {
-			m.recordLocked(t, probe.Outcome{Result: probe.NoToken, Message: candidate.err.Error(), Start: now}, now)
+		if read.err != nil {
+			m.recordLocked(t, grant{}, probe.Outcome{Result: probe.NoToken, Message: read.err.Error(), Start: now}, now)
 			continue
 		}
-		c := &call{candidate: candidate, account: a, api: m.api, done: make(chan struct{})}
+		c := &call{candidate: read, account: a, api: m.api, done: make(chan struct{})}
 		if !m.takeLocked(c, now) {
 			continue
 		}
@@ -139,7 +134,7 @@ func (m *Monitor) probe(c *call) {
 	if m.attempt(c) == firstDenial {
 		select {
 		case <-time.After(confirmAfter):
-			m.confirm(c)
+			m.probeAgain(c)
 		case <-m.ctx.Done():
 		}
 	}
@@ -152,8 +147,8 @@ func (m *Monitor) probe(c *call) {
 	}
 }
 
-// confirm makes a request a second time, if pacing grants it.
-func (m *Monitor) confirm(c *call) {
+// probeAgain makes a request a second time, if pacing grants it.
+func (m *Monitor) probeAgain(c *call) {
 	m.mu.Lock()
 	granted := m.takeLocked(c, m.Now())
 	m.mu.Unlock()
@@ -195,9 +190,10 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	defer m.mu.Unlock()
 	now, a := m.Now(), c.account
 	m.dirty = true
+	c.started = time.Time{}
 	a.inFlight--
 	if err != nil {
-		c.keepNews(c.token)
+		c.restore(c.token)
 		return noChange
 	}
 	if !o.Sent {
@@ -220,11 +216,11 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	if !m.currentLocked(c.candidate) { // the answer is about another secret than the present one
 		return noChange
 	}
-	return m.recordLocked(c.token, o, now)
+	return m.recordLocked(c.token, c.grant, o, now)
 }
 
-// logged says how each change of a token is logged.
-var logged = [...]struct {
+// logLines says how each change of a token is logged.
+var logLines = [...]struct {
 	level   slog.Level
 	message string
 }{
@@ -237,8 +233,8 @@ var logged = [...]struct {
 }
 
 // recordLocked takes over an outcome of t, and logs what it changed.
-func (m *Monitor) recordLocked(t *token, o probe.Outcome, now time.Time) change {
-	changed := t.account.record(t, o, now)
+func (m *Monitor) recordLocked(t *token, g grant, o probe.Outcome, now time.Time) change {
+	changed := t.account.record(t, g, o, now)
 	m.dirty = m.dirty || changed != noChange
 	args := []any{"token", t.Name, "account", t.account.Name, "result", o.Result.String()}
 	if o.HTTPStatus != 0 {
@@ -247,7 +243,7 @@ func (m *Monitor) recordLocked(t *token, o probe.Outcome, now time.Time) change 
 	if o.Message != "" {
 		args = append(args, "reason", o.Message)
 	}
-	m.Logger.Log(m.ctx, logged[changed].level, logged[changed].message, args...)
+	m.Logger.Log(m.ctx, logLines[changed].level, logLines[changed].message, args...)
 	return changed
 }
 

@@ -121,7 +121,7 @@ func TestConfirmation(t *testing.T) {
 		began := time.Now()
 		scrapeFor(t, m, 500*time.Millisecond)
 		time.Sleep(2 * time.Second)
-		if one := m.Snapshot().Tokens[0]; !one.Unconfirmed || one.Verdict != probe.VerdictValid {
+		if one := m.Snapshot().Tokens[0]; one.Pending != probe.Rejected || one.Verdict != probe.VerdictValid {
 			t.Errorf("after the first denial: %+v", one)
 		}
 		time.Sleep(time.Second)
@@ -269,7 +269,7 @@ func TestSecretChangesDuringProbe(t *testing.T) {
 		if s.Tokens[0].Verdict != probe.VerdictUnknown {
 			t.Errorf("during the change: %+v", s.Tokens[0])
 		}
-		if s = scrapeAll(t, m); s.Tokens[0].Verdict != probe.VerdictValid || s.Tokens[0].Unconfirmed {
+		if s = scrapeAll(t, m); s.Tokens[0].Verdict != probe.VerdictValid || s.Tokens[0].Pending != probe.Valid {
 			t.Errorf("after the change: %+v", s.Tokens[0])
 		}
 	})

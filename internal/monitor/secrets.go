@@ -10,7 +10,7 @@ type candidate struct {
 	err    error  // why the secret cannot be read; then the other two are empty
 }
 
-// readSecrets reads the sources of the named tokens, or of all, so that a changed secret is noticed at once. It takes
+// readSecrets reads the sources of the named tokens, or of all, and notes which secrets have changed. It takes
 // [config.ReadTimeout] at most; a source that hangs is an error.
 func (m *Monitor) readSecrets(names []string) []candidate {
 	m.mu.Lock()
@@ -25,6 +25,13 @@ func (m *Monitor) readSecrets(names []string) []candidate {
 		candidates[i] = candidate{token: tokens[i], secret: reading.Secret, err: reading.Err}
 		if reading.Err == nil {
 			candidates[i].digest = reading.Secret.Digest(m.salt)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range candidates {
+		if c.err == nil && c.token.useSecret(c.digest, m.Now()) {
+			m.dirty = true
 		}
 	}
 	return candidates

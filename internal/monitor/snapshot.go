@@ -42,12 +42,12 @@ type TokenState struct {
 	config.Token `json:"-"` // name, account, labels, expiry, source
 
 	Verdict      probe.Verdict `json:"verdict"`
-	Reason       probe.Result  `json:"reason"`        // that the verdict rests on: Valid, Rejected, Locked or Forbidden
-	Message      string        `json:"message"`       // the API's, of that answer
-	VerdictTime  time.Time     `json:"verdict_time"`  // when an answer last confirmed the verdict; zero if none did
-	VerdictSince time.Time     `json:"verdict_since"` // since when verdict and reason have been so; zero if none
-	SinceStart   bool          `json:"since_start"`   // whether the first answers already said so: it may be older
-	Unconfirmed  bool          `json:"unconfirmed"`   // whether the last deciding answer is a denial to be confirmed
+	Reason       probe.Result  `json:"reason"`           // that the verdict rests on: Valid, Rejected, Locked or Forbidden
+	Message      string        `json:"message"`          // the API's, of that answer
+	VerdictTime  time.Time     `json:"verdict_time"`     // when an answer last confirmed the verdict; zero if none did
+	VerdictSince time.Time     `json:"verdict_since"`    // since when verdict and reason have been so; zero if none
+	SinceStart   bool          `json:"since_start"`      // whether the first answers already said so: it may be older
+	Pending      probe.Result  `json:"pending,omitzero"` // a denial that awaits its confirmation; Valid if none does
 
 	Probed     bool          `json:"probed"`     // whether Last holds a result
 	Last       probe.Outcome `json:"last"`       // of the last probe, or NoToken, which is no probe
@@ -145,16 +145,17 @@ func (m *Monitor) Snapshot(names ...string) Snapshot {
 
 // state returns what others see of the account.
 func (a *account) state(now time.Time) AccountState {
+	a.rollOver(now)
 	s := AccountState{
 		Name:         a.Name,
 		Tokens:       len(a.tokens),
 		Limit:        a.effectiveLimit(),
 		LimitAssumed: a.Limit == 0,
 		Budget:       a.budget(),
+		BudgetUsed:   a.Used,
 		Interval:     a.interval(now),
 	}
 	s.Held, s.HeldUntil = a.heldBy(now)
-	s.BudgetUsed = a.Used // of today: heldBy has started the day
 	if a.useKnown(now) {
 		s.Quota = probe.Quota{Used: a.Report.Used, UsedOK: true, Limit: a.Limit, LimitOK: a.Limit > 0}
 		s.QuotaReset = a.Report.Until.Truncate(time.Second) // the API gives its time in seconds

@@ -26,7 +26,7 @@ func (t *token) useSecret(digest string, now time.Time) (changed bool) {
 	changed = t.SecretDigest != digest
 	if changed && t.SecretDigest != "" {
 		t.TokenState = TokenState{Token: t.Token, History: t.History, Counters: t.Counters, Configured: now}
-		t.Sent, t.LookAgain, t.Pending = false, false, 0
+		t.Sent, t.LookAgain, t.Missed = false, false, false
 	} else if t.Probed && t.Last.Result == probe.NoToken { // it can be read again
 		t.LookAgain = true
 	}
@@ -63,18 +63,18 @@ func (t *token) record(o probe.Outcome, now time.Time) change {
 		return newIndecision
 	case verdict == t.Verdict && result == t.Reason:
 		changed := noChange
-		if t.Unconfirmed {
+		if t.Pending != probe.Valid {
 			changed = oneOffDenial
 		}
-		t.confirm(o, now)
+		t.confirmVerdict(o, now)
 		return changed
-	case verdict == probe.VerdictDenied && !(t.Unconfirmed && t.Pending == result):
-		t.Unconfirmed, t.Pending = true, result
+	case verdict == probe.VerdictDenied && t.Pending != result:
+		t.Pending = result
 		return firstDenial
 	default:
 		t.SinceStart = t.Verdict == probe.VerdictUnknown
 		t.Verdict, t.Reason, t.VerdictSince = verdict, result, now
-		t.confirm(o, now)
+		t.confirmVerdict(o, now)
 		if verdict == probe.VerdictDenied {
 			return nowDenied
 		}
@@ -82,9 +82,9 @@ func (t *token) record(o probe.Outcome, now time.Time) change {
 	}
 }
 
-// confirm notes that an answer has confirmed the verdict.
-func (t *token) confirm(o probe.Outcome, now time.Time) {
-	t.Unconfirmed, t.Pending, t.Message, t.VerdictTime = false, 0, o.Message, now
+// confirmVerdict notes that an answer has confirmed the verdict.
+func (t *token) confirmVerdict(o probe.Outcome, now time.Time) {
+	t.Pending, t.Message, t.VerdictTime = probe.Valid, o.Message, now
 }
 
 // remember appends a result to the history, which snapshots share: it is replaced, not changed. Consecutive results for

@@ -54,7 +54,7 @@ func verdictLetter(tok *token) string {
 	if tok.Verdict == probe.VerdictDenied {
 		letter = tok.Reason.String()[:1]
 	}
-	if tok.Unconfirmed {
+	if tok.Pending != probe.Valid {
 		letter = map[string]string{"?": "+", "v": "!"}[letter] + strings.ToUpper(strings.Trim(letter, "?v"))
 	}
 	return letter

@@ -53,7 +53,7 @@ func expiring(token monitor.TokenState, left time.Duration) monitor.TokenState {
 }
 
 func onceDenied(token monitor.TokenState) monitor.TokenState {
-	token.Unconfirmed = true
+	token.Pending = probe.Rejected
 	return token
 }
 

@@ -51,7 +51,7 @@ func notes(token monitor.TokenState, state State, now time.Time) []string {
 		}
 		all = append(all, fmt.Sprintf("%s; %s as of %s.", text, token.Verdict, Ago(token.VerdictTime, now)))
 	}
-	if token.Unconfirmed {
+	if token.Pending != probe.Valid {
 		all = append(all, "Only a second denial in a row counts.")
 	}
 	if state != Valid && !token.ExpiresAt.IsZero() && !token.ExpiresAt.After(now) {
