@@ -139,13 +139,18 @@ func (m *Monitor) write() {
 	err := m.Store.Save(content)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err == nil {
-		m.stateFile.Saved, m.saveFailed = now, false
-		return
-	}
-	if !m.saveFailed {
+	failedBefore := m.saveFailed
+	m.saveFailed = err != nil
+	switch {
+	case err != nil && !failedBefore:
 		m.Logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+	case err == nil && failedBefore:
+		m.Logger.Info("Saving the state works again")
 	}
-	m.stateFile.Errors++
-	m.dirty, m.saveFailed = true, true
+	if err != nil {
+		m.dirty = true
+		m.stateFile.Errors++
+	} else {
+		m.stateFile.Saved = now
+	}
 }
