@@ -42,7 +42,8 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 			"This is the state in it; nothing was probed (reload the exporter to look again)."
 	case !saves:
 		o.Note = fmt.Sprintf("Without a state file, each run makes a request per token: once a minute, that is %d per "+
-			"day. The API grants an account 1,000 per day.", 24*60*cmp.Or(len(o.Tokens), len(cfg.Tokens)))
+			"day. The API grants an account 1,000 per day. If an exporter runs here, --exporter=http://localhost:10187 "+
+			"asks it instead.", 24*60*cmp.Or(len(o.Tokens), len(cfg.Tokens)))
 	}
 	for _, warning := range slices.Concat(cfg.Warnings, kept.warnings) {
 		if o.Format == check.Table && !o.Quiet { // other formats are for programs, which run it again and again

@@ -60,7 +60,6 @@ type Monitor struct {
 	unanswered        Unanswered
 	certificateExpiry time.Time
 	stateFile         StateFile
-	saveFailed        bool // whether the last write failed
 	dirty             bool // whether there is something to save
 }
 
