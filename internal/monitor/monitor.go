@@ -70,6 +70,18 @@ type api struct {
 	timeout time.Duration
 }
 
+// account is an Appfigures account: the tokens that share one daily limit.
+type account struct {
+	savedAccount
+	settings config.Pacing
+	tokens   []*token             // configured, in order
+	inFlight int64                // requests that are taken and not complete
+	started  time.Time            // when serve started or reloaded; zero in check
+	alone    *call                // the probe that others wait for while today's use is not known; nil if there is none
+	logged   HoldReason           // the hold that was last logged
+	answers  prometheus.Histogram // durations of the probes that the API answered
+}
+
 // New returns a monitor of cfg's tokens. It probes nothing until it is scraped; Close ends it.
 func New(cfg *config.Config, o Options) *Monitor {
 	m := &Monitor{

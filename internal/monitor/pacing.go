@@ -5,9 +5,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
@@ -27,18 +24,6 @@ const (
 	// defaultPause is how long probes are held after a 429 that does not say.
 	defaultPause = 15 * time.Minute
 )
-
-// account is an Appfigures account: the tokens that share one daily limit.
-type account struct {
-	savedAccount
-	settings config.Pacing
-	tokens   []*token             // configured, in order
-	inFlight int64                // requests that are taken and not complete
-	started  time.Time            // when serve started or reloaded; zero in check
-	alone    *call                // the probe that others wait for while today's use is not known; nil if there is none
-	logged   HoldReason           // the hold that was last logged
-	answers  prometheus.Histogram // durations of the probes that the API answered
-}
 
 func (a *account) effectiveLimit() int64 {
 	if a.Limit > 0 {
