@@ -117,7 +117,7 @@ func newToken(token monitor.TokenState, now time.Time) Token {
 		Name:            token.Name,
 		Account:         token.Account,
 		Labels:          make(map[string]string, len(token.Labels)),
-		Verdict:         when(token.Verdict != probe.VerdictUnknown, token.Verdict.String()),
+		Verdict:         when(token.Verdict != probe.VerdictUnknown, string(token.Verdict)),
 		Reason:          when(token.Verdict == probe.VerdictDenied, token.Reason.String()),
 		Since:           known(token.VerdictSince),
 		VerdictTime:     known(token.VerdictTime),
@@ -146,10 +146,7 @@ func says(past monitor.PastResult) string {
 	if past.Unsent {
 		return "none"
 	}
-	if verdict := past.Result.Verdict(); verdict != probe.VerdictUnknown {
-		return verdict.String()
-	}
-	return "undecided"
+	return cmp.Or(string(past.Result.Verdict()), "undecided")
 }
 
 func newAccount(account monitor.AccountState, now time.Time) Account {
