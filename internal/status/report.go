@@ -134,19 +134,17 @@ func newToken(token monitor.TokenState, now time.Time) Token {
 		t.Labels[label.Name] = label.Value
 	}
 	for i, past := range token.History {
-		t.History[i] = Past{past.Time().UTC(), past.Result.String(), says(past)}
+		says := cmp.Or(string(past.Result.Verdict()), "undecided")
+		if past.Unsent {
+			says = "none"
+		}
+		t.History[i] = Past{past.Time().UTC(), past.Result.String(), says}
 	}
-	t.judge(token, now)
-	t.Notes = notes(token, t.State, now)
+	state, since, c := judge(token, now)
+	t.set(state, c)
+	t.StateSince, t.StateSinceAtLeast = since.UTC(), state != Unknown && token.SinceStart
+	t.Notes = notes(token, state, now)
 	return t
-}
-
-// says returns what a past result says about the token.
-func says(past monitor.PastResult) string {
-	if past.Unsent {
-		return "none"
-	}
-	return cmp.Or(string(past.Result.Verdict()), "undecided")
 }
 
 func newAccount(account monitor.AccountState, now time.Time) Account {
