@@ -89,7 +89,7 @@ func (t *Token) Lasting(now time.Time) string {
 
 // Next returns when the token is probed next: "in 3 min", or "due" if the next scrape probes it.
 func (t *Token) Next(now time.Time) string {
-	if t.NextProbe == nil {
+	if t.NextProbe == nil || t.NextProbe.Sub(now) < time.Second {
 		return "due"
 	}
 	return Ago(*t.NextProbe, now)
