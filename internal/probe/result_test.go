@@ -37,8 +37,8 @@ func TestResultSentences(t *testing.T) {
 	}
 }
 
-// TestNames checks that results and phases have distinct names, which the state file and the metrics use, and that those
-// of the state file are read back.
+// TestNames checks that results and phases have distinct names, as labels need, and that those of results, which the
+// state file has, are read back.
 func TestNames(t *testing.T) {
 	names := make(map[string]bool)
 	for _, result := range probe.Results() {
