@@ -155,7 +155,7 @@ func (a *API) count(secret string) (Behavior, account) {
 	if behaviors[behavior].metered && owner.used < owner.limit {
 		owner.used++
 	} else if behavior == Valid || behavior == Slow {
-		behavior = QuotaExhausted
+		behavior = QuotaExhausted // other behaviors stay as they are below the limit
 	}
 	seen := *owner
 	if behavior == QuotaExhausted {
