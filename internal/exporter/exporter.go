@@ -102,7 +102,7 @@ func Run(ctx context.Context, o Options) error {
 	x.monitor = newMonitor(cfg, kept, x.logger)
 	defer x.monitor.Close()
 	x.monitor.BeginSetUp()
-	handler, err := x.newHandler(ctx)
+	handler, err := x.newHandler()
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func newMonitor(cfg *config.Config, kept stored, logger *slog.Logger) *monitor.M
 }
 
 // newHandler returns the handler of all endpoints.
-func (x *exporter) newHandler(ctx context.Context) (http.Handler, error) {
+func (x *exporter) newHandler() (http.Handler, error) {
 	now := time.Now()
 	x.facts.Store(&collector.Exporter{
 		BuildInfo: map[string]string{
@@ -145,7 +145,6 @@ func (x *exporter) newHandler(ctx context.Context) (http.Handler, error) {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	endpoints.Scraper, endpoints.Healthy = x.monitor, x.monitor.Healthy
-	endpoints.Ready = func() bool { return ctx.Err() == nil }
 	endpoints.Reload = x.reload
 	endpoints.Version, endpoints.Logger = version.Version, x.logger
 	return web.New(endpoints)

@@ -101,6 +101,7 @@ func (m *model) record(i int, answer probe.Verdict) {
 
 // TestModel runs random histories through pacing.go and through the model, and compares every decision.
 func TestModel(t *testing.T) {
+	answers := []probe.Verdict{probe.VerdictUnknown, probe.VerdictValid, probe.VerdictDenied}
 	results := map[probe.Verdict]probe.Result{
 		probe.VerdictUnknown: probe.ServerError, probe.VerdictValid: probe.Valid, probe.VerdictDenied: probe.Rejected,
 	}
@@ -160,7 +161,7 @@ func TestModel(t *testing.T) {
 				case 3:
 					now -= r.Int64N(2 * dayNs) // the clock is set back
 				case 4, 5:
-					truth[r.IntN(len(a.tokens))] = probe.Verdict(r.IntN(3))
+					truth[r.IntN(len(a.tokens))] = answers[r.IntN(3)]
 				}
 				a.Report.Used, a.Report.Until = 6*limit/10, time.Unix(0, now).Add(day)
 				for i := range a.tokens {

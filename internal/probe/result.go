@@ -3,7 +3,7 @@
 package probe
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 )
 
@@ -121,40 +121,25 @@ func (r Result) Meaning() string { return results[r].meaning }
 // Advice returns what to do about the result, in one sentence.
 func (r Result) Advice() string { return results[r].advice }
 
-// Verdict is what is known about a token.
-type Verdict uint8
-
-const (
-	VerdictUnknown Verdict = iota // no answer has decided yet
-	VerdictValid                  // the API accepted the token
-	VerdictDenied                 // the API denied the token or its account
-)
-
-// String returns the verdict's name in JSON, logs and pages.
-func (v Verdict) String() string {
-	return [...]string{VerdictUnknown: "unknown", VerdictValid: "valid", VerdictDenied: "denied"}[v]
-}
-
 // MarshalText implements [encoding.TextMarshaler].
 func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such result.
-func (r *Result) UnmarshalText(text []byte) error { return UnmarshalName(r, Results(), text) }
-
-// MarshalText implements [encoding.TextMarshaler].
-func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
-
-// UnmarshalText implements [encoding.TextUnmarshaler]. The error is that there is no such verdict.
-func (v *Verdict) UnmarshalText(text []byte) error {
-	return UnmarshalName(v, []Verdict{VerdictUnknown, VerdictValid, VerdictDenied}, text)
-}
-
-// UnmarshalName sets value to the member of that name. The error is that there is none.
-func UnmarshalName[T fmt.Stringer](value *T, members []T, name []byte) error {
-	i := slices.IndexFunc(members, func(member T) bool { return member.String() == string(name) })
-	if i < 0 {
-		return fmt.Errorf("unknown %T", *value)
+func (r *Result) UnmarshalText(text []byte) error {
+	for _, result := range Results() {
+		if result.String() == string(text) {
+			*r = result
+			return nil
+		}
 	}
-	*value = members[i]
-	return nil
+	return errors.New("no such result")
 }
+
+// Verdict is what is known about a token: its name in JSON, logs and pages.
+type Verdict string
+
+const (
+	VerdictUnknown Verdict = ""       // no answer has decided yet
+	VerdictValid   Verdict = "valid"  // the API accepted the token
+	VerdictDenied  Verdict = "denied" // the API denied the token or its account
+)

@@ -52,7 +52,7 @@ type API struct {
 // token is a bearer token that the API knows.
 type token struct {
 	behavior Behavior
-	account  *account
+	account  string
 }
 
 // account is one account of the API: a user, a daily limit, and any number of tokens.
@@ -85,7 +85,7 @@ func (a *API) Set(secret string, behavior Behavior) {
 func (a *API) SetAccount(secret, account string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.tokenLocked(secret).account = a.accountLocked(account)
+	a.tokenLocked(secret).account = account
 }
 
 // SetLimit sets the account's limit, in requests per UTC day. Zero allows none.
@@ -121,7 +121,7 @@ func (a *API) TotalRequests() int64 {
 func (a *API) tokenLocked(secret string) *token {
 	known, ok := a.tokens[secret]
 	if !ok {
-		known = &token{account: a.accountLocked(DefaultAccount)}
+		known = &token{account: DefaultAccount}
 		a.tokens[secret] = known
 	}
 	return known
@@ -151,11 +151,11 @@ func (a *API) count(secret string) (Behavior, account) {
 	if known == nil {
 		return Revoked, account{}
 	}
-	behavior, owner := known.behavior, a.accountLocked(known.account.name)
+	behavior, owner := known.behavior, a.accountLocked(known.account)
 	if behaviors[behavior].metered && owner.used < owner.limit {
 		owner.used++
 	} else if behavior == Valid || behavior == Slow {
-		behavior = QuotaExhausted
+		behavior = QuotaExhausted // other behaviors stay as they are below the limit
 	}
 	seen := *owner
 	if behavior == QuotaExhausted {
@@ -177,6 +177,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
+	response := behaviors[behavior].answer
 	switch {
 	case behavior == Hang:
 		<-r.Context().Done()
@@ -184,21 +185,18 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case behavior == Drop:
 		panic(http.ErrAbortHandler)
 	case r.Method != http.MethodGet || strings.TrimSuffix(r.URL.Path, "/") != "/v2":
-		a.respond(w, owner, notFound, behaviors[behavior].metered)
-	default:
-		a.respond(w, owner, behaviors[behavior].answer, behaviors[behavior].metered)
+		response = notFound
 	}
+	a.respond(w, owner, response, behaviors[behavior].metered)
 }
 
 // respond writes a response. If it is metered, it has the headers of the account's quota.
 func (a *API) respond(w http.ResponseWriter, owner account, response answer, metered bool) {
 	limit, used := strconv.FormatInt(owner.limit, 10), strconv.FormatInt(owner.used, 10)
-	names := strings.NewReplacer(
+	body := strings.NewReplacer(
 		"$USER_ID", strconv.Itoa(owner.id), "$ACCOUNT", owner.name,
 		"$EMAIL", fmt.Sprintf("owner-%d@example.com", owner.id), "$LIMIT", limit, "$USED", used,
-		"$RETRY_AFTER", strconv.Itoa(int(a.options.RetryAfter.Seconds())),
-	)
-	body := names.Replace(response.body)
+	).Replace(response.body)
 	header := w.Header()
 	header.Set("Content-Type", "application/json; charset=utf-8")
 	if strings.HasPrefix(body, "<") {
@@ -208,8 +206,11 @@ func (a *API) respond(w http.ResponseWriter, owner account, response answer, met
 		header.Set("X-Request-Limit", limit)
 		header.Set("X-Request-Usage", used)
 	}
-	if response.header != "" {
-		header.Set(response.header, names.Replace(response.value))
+	switch response.status {
+	case http.StatusFound:
+		header.Set("Location", "/login")
+	case http.StatusTooManyRequests:
+		header.Set("Retry-After", strconv.Itoa(int(a.options.RetryAfter.Seconds())))
 	}
 	w.WriteHeader(response.status)
 	_, _ = w.Write([]byte(body)) // the client may have closed the connection

@@ -24,9 +24,8 @@ const (
 
 // answer is a response. [API.respond] replaces the $NAMES in it.
 type answer struct {
-	status        int    // 0: none
-	body          string // JSON or HTML
-	header, value string // one more header
+	status int    // 0: none
+	body   string // JSON or HTML
 }
 
 // root is the body of a success. Its status is a string, that of an error a number.
@@ -35,28 +34,18 @@ const root = `{"status":"200","message":"OK","see":"http://docs.appfigures.com/a
 	`"avatar_url":"https://secure.gravatar.com/avatar/bc52e6a2b02abc9b7e5a1464e6441d6f?d=mm"},` +
 	`"usage":{"daily_used":$USED,"daily_limit":$LIMIT},"sequence":28,"source":"100"}`
 
-var (
-	chillOut = answer{status: 420, body: `{"status":420,"message":"Chill Out!","additional":"used $USED of $LIMIT ` +
-		`daily requests","see_also":"https://appfigures.com/support/faq#/question/420"}`}
-	tooMany  = withHeader(failure(429, "Too Many Requests", ""), "Retry-After", "$RETRY_AFTER")
-	notFound = failure(404, "Not Found", "")
-)
+var notFound = failure(404, "Not Found", "")
 
 // failure returns an error in the form of the API.
 func failure(status int, message, additional string) answer {
 	const body = `{"status":%d,"message":%q,"additional":%q,"reference":""}`
-	return answer{status: status, body: fmt.Sprintf(body, status, message, additional)}
+	return answer{status, fmt.Sprintf(body, status, message, additional)}
 }
 
 // page returns an HTML page, which the API itself never sends.
 func page(status int, title, text string) answer {
 	const html = "<!DOCTYPE html>\n<html><head><title>%s</title></head><body><h1>%[1]s</h1><p>%s</p></body></html>\n"
-	return answer{status: status, body: fmt.Sprintf(html, title, text)}
-}
-
-func withHeader(a answer, header, value string) answer {
-	a.header, a.value = header, value
-	return a
+	return answer{status, fmt.Sprintf(html, title, text)}
 }
 
 // behaviors is the one table of behaviors: a new one is a row here.
@@ -65,21 +54,23 @@ var behaviors = [...]struct {
 	metered bool // whether requests count, and the response has the headers of the quota
 	answer  answer
 }{
-	Valid:    {"valid", true, answer{status: 200, body: root}},
-	Slow:     {"slow", true, answer{status: 200, body: root}},
+	Valid:    {"valid", true, answer{200, root}},
+	Slow:     {"slow", true, answer{200, root}},
 	Revoked:  {"revoked", true, failure(401, "Could not authenticate", "")},
 	Rejected: {"rejected", true, failure(403, "AccessToken invalid", "")},
 	Locked: {"locked", true, failure(403, "No API Access",
 		"The authenticated account is locked due to an unpaid balance.")},
 	Forbidden: {"forbidden", true, failure(403, "Forbidden",
 		"The client that issued this token lacks the scope account:read.")},
-	QuotaExhausted: {"quota_exhausted", true, chillOut},
-	RateLimited:    {"rate_limited", true, tooMany},
-	ServerError:    {"server_error", true, failure(503, "Service Unavailable", "Please try again later.")},
-	ProxyPage:      {"proxy_page", false, page(403, "Access denied", "This network does not allow this address.")},
-	Redirect:       {"redirect", false, withHeader(page(302, "Moved", "Please log in."), "Location", "/login")},
-	Hang:           {"hang", true, answer{}},
-	Drop:           {"drop", true, answer{}},
+	QuotaExhausted: {"quota_exhausted", true, answer{420, `{"status":420,"message":"Chill Out!",` +
+		`"additional":"used $USED of $LIMIT daily requests",` +
+		`"see_also":"https://appfigures.com/support/faq#/question/420"}`}},
+	RateLimited: {"rate_limited", true, failure(429, "Too Many Requests", "")},
+	ServerError: {"server_error", true, failure(503, "Service Unavailable", "Please try again later.")},
+	ProxyPage:   {"proxy_page", false, page(403, "Access denied", "This network does not allow this address.")},
+	Redirect:    {"redirect", false, page(302, "Moved", "Please log in.")},
+	Hang:        {"hang", true, answer{}},
+	Drop:        {"drop", true, answer{}},
 }
 
 // Behaviors lists every behavior.

@@ -75,7 +75,9 @@ func TestSaveAndRead(t *testing.T) {
 // TestUnusable checks what happens to a file that is not what was saved, with its lock beside it and without.
 func TestUnusable(t *testing.T) {
 	const (
-		intact = `{"program":"appfigures_exporter","version":1,"content":{"name":"a","times":null}}` + "\n"
+		damaged = "damaged, or not a state file"
+		other   = "its format is version 2; this exporter reads version 1"
+		intact  = `{"program":"appfigures_exporter","version":1,"content":{"name":"a","times":null}}` + "\n"
 		// Whether a file without its lock is moved aside, or an error.
 		aside, isError = true, false
 	)
@@ -85,13 +87,13 @@ func TestUnusable(t *testing.T) {
 	}{
 		"empty":         {"", "empty", aside},
 		"zeros":         {strings.Repeat("\x00", len(intact)), "empty", aside},
-		"cut short":     {intact[:len(intact)/2], "damaged, or not a state file", isError},
-		"twice":         {intact + intact, "damaged, or not a state file", isError},
-		"a wrong type":  {strings.Replace(intact, `"a"`, `1`, 1), "damaged, or not a state file", isError},
-		"text":          {"tokens: []\n", "damaged, or not a state file", isError},
-		"other JSON":    {`{"version":1,"content":{}}`, "damaged, or not a state file", isError},
-		"newer":         {strings.Replace(intact, "1", "2", 1), "its format is version 2; this exporter reads version 1", aside},
-		"newer, shaped": {`{"program":"appfigures_exporter","version":2,"content":[]}`, "its format is version 2; this exporter reads version 1", aside},
+		"cut short":     {intact[:len(intact)/2], damaged, isError},
+		"twice":         {intact + intact, damaged, isError},
+		"a wrong type":  {strings.Replace(intact, `"a"`, `1`, 1), damaged, isError},
+		"text":          {"tokens: []\n", damaged, isError},
+		"other JSON":    {`{"version":1,"content":{}}`, damaged, isError},
+		"newer":         {strings.Replace(intact, "1", "2", 1), other, aside},
+		"newer, shaped": {`{"program":"appfigures_exporter","version":2,"content":[]}`, other, aside},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")

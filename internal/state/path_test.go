@@ -45,7 +45,8 @@ func TestDefaultPath(t *testing.T) {
 			if err != nil {
 				got, want = err.Error(), test.want
 			}
-			if !strings.HasPrefix(got, want) || !strings.HasPrefix(warning, test.warning) || (warning == "") != (test.warning == "") {
+			if !strings.HasPrefix(got, want) || !strings.HasPrefix(warning, test.warning) ||
+				(warning == "") != (test.warning == "") {
 				t.Errorf("got  %s\nwant %s\nwarning %q", got, want, warning)
 			}
 		})

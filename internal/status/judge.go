@@ -2,6 +2,8 @@ package status
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
@@ -42,57 +44,56 @@ const (
 type cause struct {
 	name        string // a result's, or one of those below
 	why, advice string // a sentence each
+	message     string // what the API or the network reported with it
 }
 
 // The causes that are not results.
 var (
 	notProbed = cause{
-		"not_probed", "The token has not been probed yet.",
-		"Wait for its turn; tokens are probed only by scrapes and by runs of check.",
+		name: "not_probed", why: "The token has not been probed yet.",
+		advice: "Wait for its turn; tokens are probed only by scrapes and by runs of check.",
 	}
 	secretChanged = cause{
-		"secret_changed", "Its secret has changed; not probed yet.",
-		"Wait for the next scrape or run of check, which probes it unless its account is held.",
+		name: "secret_changed", why: "Its secret has changed; not probed yet.",
+		advice: "Wait for the next scrape or run of check, which probes it unless its account is held.",
 	}
 	unverified = cause{
-		"unverified", "The verdict should have been confirmed more than an hour ago.",
-		"Check that Prometheus scrapes the exporter, or that check runs often: nothing else probes.",
+		name: "unverified", why: "The verdict should have been confirmed more than an hour ago.",
+		advice: "Check that Prometheus scrapes the exporter, or that check runs often: nothing else probes.",
 	}
 )
 
-func resultCause(r probe.Result) cause { return cause{r.String(), r.Meaning(), r.Advice()} }
+func resultCause(r probe.Result, message string) cause {
+	return cause{r.String(), r.Meaning(), r.Advice(), message}
+}
 
-// judge sets the token's state, without warnings, since when it has been so, and what it rests on.
-func (t *Token) judge(token monitor.TokenState, now time.Time) {
-	state, since, overdueSince := Valid, token.VerdictSince, token.VerdictDue.Add(unverifiedAfter)
+// judge returns the state of a token, but for warnings, since when it has been so, and what it rests on.
+func judge(token monitor.TokenState, now time.Time) (State, time.Time, cause) {
+	last := resultCause(token.Last.Result, token.Last.Message)
+	overdueSince := token.VerdictDue.Add(unverifiedAfter)
 	switch {
-	case token.Verdict == probe.VerdictDenied:
-		state = Denied
-	case token.Verdict == probe.VerdictUnknown:
-		state, since = Unknown, token.Configured
-	case token.Last.Result == probe.NoToken:
-		state, since = Unknown, token.History[len(token.History)-1].Time()
-	case now.After(overdueSince):
-		state, since = Unknown, overdueSince
-	}
-	t.StateSince, t.StateSinceAtLeast = since.UTC(), state != Unknown && token.SinceStart
-	switch {
-	case state != Unknown:
-		t.set(state, resultCause(token.Reason), token.Message)
 	case token.SecretChanged():
-		t.set(state, secretChanged, "")
+		return Unknown, token.Configured, secretChanged
 	case !token.Probed:
-		t.set(state, notProbed, "")
-	case token.Last.Result == token.Reason: // which it confirmed
-		t.set(state, unverified, "")
+		return Unknown, token.Configured, notProbed
+	case token.Verdict == probe.VerdictUnknown:
+		return Unknown, token.Configured, last
+	case token.Verdict == probe.VerdictDenied:
+		return Denied, token.VerdictSince, resultCause(token.Reason, token.Message)
+	case token.Last.Result == probe.NoToken:
+		return Unknown, token.History[len(token.History)-1].Time(), last
+	case !now.After(overdueSince):
+		return Valid, token.VerdictSince, resultCause(probe.Valid, "")
+	case token.Last.Result == probe.Valid:
+		return Unknown, overdueSince, unverified
 	default:
-		t.set(state, resultCause(token.Last.Result), token.Last.Message)
+		return Unknown, overdueSince, last
 	}
 }
 
-func (t *Token) set(state State, c cause, message string) {
-	t.State, t.Cause, t.Why, t.Advice = state, c.name, c.why, when(state != Valid, c.advice)
-	t.Message = when(message != "", message)
+func (t *Token) set(state State, c cause) {
+	t.State, t.Cause, t.Why = state, c.name, c.why
+	t.Advice, t.Message = when(state != Valid, c.advice), when(c.message != "", c.message)
 }
 
 // Apply judges by these thresholds which of the valid tokens need a warning, and makes the report's state and headline.
@@ -106,38 +107,32 @@ func (r *Report) Apply(thresholds Thresholds) {
 			t.warn(quotas[t.Account], r.Time, thresholds)
 		}
 	}
-	r.State = r.worst()
-	if r.State == Valid && r.unanswered() {
-		r.State = Warning
-	}
-	r.Headline = r.headline()
-}
-
-// worst returns the worst state that a token is in.
-func (r *Report) worst() State {
-	for _, state := range States() {
-		if r.Count(state) > 0 {
-			return state
+	states := States()
+	worst := states[slices.IndexFunc(states, func(s State) bool { return s == Valid || r.Count(s) > 0 })]
+	r.State, r.Headline = worst, r.headline(worst)
+	if since := r.API.Since; since != nil && r.API.UnansweredProbes >= UnansweredLimit {
+		if worst == Valid || worst == Warning { // nothing may read as if it had just been looked at
+			r.State = Warning
+			r.Headline = "Last known: " + strings.ToLower(r.Headline[:1]) + r.Headline[1:]
 		}
+		r.Headline += fmt.Sprintf(". The API has not answered for %s.", Duration(r.Time.Sub(*since)))
 	}
-	return Valid
 }
 
 // warn makes a valid token's state either valid or warning.
 func (t *Token) warn(quota Quota, now time.Time, thresholds Thresholds) {
-	t.set(Valid, resultCause(probe.Valid), "")
-	if quota.Limit != nil && quota.Used != nil && float64(*quota.Used) > thresholds.Quota*float64(*quota.Limit) {
-		why := fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage())
-		advice := "Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC."
-		t.set(Warning, cause{"quota", why, advice}, "")
+	switch {
+	case t.ExpiresAt != nil && t.ExpiresAt.Sub(now) < thresholds.Expiry:
+		t.set(Warning, cause{
+			name: "expiry", why: expiryText(*t.ExpiresAt, now),
+			advice: "Replace the token, or correct its expires_at.",
+		})
+	case quota.Limit != nil && quota.Used != nil && float64(*quota.Used) > thresholds.Quota*float64(*quota.Limit):
+		t.set(Warning, cause{
+			name: "quota", why: fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage()),
+			advice: "Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC.",
+		})
+	default:
+		t.set(Valid, resultCause(probe.Valid, ""))
 	}
-	if t.ExpiresAt != nil && t.ExpiresAt.Sub(now) < thresholds.Expiry {
-		why, advice := expiryText(*t.ExpiresAt, now), "Replace the token, or correct its expires_at."
-		t.set(Warning, cause{"expiry", why, advice}, "")
-	}
-}
-
-// unanswered reports whether the API does not answer.
-func (r *Report) unanswered() bool {
-	return r.API.Since != nil && r.API.UnansweredProbes >= UnansweredLimit
 }

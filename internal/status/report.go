@@ -117,7 +117,7 @@ func newToken(token monitor.TokenState, now time.Time) Token {
 		Name:            token.Name,
 		Account:         token.Account,
 		Labels:          make(map[string]string, len(token.Labels)),
-		Verdict:         when(token.Verdict != probe.VerdictUnknown, token.Verdict.String()),
+		Verdict:         when(token.Verdict != probe.VerdictUnknown, string(token.Verdict)),
 		Reason:          when(token.Verdict == probe.VerdictDenied, token.Reason.String()),
 		Since:           known(token.VerdictSince),
 		VerdictTime:     known(token.VerdictTime),
@@ -134,22 +134,17 @@ func newToken(token monitor.TokenState, now time.Time) Token {
 		t.Labels[label.Name] = label.Value
 	}
 	for i, past := range token.History {
-		t.History[i] = Past{past.Time().UTC(), past.Result.String(), says(past)}
+		says := cmp.Or(string(past.Result.Verdict()), "undecided")
+		if past.Unsent {
+			says = "none"
+		}
+		t.History[i] = Past{past.Time().UTC(), past.Result.String(), says}
 	}
-	t.judge(token, now)
-	t.Notes = notes(token, t.State, now)
+	state, since, c := judge(token, now)
+	t.set(state, c)
+	t.StateSince, t.StateSinceAtLeast = since.UTC(), state != Unknown && token.SinceStart
+	t.Notes = notes(token, state, now)
 	return t
-}
-
-// says returns what a past result says about the token.
-func says(past monitor.PastResult) string {
-	if past.Unsent {
-		return "none"
-	}
-	if verdict := past.Result.Verdict(); verdict != probe.VerdictUnknown {
-		return verdict.String()
-	}
-	return "undecided"
 }
 
 func newAccount(account monitor.AccountState, now time.Time) Account {

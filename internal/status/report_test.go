@@ -85,6 +85,7 @@ func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
 		Minute(now.In(time.FixedZone("CEST", 2*3600))): "2026-05-04 03:00 UTC",
 		token.Next(now.Add(-time.Minute)):              "in 1 min", new(Token).Next(now): "due",
+		token.Next(now.Add(1 - time.Second)):          "due",
 		(&Account{IntervalSeconds: 70.1 * 60}).Pace(): "every 1 h 10 min",
 		Quota{Used: new(int64(5))}.Usage():            "",
 	} {

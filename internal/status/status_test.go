@@ -221,7 +221,10 @@ func TestHistory(t *testing.T) {
 		{Result: probe.RateLimited}:               "undecided",
 		{Result: probe.Unreachable, Unsent: true}: "none",
 	} {
-		if got := says(past); got != want {
+		token := unprobed()
+		token.History = []monitor.PastResult{past}
+		got := reportOn(token, monitor.AccountState{}, DefaultThresholds).Tokens[0].History[0].Says
+		if got != want {
 			t.Errorf("%+v says %s, want %s", past, got, want)
 		}
 	}

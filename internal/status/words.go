@@ -9,32 +9,25 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// headline describes all tokens in one line: "2 of 12 tokens are denied".
-func (r *Report) headline() string {
-	state, total := r.worst(), len(r.Tokens)
-	count, phrase := r.Count(state), "are "+string(state)
+// headline describes all tokens in one line, by the worst state: "2 of 12 tokens are denied".
+func (r *Report) headline(worst State) string {
+	count, total := r.Count(worst), len(r.Tokens)
+	phrase := "are " + string(worst)
 	switch {
-	case state == Warning && count == 1:
+	case worst == Warning && count == 1:
 		phrase = "has a warning"
-	case state == Warning:
+	case worst == Warning:
 		phrase = "have a warning"
 	case count == 1:
-		phrase = "is " + string(state)
+		phrase = "is " + string(worst)
 	}
-	text := fmt.Sprintf("%d of %d tokens %s", count, total, phrase)
 	switch {
 	case total == 1:
-		text = "The token " + phrase
+		return "The token " + phrase
 	case count == total:
-		text = fmt.Sprintf("All %d tokens %s", total, phrase)
+		return fmt.Sprintf("All %d tokens %s", total, phrase)
 	}
-	if !r.unanswered() {
-		return text
-	}
-	if state == Valid || state == Warning { // nothing may read as if it had just been looked at
-		text = "Last known: " + strings.ToLower(text[:1]) + text[1:]
-	}
-	return fmt.Sprintf("%s. The API has not answered for %s.", text, Duration(r.Time.Sub(*r.API.Since)))
+	return fmt.Sprintf("%d of %d tokens %s", count, total, phrase)
 }
 
 // notes returns what a reader should know about a token besides its state and cause, one sentence each.
@@ -96,7 +89,7 @@ func (t *Token) Lasting(now time.Time) string {
 
 // Next returns when the token is probed next: "in 3 min", or "due" if the next scrape probes it.
 func (t *Token) Next(now time.Time) string {
-	if t.NextProbe == nil {
+	if t.NextProbe == nil || t.NextProbe.Sub(now) < time.Second {
 		return "due"
 	}
 	return Ago(*t.NextProbe, now)

@@ -64,7 +64,6 @@ func testOptions(scraper *fakeScraper) Options {
 		Registry:        registry,
 		TokensOnMetrics: true,
 		Healthy:         func() error { return nil },
-		Ready:           func() bool { return true },
 		Reload:          func() error { return nil },
 		Logger:          slog.New(slog.DiscardHandler),
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -22,62 +21,39 @@ const healthcheckTimeout = 5 * time.Second
 func Healthcheck(ctx context.Context, listenAddress string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	addresses, err := dialAddresses(listenAddress)
-	if err != nil {
+	if err := checkListenAddress(listenAddress); err != nil {
 		return err
 	}
-	var problems []error
-	for _, address := range addresses {
-		err := checkHealth(ctx, "https://"+address)
-		if errors.Is(err, http.ErrSchemeMismatch) { // the other order would make a server with TLS log an error
-			err = checkHealth(ctx, "http://"+address)
-		}
-		if err == nil {
-			return nil
-		}
-		problems = append(problems, err)
+	err := checkHealth(ctx, "https", listenAddress)
+	if errors.Is(err, http.ErrSchemeMismatch) { // the other order would make a server with TLS log an error
+		err = checkHealth(ctx, "http", listenAddress)
 	}
-	return errors.Join(problems...)
+	return err
 }
 
-// dialAddresses returns where a server that listens at the address can be reached from the same machine.
-func dialAddresses(listen string) ([]string, error) {
+// checkListenAddress returns an error if nothing that listens there can be found.
+func checkListenAddress(listen string) error {
 	const flag = "--web.listen-address"
-	if strings.Contains(listen, "://") {
-		return nil, fmt.Errorf("%s %q: unix sockets and vsock are not supported by healthcheck; give the exporter a "+
+	switch _, port, err := net.SplitHostPort(listen); {
+	case strings.Contains(listen, "://"):
+		return fmt.Errorf("%s %q: unix sockets and vsock are not supported by healthcheck; give the exporter a "+
 			"TCP address too, and healthcheck that one", flag, listen)
+	case err != nil:
+		return fmt.Errorf("%s %q: must be host:port or :port", flag, listen)
+	case port == "" || port == "0":
+		return fmt.Errorf("%s %q: the system chooses this port; give the exporter a fixed one", flag, listen)
 	}
-	host, service, err := net.SplitHostPort(listen)
-	if err != nil {
-		return nil, fmt.Errorf("%s %q: must be host:port or :port", flag, listen)
-	}
-	port, err := net.LookupPort("tcp", service) // as the server does: http is 80, and nothing is 0
-	if err != nil {
-		return nil, fmt.Errorf("%s %q: no such port", flag, listen)
-	}
-	if port == 0 {
-		return nil, fmt.Errorf("%s %q: the system chooses this port; give the exporter a fixed one", flag, listen)
-	}
-	hosts := []string{host}
-	switch ip := net.ParseIP(host); {
-	case host == "":
-		hosts = []string{"127.0.0.1", "::1"}
-	case ip.IsUnspecified() && ip.To4() != nil:
-		hosts = []string{"127.0.0.1"}
-	case ip.IsUnspecified():
-		hosts = []string{"::1", "127.0.0.1"} // an IPv6 socket takes IPv4 as well
-	}
-	for i, host := range hosts {
-		hosts[i] = net.JoinHostPort(host, strconv.Itoa(port))
-	}
-	return hosts, nil
+	return nil
 }
 
-// checkHealth makes one request to one server.
-func checkHealth(ctx context.Context, server string) error {
+// checkHealth makes one request. Dialing takes an address without a host, or with an unspecified one, for this machine.
+func checkHealth(ctx context.Context, scheme, listenAddress string) error {
 	certificateWanted := false
 	transport := &http.Transport{ // without a proxy: the exporter is on this machine
 		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, listenAddress)
+		},
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS10, // as old as the server's configuration allows
 			InsecureSkipVerify: true,             // nothing secret is sent
@@ -91,7 +67,7 @@ func checkHealth(ctx context.Context, server string) error {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/-/healthy", http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://localhost/-/healthy", http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -106,8 +82,8 @@ func checkHealth(ctx context.Context, server string) error {
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode >= http.StatusInternalServerError {
 		reason, _ := io.ReadAll(io.LimitReader(response.Body, 500))
-		return fmt.Errorf("the exporter is not healthy: %s/-/healthy: %s: %s",
-			server, response.Status, strings.Join(strings.Fields(string(reason)), " "))
+		return fmt.Errorf("the exporter at %s is not healthy: %s: %s",
+			listenAddress, response.Status, strings.Join(strings.Fields(string(reason)), " "))
 	}
 	return nil
 }

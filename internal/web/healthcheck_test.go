@@ -46,8 +46,9 @@ func TestHealthcheck(t *testing.T) {
 				server.Start()
 			}
 			defer server.Close()
-			err := Healthcheck(t.Context(), server.Listener.Addr().String())
-			want := fmt.Sprintf("/-/healthy: %d %s: because of this", test.status, http.StatusText(test.status))
+			_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+			err := Healthcheck(t.Context(), ":"+port)
+			want := fmt.Sprintf(" is not healthy: %d %s: because of this", test.status, http.StatusText(test.status))
 			switch {
 			case test.status < 500 && err != nil:
 				t.Error(err)
@@ -77,22 +78,16 @@ func TestHealthcheckFails(t *testing.T) {
 	}
 }
 
-func TestDialAddresses(t *testing.T) {
-	for listen, want := range map[string]string{ // addresses, or a part of the error
-		":10187":              "[127.0.0.1:10187 [::1]:10187]",
-		"0.0.0.0:10187":       "[127.0.0.1:10187]",
-		"[::]:10187":          "[[::1]:10187 127.0.0.1:10187]",
-		"192.0.2.1:http":      "[192.0.2.1:80]",
-		"[fe80::1%eth0]:1018": "[[fe80::1%eth0]:1018]",
-		"10187":               "must be host:port",
-		"127.0.0.1:0":         "fixed one",
-		"127.0.0.1:":          "fixed one",
-		"localhost:nope":      "no such port",
-		"unix:///x.sock":      "unix sockets and vsock are not supported",
+func TestListenAddresses(t *testing.T) {
+	for listen, want := range map[string]string{
+		"10187":          "must be host:port",
+		"127.0.0.1:0":    "fixed one",
+		"127.0.0.1:":     "fixed one",
+		"localhost:nope": "unknown port",
+		"unix:///x.sock": "unix sockets and vsock are not supported",
 	} {
-		got, err := dialAddresses(listen)
-		if text := fmt.Sprint(got); err == nil && text != want || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, %v, want %s", listen, got, err, want)
+		if err := Healthcheck(t.Context(), listen); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s", listen, err, want)
 		}
 	}
 }

@@ -25,7 +25,7 @@ var pageHTML string
 var pageCSS string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"nobreak": nobreak, "minute": status.Minute, "anchor": anchor, "states": status.States,
+	"nobreak": nobreak, "minute": status.Minute, "ago": status.Ago, "anchor": anchor, "states": status.States,
 }).Parse(pageHTML))
 
 // styleHash allows the page's style in a Content-Security-Policy.
@@ -96,7 +96,7 @@ func newView(report status.Report, options Options, f filter) *view {
 	}
 	for _, token := range report.WorstFirst() {
 		if f.State == "" || f.State == token.State {
-			v.Rows = append(v.Rows, row{token, report.Time})
+			v.Rows = append(v.Rows, row{token})
 		}
 	}
 	exporter := options.Exporter()
@@ -113,7 +113,8 @@ func newView(report status.Report, options Options, f filter) *view {
 	default:
 		v.StateFile = "State file: saved " + status.Ago(file.Saved, report.Time) + "."
 	}
-	if file := exporter.StateFile; file.Errors > 0 && report.Time.Sub(file.Saved) > 15*time.Minute { // the next write may succeed
+	// The write after a failed one may succeed.
+	if file := exporter.StateFile; file.Errors > 0 && report.Time.Sub(file.Saved) > 15*time.Minute {
 		v.Notices = append(v.Notices, notice{"warning", "The state file cannot be written.",
 			"A restart would forget what was learned since it was last saved. The exporter's log has the error.", ""})
 	}
@@ -163,19 +164,7 @@ func (f filter) Link() string {
 }
 
 // row is one token.
-type row struct {
-	status.Token
-	now time.Time
-}
-
-// Lasting returns for how long the token has been in its state.
-func (r row) Lasting() string { return r.Token.Lasting(r.now) }
-
-// Next returns when the token is probed next.
-func (r row) Next() string { return r.Token.Next(r.now) }
-
-// Ago returns how far a time of the token is from now.
-func (r row) Ago(t time.Time) string { return status.Ago(t, r.now) }
+type row struct{ status.Token }
 
 // Latency returns how long the last probe took; empty if there was none.
 func (r row) Latency() string {
@@ -212,16 +201,16 @@ func (r row) Runbook() string {
 }
 
 // Span returns from when to when the history reaches: "4 h 40 min ago – 4 min ago".
-func (r row) Span() string {
+func (r row) Span(now time.Time) string {
 	first, last := r.History[0].Time, r.History[len(r.History)-1].Time
 	if first.Equal(last) {
-		return r.Ago(last)
+		return status.Ago(last, now)
 	}
-	return r.Ago(first) + " – " + r.Ago(last)
+	return status.Ago(first, now) + " – " + status.Ago(last, now)
 }
 
 // Summary describes the history in words: "40 results, 4 h 40 min ago – 4 min ago: 22 valid, 18 rejected".
-func (r row) Summary() string {
+func (r row) Summary(now time.Time) string {
 	counts := make(map[string]int)
 	for _, past := range r.History {
 		counts[past.Result]++
@@ -230,7 +219,7 @@ func (r row) Summary() string {
 	for _, result := range slices.Sorted(maps.Keys(counts)) {
 		words = append(words, fmt.Sprintf("%d %s", counts[result], result))
 	}
-	return status.Plural(len(r.History), "result") + ", " + r.Span() + ": " + strings.Join(words, ", ")
+	return status.Plural(len(r.History), "result") + ", " + r.Span(now) + ": " + strings.Join(words, ", ")
 }
 
 // anchor returns the id of an element: the name as it is, so that #token-NAME works as a link, but for spaces, which an

@@ -36,12 +36,11 @@ type Options struct {
 	TokensOnMetrics bool                      // whether the tokens are at TelemetryPath; otherwise only at /probe
 	EnablePprof     bool                      // whether Go's profiles are under /debug/pprof/
 	Healthy         func() error              // is not nil if a restart would help; must not block
-	Ready           func() bool               // whether scrapes are served: the exporter is not shutting down
-	// Reload reloads the configuration. An error means that nothing has changed; clients see it. It must be safe for
-	// concurrent use, and return in time even if a file cannot be read: each request calls it.
-	Reload  func() error
-	Version string // for the status page
-	Logger  *slog.Logger
+	Version         string                    // for the status page
+	Logger          *slog.Logger
+	// Reload reloads the configuration; it must be safe for concurrent use. Its error, which clients see, means that
+	// nothing has changed.
+	Reload func() error
 }
 
 // Limits of each request and connection.
@@ -77,7 +76,7 @@ func New(options Options) (http.Handler, error) {
 		"GET /sd":            serveDiscovery(options.Scraper),
 		"GET /api/v1/status": serveStatus(options.Scraper),
 		"GET /-/healthy":     serveHealthy(options.Healthy),
-		"GET /-/ready":       serveReady(options.Ready),
+		"GET /-/ready":       http.HandlerFunc(serveReady),
 		"POST /-/reload":     reload,
 		"PUT /-/reload":      reload,
 	}
@@ -153,15 +152,9 @@ func serveHealthy(healthy func() error) http.HandlerFunc {
 	}
 }
 
-// serveReady reports whether scrapes are served.
-func serveReady(ready func() bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		if !ready() {
-			http.Error(w, "appfigures_exporter is not ready: it is shutting down.", http.StatusServiceUnavailable)
-			return
-		}
-		writeText(w, "appfigures_exporter is ready.\n")
-	}
+// serveReady reports that scrapes are served, as they are whenever the exporter listens.
+func serveReady(w http.ResponseWriter, _ *http.Request) {
+	writeText(w, "appfigures_exporter is ready.\n")
 }
 
 // serveReload reloads the configuration.

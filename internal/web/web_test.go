@@ -29,7 +29,6 @@ func TestEndpoints(t *testing.T) {
 	const tokens, process = "appfigures_token_info{", "go_info 0"
 	metricsAt := func(path string) func(*Options) { return func(o *Options) { o.TelemetryPath = path } }
 	noTokens := func(o *Options) { o.TokensOnMetrics = false }
-	stopping := func(o *Options) { o.Ready = func() bool { return false } }
 	pprof := func(o *Options) { o.EnablePprof = true }
 	stuck := func(o *Options) { o.Healthy = func() error { return errors.New("stuck for 9s") } }
 	badConfig := func(o *Options) { o.Reload = func() error { return errors.New("config.yml:3: tokens: none") } }
@@ -116,11 +115,10 @@ func TestEndpoints(t *testing.T) {
 		}},
 		{name: "status", target: "/api/v1/status", status: 200, has: []string{`"state":"denied"`, `"name":"etl"`}},
 
-		{name: "healthy", options: stopping, target: "/-/healthy", status: 200, has: []string{"healthy"}},
+		{name: "healthy", target: "/-/healthy", status: 200, has: []string{"healthy"}},
 		{name: "not healthy", options: stuck, target: "/-/healthy", status: 503,
 			has: []string{"not healthy: stuck for 9s"}},
 		{name: "ready", target: "/-/ready", status: 200, has: []string{"ready"}},
-		{name: "not ready", options: stopping, target: "/-/ready", status: 503, has: []string{"not ready"}},
 
 		{name: "reload by PUT", method: "PUT", target: "/-/reload", status: 200, has: []string{"reloaded"}},
 		{name: "reload by the same site", method: "POST", target: "/-/reload", status: 200,
