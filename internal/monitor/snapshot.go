@@ -35,7 +35,7 @@ type StateFile struct {
 	Enabled bool
 	Saved   time.Time // when it was last written; zero before the first time
 	Errors  uint64    // failed writes
-	failing bool      // whether the last write failed
+	Failing bool      // whether the last write failed
 }
 
 // TokenState is what is known about one token. The state file keeps what has a key.

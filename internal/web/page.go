@@ -113,8 +113,7 @@ func newView(report status.Report, options Options, f filter) *view {
 	default:
 		v.StateFile = "State file: saved " + status.Ago(file.Saved, report.Time) + "."
 	}
-	// The write after a failed one may succeed.
-	if file := exporter.StateFile; file.Errors > 0 && report.Time.Sub(file.Saved) > 15*time.Minute {
+	if exporter.StateFile.Failing {
 		v.Notices = append(v.Notices, notice{"warning", "The state file cannot be written.",
 			"A restart would forget what was learned since it was last saved. The exporter's log has the error.", ""})
 	}

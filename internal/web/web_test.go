@@ -46,8 +46,8 @@ func TestEndpoints(t *testing.T) {
 		failed := collector.Exporter{ReloadTime: now.Add(-time.Hour), ReloadError: errors.New("config.yml:3: <none>")}
 		o.Exporter = func() collector.Exporter { return failed }
 	}
-	stateFile := func(age time.Duration, errors uint64) func(*Options) {
-		file := monitor.StateFile{Enabled: true, Saved: now.Add(-age), Errors: errors}
+	stateFile := func(age time.Duration, failing bool) func(*Options) {
+		file := monitor.StateFile{Enabled: true, Saved: now.Add(-age), Errors: 3, Failing: failing}
 		return func(o *Options) {
 			o.Exporter = func() collector.Exporter { return collector.Exporter{StateFile: file} }
 		}
@@ -74,9 +74,9 @@ func TestEndpoints(t *testing.T) {
 			has: []string{`http-equiv="refresh"`, `id="token-etl"`}, lacks: []string{`id="token-&lt;script`}},
 		{name: "page after a failed reload", options: failedReload, target: "/", status: 200,
 			has: []string{`class="notice denied"`, "Tried 1\u00a0h ago: config.yml:3: &lt;none&gt;"}},
-		{name: "page, state file", options: stateFile(7*time.Second, 3), target: "/", status: 200,
+		{name: "page, state file", options: stateFile(7*time.Second, false), target: "/", status: 200,
 			has: []string{"State file: saved 7\u00a0s ago."}, lacks: []string{"cannot be written"}},
-		{name: "page, disk full", options: stateFile(time.Hour, 3), target: "/", status: 200,
+		{name: "page, disk full", options: stateFile(time.Hour, true), target: "/", status: 200,
 			has: []string{"The state file cannot be written."}},
 		{name: "page, metrics elsewhere", options: metricsAt("/telemetry"), target: "/", status: 200,
 			has: []string{`href="./telemetry"`}},
