@@ -27,9 +27,16 @@ type Exporter struct {
 // Families returns the metrics of a snapshot, sorted by name. It makes them directly: a registry would check, hash and
 // sort each of the 40 series per token at every scrape. Tests run the same checks over its output instead.
 func Families(s monitor.Snapshot) []*dto.MetricFamily {
+	in := input{s, make([]*dto.LabelPair, len(s.Tokens)), make([]*dto.LabelPair, len(s.Accounts))}
+	for i := range s.Tokens {
+		in.tokenLabels[i] = label(&tokenLabel, &s.Tokens[i].Name)
+	}
+	for i := range s.Accounts {
+		in.accountLabels[i] = label(&accountLabel, &s.Accounts[i].Name)
+	}
 	return families(func(f *family, d description) {
 		if d.snapshot != nil {
-			d.snapshot(f, &s)
+			d.snapshot(f, &in)
 		}
 	})
 }
@@ -38,7 +45,7 @@ func Families(s monitor.Snapshot) []*dto.MetricFamily {
 func ExporterFamilies(e Exporter) []*dto.MetricFamily {
 	return families(func(f *family, d description) {
 		if d.exporter != nil {
-			f.created = timestamppb.New(e.Started)
+			f.countFrom(e.Started)
 			d.exporter(f, &e)
 		}
 	})
@@ -57,12 +64,27 @@ func families(add func(*family, description)) []*dto.MetricFamily {
 	return all
 }
 
+// input is a snapshot with the label of each token and account, which all their series share.
+type input struct {
+	monitor.Snapshot
+	tokenLabels, accountLabels []*dto.LabelPair
+}
+
 // family collects the series of one metric.
 type family struct {
-	kind    dto.MetricType
-	owner   *dto.LabelPair         // of the token or account whose series are added; nil if it is the exporter
-	created *timestamppb.Timestamp // when its counters began
-	series  []*dto.Metric
+	kind   dto.MetricType
+	owner  *dto.LabelPair   // of the token or account whose series are added; nil if it is the exporter
+	began  time.Time        // when its counters began
+	zero   *dto.Counter     // of those that are 0, which are most
+	series []*dto.Metric    // so far
+	room   []dto.Metric     // for the next series, made in one piece: there are many
+	labels []*dto.LabelPair // of the last series, with room for those of the next
+}
+
+// grow makes room for n more series.
+func (f *family) grow(n int) {
+	f.series = slices.Grow(f.series, n)
+	f.room, f.labels = make([]dto.Metric, n), make([]*dto.LabelPair, 0, 2*n)
 }
 
 // gauges are shared by the series whose value is 0 or 1, which are most.
@@ -72,8 +94,10 @@ var gauges = [...]*dto.Gauge{{Value: new(0.0)}, {Value: new(1.0)}}
 func (f *family) add(value float64, others ...*dto.LabelPair) {
 	series := f.next(others)
 	switch {
+	case f.kind == dto.MetricType_COUNTER && value == 0:
+		series.Counter = f.zero
 	case f.kind == dto.MetricType_COUNTER:
-		series.Counter = &dto.Counter{Value: new(value), CreatedTimestamp: f.created}
+		series.Counter = &dto.Counter{Value: new(value), CreatedTimestamp: f.zero.CreatedTimestamp}
 	case value == 0 || value == 1:
 		series.Gauge = gauges[int(value)]
 	default:
@@ -81,21 +105,32 @@ func (f *family) add(value float64, others ...*dto.LabelPair) {
 	}
 }
 
-// addTime adds a series with the time in seconds since 1970, unless the time is zero.
+// countFrom sets when the counters that are added next began.
+func (f *family) countFrom(t time.Time) {
+	if f.zero == nil || t != f.began {
+		f.began, f.zero = t, &dto.Counter{Value: new(0.0), CreatedTimestamp: timestamppb.New(t)}
+	}
+}
+
+// addTime adds a series with the time in seconds since 1970, to the millisecond, unless the time is zero.
 func (f *family) addTime(t time.Time) {
 	if !t.IsZero() {
-		f.add(float64(t.Unix()) + float64(t.Nanosecond())/1e9) // UnixNano overflows in 2262
+		f.add(float64(t.UnixMilli()) / 1e3)
 	}
 }
 
 // next returns another series, which has labels but no value yet. Labels are sorted by name, as in every exposition.
 func (f *family) next(others []*dto.LabelPair) *dto.Metric {
-	series := &dto.Metric{Label: make([]*dto.LabelPair, 0, 1+len(others))}
-	if f.owner != nil {
-		series.Label = append(series.Label, f.owner)
+	if len(f.room) == 0 {
+		f.grow(1)
 	}
-	series.Label = append(series.Label, others...)
-	slices.SortFunc(series.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
+	f.labels = append(f.labels[len(f.labels):], others...)
+	if f.owner != nil {
+		f.labels = append(f.labels, f.owner)
+	}
+	slices.SortFunc(f.labels, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
+	series := &f.room[0]
+	f.room, series.Label = f.room[1:], slices.Clip(f.labels)
 	f.series = append(f.series, series)
 	return series
 }

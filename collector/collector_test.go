@@ -46,8 +46,7 @@ func full() monitor.Snapshot {
 			},
 		},
 		Verdict: probe.VerdictValid, Reason: probe.Valid,
-		VerdictTime: noon.Add(-time.Minute), VerdictSince: noon.Add(-time.Hour),
-		Probed: true,
+		VerdictTime: noon.Add(-time.Minute), VerdictSince: noon.Add(-time.Hour), Probed: true,
 		Last: probe.Outcome{
 			Result: probe.Timeout, Message: "no complete answer in time", Start: noon.Add(-10 * time.Second),
 			Duration: 9500 * time.Millisecond,

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
@@ -25,7 +24,7 @@ type Metric struct {
 type description struct {
 	Metric
 
-	snapshot func(*family, *monitor.Snapshot)
+	snapshot func(*family, *input)
 	exporter func(*family, *Exporter)
 }
 
@@ -41,10 +40,11 @@ var (
 	perToken, perAccount     = []string{tokenLabel}, []string{accountLabel}
 
 	denials      = probe.Denials()
+	holds        = monitor.HoldReasons()
 	resultLabels = labelSet("result", probe.Results())
 	denialLabels = labelSet("reason", denials)
 	phaseLabels  = labelSet("phase", probe.AllPhases())
-	holdLabels   = labelSet("reason", monitor.HoldReasons())
+	holdLabels   = labelSet("reason", holds)
 )
 
 func labelSet[T any](name string, members []T) []*dto.LabelPair {
@@ -75,10 +75,8 @@ var table = slices.SortedFunc(slices.Values([]description{
 		})},
 	{Metric: Metric{"appfigures_token_denied", gauge, []string{"token", "reason"}, "Whether the token is denied for " +
 		"this reason: 1 for the reason of a denied verdict, else 0."},
-		snapshot: tokens(func(f *family, t *monitor.TokenState) {
-			for i, reason := range denials {
-				f.add(number(t.Verdict == probe.VerdictDenied && t.Reason == reason), denialLabels[i])
-			}
+		snapshot: each(denialLabels, tokens, func(t *monitor.TokenState, i int) float64 {
+			return number(t.Verdict == probe.VerdictDenied && t.Reason == denials[i])
 		})},
 	{Metric: Metric{"appfigures_token_verdict_timestamp_seconds", gauge, perToken, "When an answer last confirmed " +
 		"the verdict, in seconds since 1970."},
@@ -110,10 +108,8 @@ var table = slices.SortedFunc(slices.Values([]description{
 		snapshot: probed(func(f *family, t *monitor.TokenState) { f.add(number(t.Last.Result.Answered())) })},
 	{Metric: Metric{"appfigures_probe_result", gauge, []string{"token", "result"}, "Result of the last probe: 1 for " +
 		"its result, 0 for all others."},
-		snapshot: tokens(func(f *family, t *monitor.TokenState) {
-			for i, label := range resultLabels {
-				f.add(number(t.Probed && t.Last.Result == probe.Result(i)), label)
-			}
+		snapshot: each(resultLabels, tokens, func(t *monitor.TokenState, i int) float64 {
+			return number(t.Probed && t.Last.Result == probe.Result(i))
 		})},
 	{Metric: Metric{"appfigures_probe_http_status_code", gauge, perToken, "HTTP status of the last probe's response. " +
 		"0 without a response."},
@@ -123,21 +119,16 @@ var table = slices.SortedFunc(slices.Values([]description{
 		snapshot: probed(func(f *family, t *monitor.TokenState) { f.add(t.Last.Duration.Seconds()) })},
 	{Metric: Metric{"appfigures_probe_phase_duration_seconds", gauge, []string{"token", "phase"}, "Duration of each " +
 		"phase of the last probe. 0 for a phase that it did not reach or need."},
-		snapshot: probed(func(f *family, t *monitor.TokenState) {
-			for i, label := range phaseLabels {
-				f.add(t.Last.Phases[i].Seconds(), label)
-			}
+		snapshot: each(phaseLabels, probed, func(t *monitor.TokenState, i int) float64 {
+			return t.Last.Phases[i].Seconds()
 		})},
 	{Metric: Metric{"appfigures_probe_timestamp_seconds", gauge, perToken, "When the last probe was made, in seconds " +
 		"since 1970. Pacing can make it older than the scrape."},
 		snapshot: probed(func(f *family, t *monitor.TokenState) { f.addTime(t.Last.Start) })},
 	{Metric: Metric{"appfigures_probes_total", counter, []string{"token", "result"}, "Probes made, by result, also " +
 		"those that reached nobody. no_token makes none and stays 0."},
-		snapshot: tokens(func(f *family, t *monitor.TokenState) {
-			f.created = timestamppb.New(t.Created)
-			for i, label := range resultLabels {
-				f.add(float64(t.Results[i]), label)
-			}
+		snapshot: each(resultLabels, tokens, func(t *monitor.TokenState, i int) float64 {
+			return float64(t.Results[i])
 		})},
 	{Metric: Metric{"appfigures_api_request_duration_seconds", histogram, perAccount, "Durations of the probes that " +
 		"the API answered, per account."},
@@ -171,18 +162,16 @@ var table = slices.SortedFunc(slices.Values([]description{
 		snapshot: accounts(func(f *family, a *monitor.AccountState) { f.add(float64(a.BudgetUsed)) })},
 	{Metric: Metric{"appfigures_account_held", gauge, []string{"account", "reason"}, "Whether probes of the account " +
 		"are held for this reason. During reserve a token still has a turn every N hours in an account of N tokens."},
-		snapshot: accounts(func(f *family, a *monitor.AccountState) {
-			for i, reason := range monitor.HoldReasons() {
-				f.add(number(a.Held == reason), holdLabels[i])
-			}
+		snapshot: each(holdLabels, accounts, func(a *monitor.AccountState, i int) float64 {
+			return number(a.Held == holds[i])
 		})},
 	{Metric: Metric{"appfigures_api_unanswered_probes", gauge, nil, "Consecutive probes, of whichever token, that " +
 		"the API itself did not answer. no_token does not count."},
-		snapshot: func(f *family, s *monitor.Snapshot) { f.add(float64(s.Unanswered.Probes)) }},
+		snapshot: func(f *family, in *input) { f.add(float64(in.Unanswered.Probes)) }},
 	{Metric: Metric{"appfigures_api_certificate_expiry_timestamp_seconds", gauge, nil, "Earliest expiry in the " +
 		"certificate chain of the last TLS handshake with the API, also of one that failed to verify, in seconds " +
 		"since 1970."},
-		snapshot: func(f *family, s *monitor.Snapshot) { f.addTime(s.CertificateExpiry) }},
+		snapshot: func(f *family, in *input) { f.addTime(in.CertificateExpiry) }},
 	{Metric: Metric{"appfigures_exporter_build_info", gauge,
 		[]string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
 		"Always 1. Carries the exporter's version."},
@@ -215,17 +204,19 @@ var table = slices.SortedFunc(slices.Values([]description{
 }), func(a, b description) int { return strings.Compare(a.Name, b.Name) })
 
 // tokens adds series for each token.
-func tokens(add func(*family, *monitor.TokenState)) func(*family, *monitor.Snapshot) {
-	return func(f *family, s *monitor.Snapshot) {
-		for i := range s.Tokens {
-			f.owner = label(&tokenLabel, &s.Tokens[i].Name)
-			add(f, &s.Tokens[i])
+func tokens(add func(*family, *monitor.TokenState)) func(*family, *input) {
+	return func(f *family, in *input) {
+		f.grow(len(in.Tokens))
+		for i := range in.Tokens {
+			f.owner = in.tokenLabels[i]
+			f.countFrom(in.Tokens[i].Created)
+			add(f, &in.Tokens[i])
 		}
 	}
 }
 
 // probed adds series for each token that has a result.
-func probed(add func(*family, *monitor.TokenState)) func(*family, *monitor.Snapshot) {
+func probed(add func(*family, *monitor.TokenState)) func(*family, *input) {
 	return tokens(func(f *family, t *monitor.TokenState) {
 		if t.Probed {
 			add(f, t)
@@ -234,11 +225,23 @@ func probed(add func(*family, *monitor.TokenState)) func(*family, *monitor.Snaps
 }
 
 // accounts adds series for each account.
-func accounts(add func(*family, *monitor.AccountState)) func(*family, *monitor.Snapshot) {
-	return func(f *family, s *monitor.Snapshot) {
-		for i := range s.Accounts {
-			f.owner = label(&accountLabel, &s.Accounts[i].Name)
-			add(f, &s.Accounts[i])
+func accounts(add func(*family, *monitor.AccountState)) func(*family, *input) {
+	return func(f *family, in *input) {
+		f.grow(len(in.Accounts))
+		for i := range in.Accounts {
+			f.owner = in.accountLabels[i]
+			add(f, &in.Accounts[i])
+		}
+	}
+}
+
+// each adds the series of a closed set, member by member, as a registry sorts them: each line differs little from the
+// one before it, which compresses a quarter faster than token by token.
+func each[T any](members []*dto.LabelPair, of func(func(*family, T)) func(*family, *input),
+	value func(of T, member int) float64) func(*family, *input) {
+	return func(f *family, in *input) {
+		for i, member := range members {
+			of(func(f *family, owner T) { f.add(value(owner, i), member) })(f, in)
 		}
 	}
 }

@@ -192,8 +192,8 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// TestNamesExist checks that the metrics that rules, panels and runbooks name are in the collector's table, and that the
-// results they name are in the closed set.
+// TestNamesExist checks that the metrics that rules, panels and runbooks name are in the collector's table, that the
+// results they name are in the closed set, and that the table of tokens has a color for each.
 func TestNamesExist(t *testing.T) {
 	metricRE := regexp.MustCompile(`\bappfigures_[a-z_]+[a-z]`)
 	resultRE := regexp.MustCompile(`result=\\?"([a-z_]+)\\?"`)
@@ -209,6 +209,11 @@ func TestNamesExist(t *testing.T) {
 			if !slices.ContainsFunc(probe.Results(), func(r probe.Result) bool { return r.String() == m[1] }) {
 				t.Errorf("%s: there is no result %q", path, m[1])
 			}
+		}
+	}
+	for _, r := range probe.Results() {
+		if !strings.Contains(readFile(t, dashboardPath), fmt.Sprintf("%q: {", r)) {
+			t.Errorf("%s: the table of tokens has no color for %s", dashboardPath, r)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -152,14 +153,18 @@ func forEach(n int, do func(int) error) error {
 	return errors.Join(errs...)
 }
 
-// get returns the body of the response to a GET, as a Prometheus with a long scrape timeout makes it.
-func get(t *testing.T, url string) string {
+// get returns the body of the response to a GET, as a Prometheus with a long scrape timeout makes it, with more headers
+// given as name and value in turn. It unpacks the body unless they ask for an encoding.
+func get(t *testing.T, url string, headers ...string) string {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "120")
+	for pair := range slices.Chunk(headers, 2) {
+		request.Header.Set(pair[0], pair[1])
+	}
 	body, err := read(http.DefaultClient.Do(request))
 	if err != nil {
 		t.Fatal(err)

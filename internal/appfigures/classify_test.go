@@ -20,9 +20,9 @@ func TestParseChallenges(t *testing.T) {
 		want    challenges
 	}{
 		{[]string{""}, challenges{}},
-		{[]string{`bEARER realm="a" , ERROR = "invalid_token",error_description="say \"no\", twice"`},
+		{[]string{`bEARER ERROR = "invalid_token" ,error_description="say \"no\", twice",realm="a"`},
 			challenges{bearer: true, code: "invalid_token", description: `say "no", twice`}},
-		{[]string{`Basic realm="Bearer, error=invalid_token"`}, challenges{foreign: "Basic"}},
+		{[]string{`Basic realm="Bearer, error=invalid_token", error_description=b`}, challenges{foreign: "Basic"}},
 		{[]string{`Bearer error="a", Basic error="b"`}, challenges{bearer: true, code: "a", foreign: "Basic"}},
 		{[]string{"Negotiate YIIJvw+/g==, Bearer"}, challenges{bearer: true, foreign: "Negotiate"}},
 		{[]string{", ,\tBearer ,, error=a,"}, challenges{bearer: true, code: "a"}},
