@@ -37,7 +37,7 @@ func parseChallenges(header http.Header) (all challenges) {
 				bearer = strings.EqualFold(scheme, "Bearer")
 				all.bearer = all.bearer || bearer
 			}
-			if scheme != "" && !bearer && all.foreign == "" {
+			if !bearer && all.foreign == "" {
 				all.foreign = scheme
 			}
 			switch {
