@@ -52,8 +52,8 @@ func TestDelays(t *testing.T) {
 	}
 }
 
-// revoke lets n tokens of an account be valid for a day or two, then revokes one or all. It returns the time until the
-// first verdict, and from there until the last.
+// revoke lets n tokens of an account be valid for two or three days, so that the extra turns of the first ones are over,
+// then revokes one or all. It returns the time until the first verdict, and from there until the last.
 func revoke(t *testing.T, n int, share float64, all bool) (first, rest time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Duration(rand.Int64N(int64(day)))) // starts at any time of the day
@@ -69,7 +69,7 @@ func revoke(t *testing.T, n int, share float64, all bool) (first, rest time.Dura
 		cfg.Pacing.QuotaShare = share
 		m := start(t, cfg, api, nil, State{})
 		m.BeginSetUp()
-		for end := time.Now().Add(day + time.Duration(rand.Int64N(int64(day)))); time.Now().Before(end); time.Sleep(time.Minute) {
+		for end := time.Now().Add(2*day + time.Duration(rand.Int64N(int64(day)))); time.Now().Before(end); time.Sleep(time.Minute) {
 			m.Scrape(t.Context())
 		}
 		revoked = true
