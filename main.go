@@ -91,6 +91,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil && strings.HasPrefix(err.Error(), "unexpected "):
 		err = fmt.Errorf("%w; the commands are serve, check, healthcheck and demo; a switch such as "+
 			"--config.auto-reload has no value, --no-config.auto-reload turns it off", err)
+	case err != nil && strings.Contains(err.Error(), "ParseFloat"):
+		err = errors.New("--timeout, --timeout-offset and --warn-quota are plain numbers; write 9 for 9 seconds")
 	case err != nil:
 		err = fmt.Errorf("%w; see appfigures_exporter --help", err)
 	case p.configCheck:
@@ -190,6 +192,8 @@ func (p *program) check(ctx context.Context) (code int, err error) {
 	switch part := p.checking.Thresholds.Quota; {
 	case !(part > 0 && part <= 1):
 		return 0, fmt.Errorf("--warn-quota=%g is not above 0 and at most 1; use 0.9 for 90%%", part)
+	case !(p.timeout > 0 && p.timeout <= 3600):
+		return 0, fmt.Errorf("--timeout=%g is not above 0 and at most 3600 seconds", p.timeout)
 	case p.exporterURL == "":
 		return exporter.Check(ctx, p.checking, config.Find(p.configFile), p.serving.StateFile, p.lookAgain), nil
 	case p.lookAgain:

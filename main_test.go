@@ -54,14 +54,15 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check", "--config.file=pat_secret"}, 3, "", ours + "reading the configuration"},
 		{[]string{"check", "--config.file", valid, "--state.file=none", "--token=pat_secret"}, 3, "",
 			ours + `no token is named "<secret>"` + "\n"},
-		{[]string{"check", "--warn-quota=pat_secret"}, 3, "", ours + `strconv.ParseFloat: parsing "<secret>": `},
+		{[]string{"check", "--warn-quota=pat_secret"}, 3, "", ours + "--timeout, --timeout-offset and --warn-quota are "},
 
 		{[]string{"check", "--exporter=http://127.0.0.1:1", "--now"}, 3, "", ours + "--now does not work with --exporter: "},
 
 		// Values that mean nothing, or something else than their users think.
 		{[]string{"--config.auto-reload=true"}, 1, "", ours + "unexpected true; the commands are serve, check, " +
 			"healthcheck and demo; a switch such as --config.auto-reload has no value, --no-config.auto-reload turns it off\n"},
-		{[]string{"--timeout-offset=soon"}, 1, "", ours + `strconv.ParseFloat: parsing "soon": invalid syntax; see `},
+		{[]string{"--timeout-offset=soon"}, 1, "", ours + "--timeout, --timeout-offset and --warn-quota are plain numbers; "},
+		{[]string{"check", "-t", "0"}, 3, "", ours + "--timeout=0 is not above 0 and at most 3600 seconds"},
 		{[]string{"check", "--warn-quota=90"}, 3, "", ours + "--warn-quota=90 is not above 0 and at most 1; use 0.9 "},
 		{[]string{"check", "--config.file", valid, "--state.file=none", "--token", "@growth"}, 3, "",
 			ours + `no token is named "@growth"` + "\n"},

@@ -68,7 +68,8 @@ func NewClient(cfg *config.Config, version string) *Client {
 }
 
 // Probe makes one request with the token. It ends when the response is complete, when the configured timeout or ctx
-// expires ([probe.Timeout]), or when ctx is canceled. Only then nothing was learned, and Probe returns an error.
+// expires ([probe.Timeout]), or when ctx is canceled. Only then Probe returns an error, and all that the outcome tells is
+// whether the request was sent.
 func (c *Client) Probe(ctx context.Context, token config.Secret) (probe.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -96,7 +97,8 @@ func (c *Client) Probe(ctx context.Context, token config.Secret) (probe.Outcome,
 	var outcome probe.Outcome
 	switch {
 	case err != nil && errors.Is(ctx.Err(), context.Canceled):
-		return probe.Outcome{}, fmt.Errorf("probing: %w", context.Cause(ctx))
+		t.fill(&outcome, end)
+		return probe.Outcome{Sent: outcome.Sent}, fmt.Errorf("probing: %w", context.Cause(ctx))
 	case err != nil && ctx.Err() != nil:
 		outcome.Result = probe.Timeout
 		outcome.Message = fmt.Sprintf("gave up after %s, %s", end.Sub(t.start).Round(time.Second/10), t.activity())

@@ -282,7 +282,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// TestCanceled checks that a probe that was canceled has no outcome.
+// TestCanceled checks that a probe that was canceled tells only whether its request was sent.
 func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	shutdown := errors.New("shutting down")
@@ -292,7 +292,11 @@ func TestCanceled(t *testing.T) {
 		awaitClose(conn)
 	}))
 	outcome, err := NewClient(s.config("http"), "test").Probe(ctx, config.NewSecret(token))
-	if !errors.Is(err, shutdown) || outcome != (probe.Outcome{}) {
+	if !errors.Is(err, shutdown) || outcome != (probe.Outcome{Sent: true}) {
 		t.Errorf("got %+v, %v", outcome, err)
+	}
+	outcome, err = NewClient(s.config("http"), "test").Probe(ctx, config.NewSecret(token))
+	if !errors.Is(err, shutdown) || outcome != (probe.Outcome{}) {
+		t.Errorf("canceled before it was sent: %+v, %v", outcome, err)
 	}
 }

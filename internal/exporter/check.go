@@ -38,7 +38,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	saves := kept.store != nil && kept.store.Save(kept.content) == nil // a full disk shows only in a write
 	switch {
 	case locked:
-		o.Note = "Another process, such as a running exporter, uses the state file. " +
+		o.Note = "Another process, such as a running exporter or another check, uses the state file. " +
 			"This is the state in it; nothing was probed (reload the exporter to look again)."
 	case !saves:
 		o.Note = fmt.Sprintf("Without a state file, each run makes a request per token: once a minute, that is %d per "+

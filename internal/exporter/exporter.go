@@ -31,9 +31,9 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
-// responseTimeout is how long responses may take after SIGTERM. Docker kills after 10 s; the last writes of the state
-// and of the log can take 3 s of them.
-const responseTimeout = 5 * time.Second
+// responseTimeout is how long responses may take after SIGTERM. Docker kills after 10 s; the last writes to a state file
+// and a log that hang take 5 s of them.
+const responseTimeout = 4 * time.Second
 
 // Options is what to run.
 type Options struct {

@@ -37,7 +37,7 @@ func (f *fakeAPI) Probe(ctx context.Context, secret config.Secret) (probe.Outcom
 		select {
 		case <-time.After(f.latency):
 		case <-ctx.Done():
-			return probe.Outcome{}, ctx.Err()
+			return probe.Outcome{Sent: true}, ctx.Err()
 		}
 	}
 	f.mu.Lock()

@@ -24,7 +24,8 @@ import (
 
 // Prober probes tokens. Its method is safe for concurrent use.
 type Prober interface {
-	// Probe makes one request. The error is not nil if ctx was canceled, which says nothing about the token.
+	// Probe makes one request. The error is not nil if ctx was canceled, which says nothing about the token; then the
+	// outcome tells only whether the request was sent.
 	Probe(ctx context.Context, secret config.Secret) (probe.Outcome, error)
 }
 

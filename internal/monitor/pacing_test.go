@@ -227,7 +227,8 @@ func TestVerdictDue(t *testing.T) {
 		{"no verdict", time.Time{}, hold{}, 0, noon.Add(interval)},
 		{"verdict", noon.Add(time.Hour), hold{}, 0, noon.Add(time.Hour + interval)},
 		{"hold", noon, hold{QuotaExhausted, noon.Add(12 * time.Hour)}, 0, noon.Add(12 * time.Hour)},
-		{"short hold", noon, hold{RateLimited, noon.Add(time.Minute)}, 0, noon.Add(interval)},
+		{"short hold", noon, hold{QuotaExhausted, noon.Add(time.Minute)}, 0, noon.Add(interval)},
+		{"429", noon, hold{RateLimited, noon.Add(12 * time.Hour)}, 0, noon.Add(interval)},
 		{"budget", noon, hold{}, 250, noon.Add(12 * time.Hour)},
 	} {
 		a.rollOver(noon)

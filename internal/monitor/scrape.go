@@ -73,6 +73,7 @@ func (m *Monitor) decide(candidates []candidate) (own, shared []*call) {
 	slices.SortStableFunc(candidates, func(x, y candidate) int { return cmp.Compare(x.token.rank(), y.token.rank()) })
 	for _, read := range candidates {
 		t, a := read.token, read.token.account
+		m.logHoldLocked(a, now)
 		if t.call != nil {
 			shared = append(shared, t.call)
 			continue
@@ -192,15 +193,16 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	m.dirty = true
 	c.started = time.Time{}
 	a.inFlight--
-	if err != nil {
+	switch {
+	case !o.Sent:
+		a.giveBack(c.token, c.grant)
+	case err != nil:
 		c.restore(c.token)
+	}
+	if err != nil {
 		return noChange
 	}
-	if !o.Sent {
-		a.giveBack(c.token, c.grant)
-	}
 	a.learn(o, now)
-	m.logHoldLocked(a, now)
 	if !o.CertificateExpiry.IsZero() {
 		m.certificateExpiry = o.CertificateExpiry
 	}
@@ -249,6 +251,7 @@ func (m *Monitor) recordLocked(t *token, g grant, o probe.Outcome, now time.Time
 
 // logHoldLocked logs when probes of an account begin to be held, or resume.
 func (m *Monitor) logHoldLocked(a *account, now time.Time) {
+	a.rollOver(now)
 	reason, until := a.heldBy(now)
 	switch {
 	case reason == a.logged:

@@ -386,6 +386,7 @@ func TestLog(t *testing.T) {
 			scrapeAll(t, m)
 			time.Sleep(10 * time.Minute)
 		}
+		scrapeAll(t, m)
 		synctest.Wait()
 		want := `level=INFO msg="Token is valid" token=one account=a result=valid reason="said valid"
 level=WARN msg="Token could not be judged" token=one account=a result=timeout reason="said timeout"
@@ -394,8 +395,8 @@ level=WARN msg="Token is denied" token=one account=a result=rejected reason="sai
 level=INFO msg="Token is valid" token=one account=a result=valid reason="said valid"
 level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected reason="said rejected"
 level=INFO msg="Token was denied only once; that changes no verdict" token=one account=a result=valid reason="said valid"
-level=WARN msg="Probes of the account are held" account=a reason=rate_limited
 level=WARN msg="Token could not be judged" token=one account=a result=rate_limited reason="said rate_limited"
+level=WARN msg="Probes of the account are held" account=a reason=rate_limited
 `
 		if got := log.String(); got != want {
 			t.Errorf("logged\n%s\nwant\n%s", got, want)

@@ -187,8 +187,12 @@ func (a *account) verdictDue(t *token, now time.Time) time.Time {
 		since = t.Configured
 	}
 	due := since.Add(a.interval(now))
-	if until, stopped := a.stopped(now); stopped {
+	// A quota or budget that is used up excuses the wait. An API that keeps answering 429 does not: nothing else says so.
+	if reason, until := a.heldBy(now); reason == QuotaExhausted || reason == Budget {
 		due = later(due, until)
 	}
-	return later(due, a.Hold.Until)
+	if a.Hold.Reason == QuotaExhausted {
+		due = later(due, a.Hold.Until)
+	}
+	return due
 }

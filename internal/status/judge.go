@@ -55,7 +55,7 @@ var (
 	}
 	secretChanged = cause{
 		name: "secret_changed", why: "Its secret has changed; not probed yet.",
-		advice: "Wait for the next scrape or run of check, which probes it unless its account is held.",
+		advice: "Wait for the next scrape or run of check, or for its turn if today's extra turns are used.",
 	}
 	unverified = cause{
 		name: "unverified", why: "The verdict should have been confirmed more than an hour ago.",
