@@ -86,7 +86,7 @@ var table = slices.SortedFunc(slices.Values([]description{
 		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictSince) })},
 	{Metric: Metric{"appfigures_token_verdict_due_timestamp_seconds", gauge, perToken, "By when an answer should " +
 		"have confirmed the verdict, in seconds since 1970: a probe interval after the last one that did (before " +
-		"the first: after the token was configured), or the end of a hold if that is later."},
+		"the first: after the token was configured), or the end of a used-up quota or budget if that is later."},
 		snapshot: tokens(func(f *family, t *monitor.TokenState) { f.addTime(t.VerdictDue) })},
 	{Metric: Metric{"appfigures_token_info", gauge, []string{"token", "account"}, "Always 1. Carries the token's " +
 		"account and its labels from the configuration."},
