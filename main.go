@@ -120,8 +120,8 @@ func (p *program) define(app *kingpin.Application) {
 	app.Flag("config.file", "Configuration file. Default: config.yml in the working directory, else in "+
 		"/etc/appfigures_exporter; without one, the token in $"+config.EnvToken+" or the file that $"+
 		config.EnvTokenFile+" names.").PlaceHolder("FILE").StringVar(&p.configFile)
-	app.Flag("config.check", "Validate the configuration and --web.config.file, say what would be watched, then exit.").
-		BoolVar(&p.configCheck)
+	app.Flag("config.check", "Validate the configuration and --web.config.file, warn of tokens that cannot be "+
+		"read here, then exit.").BoolVar(&p.configCheck)
 	app.Flag("config.auto-reload", "Reload the configuration when its file, or the list of files in token_dir, has "+
 		"changed.").BoolVar(&p.serving.AutoReload)
 	app.Flag("config.auto-reload-interval", "How often to look for changes with --config.auto-reload.").Default("30s").
@@ -212,8 +212,7 @@ func (p *program) checkConfig() error {
 	if err := errors.Join(err, web.CheckConfig(*p.serving.Web.WebConfigFile)); err != nil {
 		return err
 	}
-	problems, _ := cfg.Inspect(time.Now())
-	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg), problems) {
+	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg), cfg.Inspect(time.Now())) {
 		_, _ = fmt.Fprintf(p.stderr, "warning: %s\n", warning)
 	}
 	_, _ = fmt.Fprintf(p.stdout, "Configuration from %s is valid (%s).\n", location,

@@ -208,7 +208,7 @@ func TestReload(t *testing.T) {
 	exporter.awaitMetrics(succeeded, `appfigures_token_valid{token="one"} 1`)
 }
 
-// TestShutdown checks that the end waits for a scrape, but not for a probe that hangs.
+// TestShutdown checks that a probe that hangs does not delay the end, and that the scrape of it gets a response.
 func TestShutdown(t *testing.T) {
 	api, root := simulate(t, "pat_one")
 	api.Set("pat_one", simulator.Hang)

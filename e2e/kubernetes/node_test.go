@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// node stands in for the scheduler and the kubelets: it runs nothing, but reports that the Pods
-// run, and that those of Helm's tests have succeeded.
+// node stands in for the scheduler and the kubelets: it runs nothing, but reports that the Pods run, and that those of
+// Helm's tests have succeeded.
 type node struct{ *cluster }
 
 // startNode watches all Pods until the test ends.

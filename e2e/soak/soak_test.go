@@ -1,8 +1,8 @@
 // Package soak runs the real exporter under everything that can happen to it at once: an API that treats tokens
 // differently every moment, outages, secrets that are replaced or hang when they are read, good and bad reloads, a
-// standard error that blocks, and for the last third kill -9. It checks that every
-// scrape gets a whole response in time, that no verdict is wrong, that every request is in the budget and no budget is
-// exceeded, and that memory, goroutines and descriptors do not grow.
+// standard error that blocks, and for the last third kill -9. It checks that every scrape gets a whole response in time,
+// that no verdict is wrong, that every request is in the budget and no budget is exceeded, and that memory, goroutines
+// and descriptors do not grow.
 //
 // It takes a minute by default:
 //

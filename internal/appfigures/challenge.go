@@ -18,12 +18,12 @@ var (
 	// listItem is an item of a list: a comma separates two, but for one in a quoted string.
 	listItem = regexp.MustCompile(`(?:[^,"]|"(?:[^"\\]|\\.)*"?)+`)
 	// challengePart is an item of a challenge: a scheme, and then or instead a parameter. What comes after a scheme can
-	// also be credentials of another kind (token68), which are skipped.
+	// also be credentials of another kind (token68), which are ignored.
 	challengePart = regexp.MustCompile(`^\s*(?:([^\s=",]+)(?:\s+|$))?(?:([^\s=",]+)\s*=\s*(.*?)|[^\s=",]*)\s*$`)
 	unquote       = strings.NewReplacer(`\"`, `"`, `\\`, `\`, `"`, "")
 )
 
-// parseChallenges reads all WWW-Authenticate headers. It skips what is malformed.
+// parseChallenges reads all WWW-Authenticate headers. It ignores what is malformed.
 func parseChallenges(header http.Header) (all challenges) {
 	for _, value := range header.Values("Www-Authenticate") {
 		bearer := false // whether the current challenge is for Bearer

@@ -68,8 +68,8 @@ func NewClient(cfg *config.Config, version string) *Client {
 }
 
 // Probe makes one request with the token. It ends when the response is complete, when the configured timeout or ctx
-// expires ([probe.Timeout]), or when ctx is canceled. Only then Probe returns an error, and the outcome tells no more
-// than whether the request was sent.
+// expires ([probe.Timeout]), or when ctx is canceled. Only in the last case does Probe return an error, and
+// then the outcome reports no more than whether the request was sent.
 func (c *Client) Probe(ctx context.Context, token config.Secret) (probe.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

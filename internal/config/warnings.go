@@ -45,13 +45,12 @@ func (c *Config) warnOfSecrets() (warnings []string) {
 	return warnings
 }
 
-// Inspect returns, one line each, which tokens cannot be read here, or are past their expires_at, and how many cannot
-// be read. The lines quote no secret.
-func (c *Config) Inspect(now time.Time) (lines []string, unreadable int) {
+// Inspect returns, one line each, which tokens cannot be read here, or are past their expires_at. The lines quote no
+// secret.
+func (c *Config) Inspect(now time.Time) (lines []string) {
 	for i, r := range loadReader.Read(c.Tokens) {
 		t := c.Tokens[i]
 		if r.Err != nil {
-			unreadable++
 			lines = append(lines, fmt.Sprintf("the token %q cannot be read: %v", t.Name, r.Err))
 		}
 		if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
@@ -59,5 +58,5 @@ func (c *Config) Inspect(now time.Time) (lines []string, unreadable int) {
 				t.Name))
 		}
 	}
-	return lines, unreadable
+	return lines
 }

@@ -31,8 +31,8 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
 
-// responseTimeout is how long responses may take after SIGTERM. Docker kills after 10 s; the last writes to a state file
-// and a log that hang take 5 s of them.
+// responseTimeout is how long responses may take after SIGTERM. Docker kills after 10 s, of which a state file and a log
+// that hang take 5 s.
 const responseTimeout = 4 * time.Second
 
 // Options is what to run.

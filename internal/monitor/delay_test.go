@@ -14,9 +14,9 @@ import (
 // delays measures the tables of docs/pacing.md: go test ./internal/monitor -run TestDelays -v -delays 20
 var delays = flag.Int("delays", 0, "measure the tables of docs/pacing.md, with this many random starts")
 
-// TestDelays checks how soon a revocation is a verdict, with a limit of 1,000 requests a day and a scrape every minute: that
-// of one token within its interval and a scrape, while extra turns last, and that of a whole account as soon as that of a
-// lone token, for the first of them.
+// TestDelays checks how soon a revocation is a verdict, with a limit of 1,000 requests per day and a scrape every minute:
+// that of one token within its interval and a scrape, while extra turns last, and that of a whole account as soon as
+// that of a lone token, for the first of them.
 func TestDelays(t *testing.T) {
 	sizes, shares, starts := []int{1, 10, 50}, []float64{0.25}, 1
 	if *delays > 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// model is the rules of pacing.go written down a second time, as briefly as they can be said: without reasons of denials,
+// model is the rules of pacing.go written down a second time, as briefly as possible: without reasons of denials,
 // secrets, holds and requests that never left. Times are nanoseconds since 1970.
 type model struct {
 	minInterval, budget, extra, routine int64

@@ -1,5 +1,5 @@
 // Package monitor owns all state that changes: what is known about each token, when each token has its turn, and which
-// probes are under way. It makes no request itself and knows nothing of HTTP, files or metrics.
+// probes are under way. It makes no request itself, and knows nothing of HTTP, files and expositions.
 //
 // To read it, begin with [Monitor.Scrape], which is one scrape from top to bottom. pacing.go decides when a token is
 // probed, token.go what an answer does to its verdict.
@@ -205,7 +205,7 @@ func (m *Monitor) StateFile() StateFile {
 	return m.stateFile
 }
 
-// Healthy returns an error if a restart would help: a probe does not end long after its timeout.
+// Healthy returns an error if a restart would help: a probe that still runs a minute after its timeout.
 func (m *Monitor) Healthy() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

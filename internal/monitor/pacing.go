@@ -17,7 +17,7 @@ import (
 const (
 	day = 24 * time.Hour
 	// setUpTime is how long after a start or a reload of serve every scrape probes every token, as far as half of the
-	// extra turns allows, so that whoever sets things up sees the effect; setUpPause is the time between two such
+	// extra turns allow, so that whoever sets things up sees the effect; setUpPause is the time between two such
 	// probes of one token.
 	setUpTime  = 10 * time.Minute
 	setUpPause = 10 * time.Second
@@ -143,7 +143,7 @@ func (a *account) take(t *token, now time.Time) (grant, bool) {
 	}
 	g := grant{day: a.Day, extra: !due, before: t.turns}
 	if due {
-		// Turns that were missed are skipped, so that the token keeps its place among the others.
+		// Turns that were missed are lost, so that the token keeps its place among the others.
 		t.LastTurn = t.LastTurn.Add(sinceTurn / interval * interval)
 	} else {
 		a.ExtraUsed++

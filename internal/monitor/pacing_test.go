@@ -100,7 +100,7 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// TestHoldsTogether checks that a shorter hold does not end a longer one, and that a hold that a wrong clock made is dropped.
+// TestHoldsTogether checks that a shorter hold does not end a longer one, and that one that a wrong clock made is dropped.
 func TestHoldsTogether(t *testing.T) {
 	a := accountOf(1, usual)
 	a.learn(probe.Outcome{Result: probe.QuotaExhausted, ServerTime: noon}, noon)

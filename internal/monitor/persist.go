@@ -33,7 +33,7 @@ type turns struct {
 	LastTurn  time.Time `json:"last_turn"`            // when its last turn was due; the next is due an interval later
 	Sent      bool      `json:"sent,omitempty"`       // whether a request was made with its present secret
 	LookAgain bool      `json:"look_again,omitempty"` // whether there may be news about it
-	Missed    bool      `json:"missed,omitempty"`     // whether its last answer decided nothing; see account.record
+	Missed    bool      `json:"missed,omitempty"`     // its last answer decided nothing: it may be looked at again once
 	Requested time.Time `json:"requested,omitzero"`   // when its last request was taken
 }
 
@@ -105,8 +105,8 @@ func (m *Monitor) saveResults() {
 	}
 }
 
-// Close cancels all probes under way, which are no results, and saves the state. Scrapes return at once from then on,
-// and probe nothing. A disk that hangs does not hold it.
+// Close cancels all probes under way, which then have no result, and saves the state. Scrapes return at once from then
+// on, and probe nothing. A disk that hangs does not hold it.
 func (m *Monitor) Close() {
 	m.mu.Lock() // takeLocked takes no request any more
 	m.cancel()

@@ -17,9 +17,9 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// TestRandomDays drives random days: scrapes of all tokens and of single ones, outages of each kind, flapping tokens, limits
-// that change or are never reported, other programs that use up the quota, reloads that add and remove tokens, changed and
-// missing secrets, restarts with and without a state file, checks between them, and clock steps. It checks that
+// TestRandomDays drives random days: scrapes of all and of single tokens, outages of each kind, flapping tokens, limits
+// that change or are never reported, other programs that use up the quota, reloads that add and remove tokens, changed
+// and missing secrets, restarts with and without a state file, checks between them, and clock steps. It checks that
 //
 //   - on no UTC day an account gets more requests than its budget, but for one more per clock step or lost state,
 //   - no request follows a report that showed the limit reached, on the API's same day,
@@ -283,7 +283,7 @@ func (w *world) Probe(_ context.Context, secret config.Secret) (probe.Outcome, e
 	return o, nil
 }
 
-// request makes a request with a secret, and checks whether it was permitted.
+// request makes a request with a secret, and checks whether the rules allow it.
 func (w *world) request(s *worldSecret) probe.Outcome {
 	if w.outage == probe.Unreachable {
 		return probe.Outcome{Result: probe.Unreachable}
@@ -367,8 +367,8 @@ func (w *world) scrapeNames(names ...string) {
 	}
 }
 
-// news returns which of the tokens must be probed by a scrape now: those with news, if extra turns suffice for them and for
-// a confirmation of each token.
+// news returns which of the tokens must be probed by a scrape now: those with news, if extra turns suffice for them and
+// for a confirmation of each token.
 func (w *world) news(names []string) (news []string) {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()

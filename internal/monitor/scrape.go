@@ -173,7 +173,7 @@ func (m *Monitor) attempt(c *call) change {
 	return m.complete(c, outcome, err)
 }
 
-// begin reports whether the request may still be sent. It gives the request back and takes it anew: while it waited, an
+// begin reports whether the request may still be sent. It gives the request back and takes it again: while it waited, an
 // answer may have held its account, or have changed its budget.
 func (m *Monitor) begin(c *call) bool {
 	m.mu.Lock()
@@ -185,7 +185,7 @@ func (m *Monitor) begin(c *call) bool {
 	return m.takeLocked(c, m.Now())
 }
 
-// complete takes over how a request ended. What a shutdown has canceled is no result.
+// complete takes over how a request ended. One that a shutdown has canceled has no result.
 func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	m.mu.Lock()
 	defer m.mu.Unlock()

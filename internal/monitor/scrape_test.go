@@ -82,8 +82,8 @@ func TestUnknownUse(t *testing.T) {
 	})
 }
 
-// TestProbeOutlivesScrape checks that a scrape returns at its deadline or with its client, and that the next one shares the
-// probe that went on, and shows its result.
+// TestProbeOutlivesScrape checks that a scrape returns at its deadline or with its client, and that the next one shares
+// the probe that went on, and shows its result.
 func TestProbeOutlivesScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse, latency: 8 * time.Second}
@@ -276,7 +276,7 @@ func TestSecretChangesDuringProbe(t *testing.T) {
 }
 
 // TestSetUp checks that after a start or a reload every scrape probes every token, for ten minutes and as far as half of
-// the extra turns allows, and that a token that is not valid is looked at again.
+// the extra turns allow, and that a token that is not valid is looked at again.
 func TestSetUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse}
@@ -330,9 +330,9 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestStop checks that a probe that does not end long after its timeout is reported, and that a shutdown cancels probes,
-// which are no results, and ends scrapes at once.
-func TestStop(t *testing.T) {
+// TestClose checks that a probe that still runs long after its timeout is reported, and that Close cancels probes, which
+// then have no results, and ends scrapes at once.
+func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: always(probe.Timeout), latency: time.Hour}
 		cfg := configOf(numbered(3)...)

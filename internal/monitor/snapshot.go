@@ -51,7 +51,7 @@ type TokenState struct {
 	Pending      probe.Result  `json:"pending,omitzero"` // a denial that awaits its confirmation; Valid if none does
 
 	Probed     bool          `json:"probed"`     // whether Last holds a result
-	Last       probe.Outcome `json:"last"`       // of the last probe, or NoToken, which is no probe
+	Last       probe.Outcome `json:"last"`       // of the last probe, or NoToken, for which none was made
 	History    []PastResult  `json:"history"`    // the last results, oldest first; must not be modified
 	Configured time.Time     `json:"configured"` // when the token, or its present secret, was first seen
 

@@ -9,9 +9,9 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// TestRecord plays series of answers. A letter is an answer: v valid, r rejected, l locked, f forbidden, q quota_exhausted,
-// p rate_limited (a pause), s server_error, u unexpected, t timeout, x unreachable, n no_token. The verdicts are as far as
-// known after each answer: ? unknown, v valid, r l f denied, in capitals while a denial awaits confirmation (+ for ? and v).
+// TestRecord plays series of answers, a letter each: v valid, r rejected, l locked, f forbidden, q quota_exhausted,
+// p rate_limited (a pause), s server_error, u unexpected, t timeout, x unreachable, n no_token. After each answer, the
+// verdict is ? unknown, v valid, r l f denied, in capitals while a denial awaits confirmation (+ for ? and v).
 func TestRecord(t *testing.T) {
 	results := map[rune]probe.Result{
 		'v': probe.Valid, 'r': probe.Rejected, 'l': probe.Locked, 'f': probe.Forbidden, 'q': probe.QuotaExhausted,

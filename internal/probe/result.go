@@ -90,6 +90,7 @@ var results = [...]struct {
 	},
 }
 
+// NumResults is the number of results.
 const NumResults = len(results)
 
 // Results lists every result.

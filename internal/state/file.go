@@ -35,7 +35,7 @@ var (
 	errForeign  = errors.New("not a state file; it was left alone")
 )
 
-// File is a state file that this process alone writes. One goroutine calls Save.
+// File is a state file that this process alone writes. One goroutine at a time may call Save.
 //
 // Three gaps are not closed. After a power loss the file may be as it was some seconds before, as its directory is not
 // synced. A process killed in a Save leaves a temporary file beside the state file. A Save that hangs with the disk

@@ -100,7 +100,7 @@ func New(options Options) (http.Handler, error) {
 	for pattern, handler := range routes {
 		mux.Handle(pattern, handler)
 	}
-	return secure(mux), nil
+	return addSecurityHeaders(mux), nil
 }
 
 // checkTelemetryPath returns an error if the metrics cannot be served there. They may replace the page, nothing else.
@@ -129,8 +129,8 @@ var securityHeaders = map[string]string{
 	"Cache-Control":          "no-store",
 }
 
-// secure adds the security headers. Those that --web.config.file sets take precedence.
-func secure(next http.Handler) http.Handler {
+// addSecurityHeaders adds them to each response. Those that --web.config.file sets take precedence.
+func addSecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for key, value := range securityHeaders {
 			if w.Header().Get(key) == "" {
