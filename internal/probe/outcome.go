@@ -13,7 +13,6 @@ type Outcome struct {
 	Phases     Phases        `json:"phases"`
 
 	// The rest is about the account or the API. Who keeps an outcome need not keep it.
-
 	Quota      Quota         `json:"-"` // zero unless Result.Answered; unknown of a rejected token
 	ServerTime time.Time     `json:"-"` // the response's Date; zero without one
 	RetryAfter time.Duration `json:"-"` // at most a day; 0 unless Result is RateLimited and the API said so
