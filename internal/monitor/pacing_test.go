@@ -153,7 +153,7 @@ func TestOwnRequestsCount(t *testing.T) {
 
 // TestGiveBack checks that a request that was not sent leaves no trace, but for news that came meanwhile.
 func TestGiveBack(t *testing.T) {
-	before := turns{LastTurn: noon.Add(-time.Hour), Sent: true, Requested: noon.Add(-time.Minute)}
+	before := turns{LastTurn: noon.Add(-time.Hour), Sent: true, Missed: true, Requested: noon.Add(-time.Minute)}
 	withNews, unsent := before, before
 	withNews.LookAgain, unsent.Sent = true, false
 	for _, test := range []struct {
