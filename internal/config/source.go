@@ -72,7 +72,7 @@ func (s Source) Read() (Secret, error) {
 const maxFileBytes = 4 << 20
 
 // readRegular returns the content of a regular file, after following symbolic links. Pipes and devices, which could
-// block for ever, are an error. The error does not name the file.
+// block forever, are an error. The error does not name the file.
 func readRegular(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
