@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // delays measures the tables of docs/pacing.md: go test ./internal/monitor -run TestDelays -v -delays 20
@@ -67,7 +68,7 @@ func revoke(t *testing.T, n int, share float64, all bool) (first, rest time.Dura
 		}}
 		cfg := configOf(numbered(n)...)
 		cfg.Pacing.QuotaShare = share
-		m := start(t, cfg, api, nil, State{})
+		m := start(t, cfg, api, nil, state.Content{})
 		m.BeginSetUp()
 		for end := time.Now().Add(2*day + time.Duration(rand.Int64N(int64(day)))); time.Now().Before(end); time.Sleep(time.Minute) {
 			m.Scrape(t.Context())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // fakeAPI answers probes in virtual time.
@@ -77,7 +78,7 @@ type memoryStore struct {
 }
 
 // Save implements [Store].
-func (s *memoryStore) Save(content any) error {
+func (s *memoryStore) Save(content state.Content) error {
 	if s.hang != nil {
 		<-s.hang
 	}
@@ -90,7 +91,7 @@ func (s *memoryStore) Save(content any) error {
 }
 
 // load returns what was saved last.
-func (s *memoryStore) load(t *testing.T) (content State) {
+func (s *memoryStore) load(t *testing.T) (content state.Content) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +124,7 @@ func numbered(n int) (tokens []string) {
 }
 
 // start returns a monitor that ends with the test.
-func start(t *testing.T, cfg *config.Config, api *fakeAPI, store Store, content State) *Monitor {
+func start(t *testing.T, cfg *config.Config, api *fakeAPI, store Store, content state.Content) *Monitor {
 	t.Helper()
 	m := New(cfg, Options{NewProber: api.newProber, Store: store, State: content, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(m.Close)

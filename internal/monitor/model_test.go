@@ -128,7 +128,7 @@ func TestModel(t *testing.T) {
 				known := min(tokens, len(a.tokens))
 				a.tokens = a.tokens[:known]
 				for range tokens - known {
-					a.tokens = append(a.tokens, newToken("", "", time.Unix(0, now)))
+					a.tokens = append(a.tokens, new(token))
 				}
 				for i := known; i < tokens; i++ {
 					a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))

@@ -8,10 +8,7 @@ package monitor
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
-	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +17,7 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // Prober probes tokens. Its method is safe for concurrent use.
@@ -29,16 +27,17 @@ type Prober interface {
 	Probe(ctx context.Context, secret config.Secret) (probe.Outcome, error)
 }
 
-// Store keeps the state. Save returns when the state is on disk, or with an error; it may hang with the disk.
+// Store keeps the state. Save returns when the state is on disk, or with an error; it may hang with the disk. One
+// goroutine at a time calls it.
 type Store interface {
-	Save(content any) error
+	Save(content state.Content) error
 }
 
 // Options is what a monitor needs besides its configuration.
 type Options struct {
 	NewProber func(*config.Config) Prober // called for each configuration
 	Store     Store                       // nil: the state lives in memory only
-	State     State                       // what an earlier process saved; zero if nothing
+	State     state.Content               // what an earlier process saved; zero if nothing
 	Logger    *slog.Logger                // must not block: the mutex is held
 	Now       func() time.Time            // the wall clock; nil: the system's
 }
@@ -47,58 +46,48 @@ type Options struct {
 type Monitor struct {
 	Options
 	reader config.Reader
-	salt   []byte          // of the digests in the state
 	ctx    context.Context // ends all probes
 	cancel context.CancelFunc
 	probes sync.WaitGroup // under way
 	saving chan struct{}  // has an element while the state file is written
 
 	mu                sync.Mutex // guards the fields below and all of tokens and accounts
-	api               *api
-	tokens            []*token // in the order of the configuration
+	prober            Prober
+	slots             chan struct{} // has an element per request under way
+	tokens            []*token      // in the order of the configuration
 	byName            map[string]*token
 	accounts          map[string]*account // also those that left the configuration today, whose budget is not forgotten
-	unanswered        Unanswered
+	unanswered        state.Unanswered
 	certificateExpiry time.Time
-	stateFile         StateFile
 	dirty             bool // whether there is something to save
-}
-
-// api is how the API is reached by a configuration. A request keeps the one that it began with.
-type api struct {
-	prober  Prober
-	slots   chan struct{} // one element per request under way
-	timeout time.Duration
 }
 
 // account is an Appfigures account: the tokens that share one daily limit.
 type account struct {
-	savedAccount
+	state.Account
 	settings config.Pacing
 	tokens   []*token             // configured, in order
 	inFlight int64                // requests that are taken and not complete
 	started  time.Time            // when serve started or reloaded; zero in check
 	alone    *call                // the probe that others wait for while today's use is not known; nil if there is none
-	logged   HoldReason           // the hold that was last logged
 	answers  prometheus.Histogram // durations of the probes that the API answered
 }
 
 // New returns a monitor of cfg's tokens. It probes nothing until it is scraped; Close ends it.
 func New(cfg *config.Config, o Options) *Monitor {
 	m := &Monitor{
-		Options: o, salt: o.State.Salt, saving: make(chan struct{}, 1),
+		Options: o, saving: make(chan struct{}, 1),
 		byName: make(map[string]*token), accounts: make(map[string]*account),
 	}
 	if m.Now == nil {
 		m.Now = func() time.Time { return time.Now().Round(0) } // a restart can compare its own to the wall clock only
 	}
-	if len(m.salt) == 0 {
-		m.salt = make([]byte, 16)
-		_, _ = rand.Read(m.salt) // never fails
+	if len(m.State.Salt) == 0 {
+		m.State.Salt = make([]byte, 16)
+		_, _ = rand.Read(m.State.Salt) // never fails
 	}
-	m.stateFile.Enabled = o.Store != nil
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.restore(o.State, cfg.Pacing)
+	m.restore(cfg.Pacing)
 	m.configure(cfg)
 	return m
 }
@@ -135,17 +124,18 @@ func (m *Monitor) configure(cfg *config.Config) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.Now()
-	m.api = &api{m.NewProber(cfg), make(chan struct{}, cfg.MaxConcurrency), cfg.Timeout}
+	m.prober, m.slots = m.NewProber(cfg), make(chan struct{}, cfg.MaxConcurrency)
 	for _, a := range m.accounts {
 		a.tokens, a.settings = nil, cfg.Pacing
 	}
 	known := m.byName
 	m.tokens, m.byName = nil, make(map[string]*token, len(cfg.Tokens))
 	for _, configured := range cfg.Tokens {
-		source := configured.Source.Digest(m.salt)
+		source := configured.Source.Digest(m.State.Salt)
 		t := known[configured.Name]
-		if t == nil || t.SourceDigest != source {
-			t = newToken(configured.Name, source, now)
+		if t == nil || t.sourceDigest != source {
+			t = &token{sourceDigest: source}
+			t.Configured, t.Created = now, now
 		}
 		t.Token, t.account = configured, m.accountLocked(configured.Account, cfg.Pacing)
 		t.account.tokens = append(t.account.tokens, t)
@@ -170,7 +160,7 @@ func (m *Monitor) accountLocked(name string, settings config.Pacing) *account {
 	a := m.accounts[name]
 	if a == nil {
 		a = &account{
-			savedAccount: savedAccount{Name: name}, settings: settings,
+			Account: state.Account{Name: name}, settings: settings,
 			answers: prometheus.NewHistogram(prometheus.HistogramOpts{
 				Name:                            "durations", // the collector gives the metric its name
 				Buckets:                         []float64{.05, .1, .2, .3, .5, .75, 1, 2, 3, 5, 10, 30},
@@ -189,59 +179,5 @@ func (m *Monitor) selectLocked(names []string) []*token {
 	if len(names) == 0 {
 		return m.tokens
 	}
-	var selected []*token
-	for _, name := range names {
-		if t := m.byName[name]; t != nil && !slices.Contains(selected, t) {
-			selected = append(selected, t)
-		}
-	}
-	return selected
-}
-
-// StateFile reports the last write of the state file, and those that failed.
-func (m *Monitor) StateFile() StateFile {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.stateFile
-}
-
-// Healthy returns an error if a restart would help: a probe that still runs a minute after its timeout.
-func (m *Monitor) Healthy() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, t := range m.tokens {
-		if t.call != nil && !t.call.started.IsZero() && time.Since(t.call.started) > t.call.api.timeout+time.Minute {
-			return fmt.Errorf("a probe of account %q does not end", t.account.Name)
-		}
-	}
-	return nil
-}
-
-// Warnings returns, one line each, which accounts have more tokens than their budget can probe each hour.
-func Warnings(cfg *config.Config) []string {
-	accounts := make(map[string]*account)
-	for _, t := range cfg.Tokens {
-		if accounts[t.Account] == nil {
-			accounts[t.Account] = &account{settings: cfg.Pacing}
-		}
-		accounts[t.Account].tokens = append(accounts[t.Account].tokens, nil)
-	}
-	var warnings []string
-	for _, name := range slices.Sorted(maps.Keys(accounts)) {
-		a := accounts[name]
-		interval := a.interval(time.Time{})
-		if interval <= max(time.Hour, cfg.Pacing.MinInterval) {
-			continue
-		}
-		// Four fifths of the budget are for turns: one token per hour takes 24 of 30 requests.
-		share := math.Ceil(100*float64(30*len(a.tokens))/float64(a.effectiveLimit())) / 100
-		remedy := fmt.Sprintf("raise pacing.quota_share to %.2f to probe each once per hour", share)
-		if share > 1 {
-			remedy = "watch fewer of them"
-		}
-		warnings = append(warnings, fmt.Sprintf("account %q: each of its %d tokens is probed only every %s, because "+
-			"pacing.quota_share %v of %d requests per day is %d for all of them; %s", name, len(a.tokens),
-			interval.Round(time.Minute), cfg.Pacing.QuotaShare, a.effectiveLimit(), a.budget(), remedy))
-	}
-	return warnings
+	return slices.DeleteFunc(slices.Clone(m.tokens), func(t *token) bool { return !slices.Contains(names, t.Name) })
 }

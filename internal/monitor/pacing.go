@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // This file decides when a token is probed. It reads no clock and does no I/O.
 //
 // The API allows an account a number of requests per UTC day: its limit. Probes may use a part of it: the budget. A
-// fifth of the budget is for extra turns, which fetch news at once (see extraFrom). The rest is for turns: each token
+// fifth of the budget is for extra turns, which fetch news at once (see nextProbe). The rest is for turns: each token
 // has one every interval, whatever the other tokens of its account do, so that none can starve.
 
 const (
@@ -25,12 +26,7 @@ const (
 	defaultPause = 15 * time.Minute
 )
 
-func (a *account) effectiveLimit() int64 {
-	if a.Limit > 0 {
-		return a.Limit
-	}
-	return a.settings.AssumedDailyLimit
-}
+func (a *account) effectiveLimit() int64 { return cmp.Or(a.Limit, a.settings.AssumedDailyLimit) }
 
 // budget is how many requests probes may make per UTC day. The small term is for binary fractions: 0.29 of 100 is 29.
 func (a *account) budget() int64 {
@@ -64,10 +60,10 @@ func (a *account) rollOver(now time.Time) {
 		a.Day, a.Used, a.ExtraUsed = today, 0, 0
 	}
 	if a.Hold.Until.Sub(now) > day {
-		a.Hold = hold{}
+		a.Hold = state.Hold{}
 	}
 	if a.Report.Until.Sub(now) > day {
-		a.Report = report{}
+		a.Report = state.Report{}
 	}
 }
 
@@ -86,7 +82,7 @@ func (a *account) inReserve(now time.Time) bool {
 func (a *account) heldBy(now time.Time) (HoldReason, time.Time) {
 	switch {
 	case now.Before(a.Hold.Until):
-		return a.Hold.Reason, a.Hold.Until
+		return HoldReason(a.Hold.Reason), a.Hold.Until
 	case a.useKnown(now) && a.remaining() <= 0:
 		return QuotaExhausted, a.Report.Until
 	case a.Used >= a.budget():
@@ -98,31 +94,28 @@ func (a *account) heldBy(now time.Time) (HoldReason, time.Time) {
 	}
 }
 
-// stopped returns until when no request at all is granted; it is not ok if requests are granted, if only rarely.
-func (a *account) stopped(now time.Time) (until time.Time, ok bool) {
-	reason, until := a.heldBy(now)
-	return until, reason != NotHeld && reason != Reserve
-}
-
-// extraFrom returns from when on a token gets an extra turn; it is not ok if it gets none at present.
-func (a *account) extraFrom(t *token, now time.Time) (from time.Time, ok bool) {
+// nextProbe returns from when on a token may make a request, as far as is known at now: at its turn, or before that if
+// it gets an extra turn, but not while probes are held.
+func (a *account) nextProbe(t *token, now time.Time) time.Time {
+	next, soon := t.LastTurn.Add(a.interval(now)), t.Requested.Add(setUpPause)
+	extra := !a.inReserve(now) && a.ExtraUsed < a.extra()
 	switch {
-	case a.inReserve(now) || a.ExtraUsed >= a.extra():
-		return time.Time{}, false
-	case !t.Sent || t.LookAgain:
-		return now, true
-	case now.Sub(a.started) < setUpTime && 2*a.ExtraUsed < a.extra():
-		return t.Requested.Add(setUpPause), true
-	default:
-		return time.Time{}, false
+	case extra && (!t.Sent || t.LookAgain):
+		next = now
+	case extra && soon.Before(next) && now.Sub(a.started) < setUpTime && 2*a.ExtraUsed < a.extra():
+		next = soon
 	}
+	if reason, until := a.heldBy(now); reason != NotHeld && reason != Reserve {
+		next = later(next, until)
+	}
+	return next
 }
 
 // grant is what a request has taken from its account and token.
 type grant struct {
 	day    time.Time
 	extra  bool
-	before turns // of the token
+	before state.Turns // of the token
 }
 
 // take reports whether a token may make a request now, and counts it.
@@ -131,17 +124,13 @@ func (a *account) take(t *token, now time.Time) (grant, bool) {
 	if t.LastTurn.After(now) { // the clock was set back
 		t.LastTurn = now
 	}
-	if _, stopped := a.stopped(now); stopped {
+	if now.Before(a.nextProbe(t, now)) {
 		return grant{}, false
 	}
 	interval := a.interval(now)
 	sinceTurn := now.Sub(t.LastTurn)
-	from, extra := a.extraFrom(t, now)
 	due := sinceTurn >= interval
-	if !due && !(extra && !now.Before(from)) {
-		return grant{}, false
-	}
-	g := grant{day: a.Day, extra: !due, before: t.turns}
+	g := grant{day: a.Day, extra: !due, before: t.Turns}
 	if due {
 		// Turns that were missed are lost, so that the token keeps its place among the others.
 		t.LastTurn = t.LastTurn.Add(sinceTurn / interval * interval)
@@ -180,11 +169,8 @@ func (g grant) restore(t *token) {
 // by the answer's own Date, whatever our clock says.
 func (a *account) learn(o probe.Outcome, now time.Time) {
 	a.rollOver(now)
-	serverTime := o.ServerTime
-	if serverTime.IsZero() {
-		serverTime = now
-	}
-	dayEnds := now.Add(day - serverTime.Sub(serverTime.UTC().Truncate(day)))
+	serverTime := cmp.Or(o.ServerTime, now).UTC()
+	dayEnds := now.Add(day - serverTime.Sub(serverTime.Truncate(day)))
 	if o.Quota.LimitOK {
 		a.Limit = o.Quota.Limit
 	}
@@ -193,52 +179,16 @@ func (a *account) learn(o probe.Outcome, now time.Time) {
 		dayEnds = now.Add(defaultPause)
 	}
 	if o.Quota.UsedOK {
-		a.Report = report{o.Quota.Used, a.inFlight, dayEnds}
+		a.Report = state.Report{Used: o.Quota.Used, Since: a.inFlight, Until: dayEnds}
 	}
+	var hold state.Hold
 	switch {
 	case usedUp:
-		a.holdUntil(QuotaExhausted, dayEnds)
+		hold = state.Hold{Reason: string(QuotaExhausted), Until: dayEnds}
 	case o.Result == probe.RateLimited:
-		a.holdUntil(RateLimited, now.Add(min(cmp.Or(o.RetryAfter, defaultPause), day)))
+		hold = state.Hold{Reason: string(RateLimited), Until: now.Add(min(cmp.Or(o.RetryAfter, defaultPause), day))}
 	}
-}
-
-// holdUntil holds all probes, unless they are held for longer.
-func (a *account) holdUntil(reason HoldReason, until time.Time) {
-	if until.After(a.Hold.Until) {
-		a.Hold = hold{reason, until}
+	if hold.Until.After(a.Hold.Until) { // unless probes are held for longer already
+		a.Hold = hold
 	}
-}
-
-// record takes over an outcome of one of its tokens, and notes which tokens there may be news about. The grant is that
-// of the request; zero if none was made.
-func (a *account) record(t *token, g grant, o probe.Outcome, now time.Time) change {
-	if o.Result.Verdict() == probe.VerdictUnknown {
-		t.Missed = !(g.before.Missed && g.before.LookAgain) // it is looked at again once, not over and over
-	} else {
-		t.LookAgain, t.Missed = false, false
-		a.lookAgain(func(other *token) bool { return other.Missed }) // the API works
-	}
-	changed := t.record(o, now)
-	switch changed {
-	case firstDenial:
-		t.LookAgain = true
-	case nowDenied: // what denied one token may deny them all
-		a.lookAgain(func(other *token) bool { return other.Verdict != probe.VerdictDenied })
-	}
-	return changed
-}
-
-// lookAgain gives the tokens about which there may be news an extra turn.
-func (a *account) lookAgain(news func(*token) bool) {
-	for _, t := range a.tokens {
-		t.LookAgain = t.LookAgain || news(t)
-	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

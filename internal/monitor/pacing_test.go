@@ -1,12 +1,12 @@
 package monitor
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
@@ -15,10 +15,10 @@ var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 func accountOf(n int, settings config.Pacing) *account {
 	a := &account{settings: settings}
 	for range n {
-		a.tokens = append(a.tokens, newToken("", "", noon))
+		a.tokens = append(a.tokens, &token{account: a})
 	}
 	for i, t := range a.tokens {
-		t.account, t.LastTurn = a, a.initialLastTurn(i, noon)
+		t.Configured, t.LastTurn = noon, a.initialLastTurn(i, noon)
 	}
 	return a
 }
@@ -112,7 +112,7 @@ func TestHoldsTogether(t *testing.T) {
 	if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
 		t.Errorf("after an answer that was under way the hold of the 420 is %q", reason)
 	}
-	a.Report, a.Hold.Until = report{}, noon.Add(day+1)
+	a.Report, a.Hold.Until = state.Report{}, noon.Add(day+1)
 	a.rollOver(noon)
 	if reason, _ := a.heldBy(noon); reason != NotHeld {
 		t.Errorf("held by %q for more than a day", reason)
@@ -153,13 +153,13 @@ func TestOwnRequestsCount(t *testing.T) {
 
 // TestGiveBack checks that a request that was not sent leaves no trace, but for news that came meanwhile.
 func TestGiveBack(t *testing.T) {
-	before := turns{LastTurn: noon.Add(-time.Hour), Sent: true, Missed: true, Requested: noon.Add(-time.Minute)}
+	before := state.Turns{LastTurn: noon.Add(-time.Hour), Sent: true, Missed: true, Requested: noon.Add(-time.Minute)}
 	withNews, unsent := before, before
 	withNews.LookAgain, unsent.Sent = true, false
 	for _, test := range []struct {
 		name      string
 		meanwhile func(*account, *token)
-		want      turns
+		want      state.Turns
 		used      int64
 	}{
 		{"nothing", func(*account, *token) {}, before, 0},
@@ -170,12 +170,12 @@ func TestGiveBack(t *testing.T) {
 		a := accountOf(2, usual)
 		tok := a.tokens[0]
 		tok.useSecret("one", noon)
-		tok.turns = before
+		tok.Turns = before
 		r, ok := a.take(tok, noon)
 		test.meanwhile(a, tok)
 		a.giveBack(tok, r)
-		if !ok || tok.turns != test.want || a.Used != test.used {
-			t.Errorf("%s: %+v, %d used, want %+v, %d used", test.name, tok.turns, a.Used, test.want, test.used)
+		if !ok || tok.Turns != test.want || a.Used != test.used {
+			t.Errorf("%s: %+v, %d used, want %+v, %d used", test.name, tok.Turns, a.Used, test.want, test.used)
 		}
 	}
 }
@@ -220,41 +220,21 @@ func TestVerdictDue(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		verdict time.Time
-		hold    hold
+		hold    state.Hold
 		used    int64
 		want    time.Time
 	}{
-		{"no verdict", time.Time{}, hold{}, 0, noon.Add(interval)},
-		{"verdict", noon.Add(time.Hour), hold{}, 0, noon.Add(time.Hour + interval)},
-		{"hold", noon, hold{QuotaExhausted, noon.Add(12 * time.Hour)}, 0, noon.Add(12 * time.Hour)},
-		{"short hold", noon, hold{QuotaExhausted, noon.Add(time.Minute)}, 0, noon.Add(interval)},
-		{"429", noon, hold{RateLimited, noon.Add(12 * time.Hour)}, 0, noon.Add(interval)},
-		{"budget", noon, hold{}, 250, noon.Add(12 * time.Hour)},
+		{"no verdict", time.Time{}, state.Hold{}, 0, noon.Add(interval)},
+		{"verdict", noon.Add(time.Hour), state.Hold{}, 0, noon.Add(time.Hour + interval)},
+		{"hold", noon, state.Hold{Reason: string(QuotaExhausted), Until: noon.Add(12 * time.Hour)}, 0, noon.Add(12 * time.Hour)},
+		{"short hold", noon, state.Hold{Reason: string(QuotaExhausted), Until: noon.Add(time.Minute)}, 0, noon.Add(interval)},
+		{"429", noon, state.Hold{Reason: string(RateLimited), Until: noon.Add(12 * time.Hour)}, 0, noon.Add(interval)},
+		{"budget", noon, state.Hold{}, 250, noon.Add(12 * time.Hour)},
 	} {
 		a.rollOver(noon)
 		tok.VerdictTime, a.Hold, a.Used = test.verdict, test.hold, test.used
 		if due := a.verdictDue(tok, noon.Add(time.Hour)); !due.Equal(test.want) {
 			t.Errorf("%s: due at %s, want %s", test.name, due, test.want)
-		}
-	}
-}
-
-func TestWarnings(t *testing.T) {
-	for _, test := range []struct {
-		tokens int
-		share  float64
-		want   string // empty: no warning
-	}{
-		{10, 0.25, "is probed only every 1h12m0s, because pacing.quota_share 0.25 of 1000 requests per day is 250 for all of " +
-			"them; raise pacing.quota_share to 0.30 to probe each once per hour"},
-		{10, 0.30, ""},
-		{40, 0.25, "is 250 for all of them; watch fewer of them"},
-	} {
-		cfg := configOf(numbered(test.tokens)...)
-		cfg.Pacing.QuotaShare = test.share
-		warnings := strings.Join(Warnings(cfg), "\n")
-		if (warnings == "") != (test.want == "") || !strings.HasSuffix(warnings, test.want) {
-			t.Errorf("%d tokens: %q, want %q", test.tokens, warnings, test.want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // TestRestart checks that a restart changes nothing that a snapshot shows but counters, and that it makes no request.
@@ -28,7 +29,7 @@ func TestRestart(t *testing.T) {
 		}}
 		cfg := configOf("a/valid", "a/denied", "b/limited", "c/unreachable")
 		store := &memoryStore{}
-		m := start(t, cfg, api, store, State{})
+		m := start(t, cfg, api, store, state.Content{})
 		scrapeAll(t, m)
 		scrapeAll(t, m) // the denial has others looked at again
 		m.Close()
@@ -60,7 +61,7 @@ func TestSavedBeforeSent(t *testing.T) {
 			}
 			return answerWithUse(secret)
 		}}
-		m := start(t, configOf("a/one"), api, store, State{})
+		m := start(t, configOf("a/one"), api, store, state.Content{})
 		scrapeAll(t, m)
 		synctest.Wait()
 		if saved := store.load(t); saved.Tokens[0].Verdict != probe.VerdictValid {
@@ -79,7 +80,7 @@ func TestDiskHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memoryStore{hang: make(chan struct{})}
 		api := &fakeAPI{answer: answerWithUse}
-		m := start(t, configOf("a/one", "a/two"), api, store, State{})
+		m := start(t, configOf("a/one", "a/two"), api, store, state.Content{})
 		var goroutines int
 		for i := range 20 {
 			began := time.Now()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // TestRandomDays drives random days: scrapes of all and of single tokens, outages of each kind, flapping tokens, limits
@@ -109,13 +110,13 @@ func newWorld(t *testing.T, random *rand.Rand) *world {
 	for range 1 + random.IntN(1<<random.IntN(5)) {
 		w.addToken()
 	}
-	w.start(State{})
+	w.start(state.Content{})
 	return w
 }
 
 func (w *world) now() time.Time { return time.Now().Add(w.offset).Round(0) }
 
-func (w *world) start(content State) {
+func (w *world) start(content state.Content) {
 	w.m = New(w.cfg, Options{
 		NewProber: func(*config.Config) Prober { return w }, Store: w.store, State: content,
 		Logger: slog.New(slog.DiscardHandler), Now: w.now,
@@ -190,7 +191,7 @@ func (w *world) restart() {
 	w.m.Close()
 	switch w.random.IntN(8) {
 	case 0: // the state is lost
-		content = State{}
+		content = state.Content{}
 		w.allow()
 		for _, a := range w.accounts {
 			a.reported = 0
@@ -346,7 +347,7 @@ func (w *world) scrapeNames(names ...string) {
 		// Near a limit, requests under way can stop the others; so can those that will be given back because none is sent.
 		nearLimit := a.remaining() <= 2*int64(len(a.tokens)) || w.outage == probe.Unreachable
 		if readable && !nearLimit && held[tok.account] == NotHeld && slices.Contains(news, s.Name) && tok.tried.Before(began) {
-			w.t.Errorf("%s: there may be news, and there are extra turns, but it was not probed: %+v", s.Name, w.m.byName[s.Name].turns)
+			w.t.Errorf("%s: there may be news, and there are extra turns, but it was not probed: %+v", s.Name, w.m.byName[s.Name].Turns)
 		}
 		stopped := held[tok.account] != NotHeld && held[tok.account] != Reserve || nearLimit || tok.scraped.Before(w.stepped)
 		if stopped || !readable || tok.tried.After(tok.waits) {
@@ -361,7 +362,7 @@ func (w *world) scrapeNames(names ...string) {
 			since = later(since, w.m.byName[s.Name].LastTurn.Add(-w.offset))
 		}
 		if waited := time.Since(since); waited > tok.longest+time.Since(tok.scraped)+time.Minute {
-			w.t.Errorf("%s waits for %s at an interval of %s: %+v", s.Name, waited, tok.longest, w.m.byName[s.Name].turns)
+			w.t.Errorf("%s waits for %s at an interval of %s: %+v", s.Name, waited, tok.longest, w.m.byName[s.Name].Turns)
 		}
 		tok.scraped = began
 	}

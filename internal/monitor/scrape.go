@@ -3,11 +3,12 @@ package monitor
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // confirmAfter is the time between a first denial and the probe that confirms or clears it.
@@ -33,8 +34,8 @@ func (m *Monitor) Scrape(ctx context.Context, names ...string) Snapshot {
 
 // scrape is one scrape. When ctx ends, nobody waits for it any more; that ends none of its own probes.
 func (m *Monitor) scrape(ctx context.Context, names []string) {
-	candidates := m.readSecrets(names)
-	own, shared := m.decide(candidates)
+	calls := m.readSecrets(names)
+	own, shared := m.decide(calls)
 	if len(own) > 0 {
 		m.save() // the counters and turns
 	}
@@ -52,48 +53,47 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 	}
 }
 
-// call is a probe that pacing has granted, and the confirmation that may follow it. Scrapes share it.
+// call is a probe of a token, and the confirmation that may follow it. Scrapes share it.
 type call struct {
-	candidate
-	grant
-	account *account // that its requests count for, also if a reload moves the token
-	api     *api
+	token  *token
+	secret config.Secret
+	digest string // of secret
+	err    error  // why the secret cannot be read; then there is neither
+
+	grant                 // what pacing has granted
+	account *account      // that its requests count for, also if a reload moves the token
+	prober  Prober        // as when it began, also if a reload replaces it
+	slots   chan struct{} // likewise
 	after   *call         // whose end it waits for; nil if it need not wait
-	started time.Time     // when the request began that is under way; zero if none is
 	done    chan struct{} // closed at its end
 }
 
-// decide takes requests for the candidates whose turn it is, and returns the calls of those that another scrape probes.
+// decide takes requests for the tokens whose turn it is, and returns their calls, and those that other scrapes have made.
 // Where extra turns do not suffice for all, secrets that were never sent come first, then tokens to look at again, then
 // the rest. While today's use of an account is not known, its other requests wait for the first, which reports it.
-func (m *Monitor) decide(candidates []candidate) (own, shared []*call) {
+func (m *Monitor) decide(calls []*call) (own, shared []*call) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.Now()
-	slices.SortStableFunc(candidates, func(x, y candidate) int { return cmp.Compare(x.token.rank(), y.token.rank()) })
-	for _, read := range candidates {
-		t, a := read.token, read.token.account
-		m.logHoldLocked(a, now)
-		if t.call != nil {
+	slices.SortStableFunc(calls, func(x, y *call) int { return cmp.Compare(x.token.rank(), y.token.rank()) })
+	for _, c := range calls {
+		t, a := c.token, c.token.account
+		c.account, c.prober, c.slots = a, m.prober, m.slots
+		switch {
+		case t.call != nil:
 			shared = append(shared, t.call)
-			continue
-		}
-		if read.err != nil {
-			m.recordLocked(t, grant{}, probe.Outcome{Result: probe.NoToken, Message: read.err.Error(), Start: now}, now)
-			continue
-		}
-		c := &call{candidate: read, account: a, api: m.api, done: make(chan struct{})}
-		if !m.takeLocked(c, now) {
-			continue
-		}
-		if !a.useKnown(now) {
-			if c.after = a.alone; c.after == nil {
-				a.alone = c
+		case c.err != nil:
+			m.recordLocked(c, probe.Outcome{Result: probe.NoToken, Message: c.err.Error(), Start: now}, now)
+		case m.takeLocked(c, now):
+			if !a.useKnown(now) {
+				if c.after = a.alone; c.after == nil {
+					a.alone = c
+				}
 			}
+			t.call, c.done = c, make(chan struct{})
+			m.probes.Add(1)
+			own = append(own, c)
 		}
-		t.call = c
-		m.probes.Add(1)
-		own = append(own, c)
 	}
 	return own, shared
 }
@@ -113,7 +113,7 @@ func (t *token) rank() int {
 // takeLocked reports whether a request may be made now, and counts it. It may not if the monitor stops, or if its token
 // has left the configuration or has another secret meanwhile.
 func (m *Monitor) takeLocked(c *call, now time.Time) (ok bool) {
-	if m.ctx.Err() != nil || !m.currentLocked(c.candidate) {
+	if m.ctx.Err() != nil || !m.currentLocked(c) {
 		return false
 	}
 	c.grant, ok = c.account.take(c.token, now)
@@ -122,8 +122,8 @@ func (m *Monitor) takeLocked(c *call, now time.Time) (ok bool) {
 }
 
 // currentLocked reports whether the token is still configured, and no other secret of it was read meanwhile.
-func (m *Monitor) currentLocked(c candidate) bool {
-	return m.byName[c.token.Name] == c.token && c.token.SecretDigest == c.digest
+func (m *Monitor) currentLocked(c *call) bool {
+	return m.byName[c.token.Name] == c.token && c.token.secretDigest == c.digest
 }
 
 // probe makes a request. A first denial is confirmed or cleared by a second request, whether or not a scrape waits.
@@ -135,8 +135,14 @@ func (m *Monitor) probe(c *call) {
 	if m.attempt(c) == firstDenial {
 		select {
 		case <-time.After(confirmAfter):
-			m.probeAgain(c)
 		case <-m.ctx.Done():
+		}
+		m.mu.Lock()
+		granted := m.takeLocked(c, m.Now())
+		m.mu.Unlock()
+		if granted {
+			m.save()
+			m.attempt(c)
 		}
 	}
 	m.mu.Lock()
@@ -148,28 +154,17 @@ func (m *Monitor) probe(c *call) {
 	}
 }
 
-// probeAgain makes a request a second time, if pacing grants it.
-func (m *Monitor) probeAgain(c *call) {
-	m.mu.Lock()
-	granted := m.takeLocked(c, m.Now())
-	m.mu.Unlock()
-	if granted {
-		m.save()
-		m.attempt(c)
-	}
-}
-
 // attempt waits for a slot, makes the request, and returns what its outcome changed.
 func (m *Monitor) attempt(c *call) change {
 	select {
-	case c.api.slots <- struct{}{}:
-		defer func() { <-c.api.slots }()
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
 	case <-m.ctx.Done():
 	}
 	if !m.begin(c) {
 		return noChange
 	}
-	outcome, err := c.api.prober.Probe(m.ctx, c.secret)
+	outcome, err := c.prober.Probe(m.ctx, c.secret)
 	return m.complete(c, outcome, err)
 }
 
@@ -181,7 +176,6 @@ func (m *Monitor) begin(c *call) bool {
 	m.dirty = true
 	c.account.inFlight--
 	c.account.giveBack(c.token, c.grant)
-	c.started = time.Now()
 	return m.takeLocked(c, m.Now())
 }
 
@@ -191,7 +185,6 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	defer m.mu.Unlock()
 	now, a := m.Now(), c.account
 	m.dirty = true
-	c.started = time.Time{}
 	a.inFlight--
 	switch {
 	case !o.Sent:
@@ -202,63 +195,31 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	if err != nil {
 		return noChange
 	}
-	a.learn(o, now)
+	heldUntil := a.Hold.Until
+	if a.learn(o, now); a.Hold.Until.After(heldUntil) {
+		m.Logger.Warn("Probes of the account are held", "account", a.Name, "reason", a.Hold.Reason, "until", a.Hold.Until)
+	}
 	if !o.CertificateExpiry.IsZero() {
 		m.certificateExpiry = o.CertificateExpiry
 	}
-	switch {
-	case o.Result.Answered():
+	if o.Result.Answered() {
 		a.answers.Observe(o.Duration.Seconds())
-		m.unanswered = Unanswered{}
-	case m.unanswered.Probes == 0:
-		m.unanswered = Unanswered{1, o.Start}
-	default:
-		m.unanswered.Probes++
+		m.unanswered = state.Unanswered{}
+	} else if m.unanswered.Probes++; m.unanswered.Probes == 1 {
+		m.unanswered.Since = o.Start
 	}
-	if !m.currentLocked(c.candidate) { // the answer is about another secret than the present one
+	if !m.currentLocked(c) { // the answer is about another secret than the present one
 		return noChange
 	}
-	return m.recordLocked(c.token, c.grant, o, now)
+	return m.recordLocked(c, o, now)
 }
 
-// logLines says how each change of a token is logged.
-var logLines = [...]struct {
-	level   slog.Level
-	message string
-}{
-	noChange:      {slog.LevelDebug, "Probe completed"},
-	nowValid:      {slog.LevelInfo, "Token is valid"},
-	nowDenied:     {slog.LevelWarn, "Token is denied"},
-	firstDenial:   {slog.LevelInfo, "Token was denied; probing again to confirm"},
-	oneOffDenial:  {slog.LevelInfo, "Token was denied only once; that changes no verdict"},
-	newIndecision: {slog.LevelWarn, "Token could not be judged"},
-}
-
-// recordLocked takes over an outcome of t, and logs what it changed.
-func (m *Monitor) recordLocked(t *token, g grant, o probe.Outcome, now time.Time) change {
-	changed := t.account.record(t, g, o, now)
+// recordLocked takes over an outcome, and logs what it changed.
+func (m *Monitor) recordLocked(c *call, o probe.Outcome, now time.Time) change {
+	t := c.token
+	changed := t.account.record(t, c.grant, o, now)
 	m.dirty = m.dirty || changed != noChange
-	args := []any{"token", t.Name, "account", t.account.Name, "result", o.Result.String()}
-	if o.HTTPStatus != 0 {
-		args = append(args, "http_status", o.HTTPStatus)
-	}
-	if o.Message != "" {
-		args = append(args, "reason", o.Message)
-	}
-	m.Logger.Log(m.ctx, logLines[changed].level, logLines[changed].message, args...)
+	m.Logger.Log(m.ctx, changed.level, changed.message, "token", t.Name, "account", t.account.Name,
+		"result", o.Result.String(), "http_status", o.HTTPStatus, "reason", o.Message)
 	return changed
-}
-
-// logHoldLocked logs when probes of an account begin to be held, or resume.
-func (m *Monitor) logHoldLocked(a *account, now time.Time) {
-	a.rollOver(now)
-	reason, until := a.heldBy(now)
-	switch {
-	case reason == a.logged:
-	case reason == NotHeld:
-		m.Logger.Info("Probes of the account are no longer held", "account", a.Name)
-	default:
-		m.Logger.Warn("Probes of the account are held", "account", a.Name, "reason", reason, "until", until.UTC())
-	}
-	a.logged = reason
 }

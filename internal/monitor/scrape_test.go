@@ -12,6 +12,7 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // answerWithUse answers as valid and reports an account with plenty left.
@@ -31,7 +32,7 @@ func TestScrape(t *testing.T) {
 			times = append(times, time.Since(began))
 			return answerWithUse(secret)
 		}}
-		m := start(t, configOf("a/one", "a/two", "a/three"), api, nil, State{})
+		m := start(t, configOf("a/one", "a/two", "a/three"), api, nil, state.Content{})
 		s := scrapeAll(t, m)
 		if want := []time.Duration{1 * time.Second, 2 * time.Second, 2 * time.Second}; !slices.Equal(times, want) {
 			t.Errorf("probes ended after %v, want %v", times, want)
@@ -59,7 +60,7 @@ func TestScrape(t *testing.T) {
 func TestUnknownUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: always(probe.Timeout), latency: 10 * time.Second}
-		m := start(t, configOf("a/one", "a/two", "b/other"), api, nil, State{})
+		m := start(t, configOf("a/one", "a/two", "b/other"), api, nil, state.Content{})
 		began := time.Now()
 		var scrapes sync.WaitGroup
 		for _, name := range []string{"one", "two", "other"} {
@@ -87,7 +88,7 @@ func TestUnknownUse(t *testing.T) {
 func TestProbeOutlivesScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse, latency: 8 * time.Second}
-		m := start(t, configOf("a/one"), api, nil, State{})
+		m := start(t, configOf("a/one"), api, nil, state.Content{})
 		began := time.Now()
 		s := scrapeFor(t, m, 2*time.Second)
 		if time.Since(began) != 2*time.Second || s.Tokens[0].Probed {
@@ -114,7 +115,7 @@ func TestConfirmation(t *testing.T) {
 			}
 			return o
 		}}
-		m := start(t, configOf("a/one", "a/two"), api, nil, State{})
+		m := start(t, configOf("a/one", "a/two"), api, nil, state.Content{})
 		s := scrapeAll(t, m)
 		revoked = true
 		time.Sleep(time.Until(s.Tokens[0].NextProbe))
@@ -144,7 +145,7 @@ func TestConfirmation(t *testing.T) {
 func TestWholeAccountDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: always(probe.Locked), latency: 300 * time.Millisecond}
-		m := start(t, configOf(numbered(10)...), api, nil, State{})
+		m := start(t, configOf(numbered(10)...), api, nil, state.Content{})
 		for range 3 {
 			scrapeAll(t, m)
 			time.Sleep(time.Second)
@@ -163,7 +164,7 @@ func TestUnsent(t *testing.T) {
 			tries++
 			return probe.Outcome{Result: probe.Unreachable, Message: "no route"}
 		}}
-		m := start(t, configOf("a/one"), api, nil, State{})
+		m := start(t, configOf("a/one"), api, nil, state.Content{})
 		for range 3 {
 			scrapeAll(t, m)
 			time.Sleep(time.Minute)
@@ -188,7 +189,7 @@ func TestSlots(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse, latency: time.Second}
 		cfg := configOf(numbered(7)...)
 		cfg.MaxConcurrency = 2
-		m := start(t, cfg, api, nil, State{})
+		m := start(t, cfg, api, nil, state.Content{})
 		began := time.Now()
 		s := scrapeAll(t, m)
 		if took := time.Since(began); took != 4*time.Second { // one, then six by two
@@ -221,7 +222,7 @@ func TestSecrets(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse}
 		cfg := configOf("a/one")
 		cfg.Tokens[0].Source = config.EnvSource("TEST_SECRET")
-		m := start(t, cfg, api, nil, State{})
+		m := start(t, cfg, api, nil, state.Content{})
 		set := func(secret string) TokenState {
 			_ = os.Setenv("TEST_SECRET", secret)
 			time.Sleep(10 * time.Second)
@@ -262,7 +263,7 @@ func TestSecretChangesDuringProbe(t *testing.T) {
 		}}
 		cfg := configOf("a/one")
 		cfg.Tokens[0].Source = config.EnvSource("TEST_SECRET")
-		m := start(t, cfg, api, nil, State{})
+		m := start(t, cfg, api, nil, state.Content{})
 		scrapeFor(t, m, time.Second)
 		_ = os.Setenv("TEST_SECRET", "new")
 		s := scrapeAll(t, m) // the probe of the old secret is under way
@@ -281,7 +282,7 @@ func TestSetUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse}
 		cfg := configOf("a/one")
-		m := start(t, cfg, api, nil, State{})
+		m := start(t, cfg, api, nil, state.Content{})
 		m.BeginSetUp()
 		for range 30 {
 			scrapeAll(t, m)
@@ -307,7 +308,7 @@ func TestSetUp(t *testing.T) {
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: answerWithUse}
-		m := start(t, configOf("a/one", "a/two", "b/three"), api, nil, State{})
+		m := start(t, configOf("a/one", "a/two", "b/three"), api, nil, state.Content{})
 		scrapeAll(t, m)
 		changed := configOf("a/one", "c/three", "a/four")
 		changed.Tokens[0].Source = config.InlineSource(config.NewSecret("other"))
@@ -330,22 +331,14 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestClose checks that a probe that still runs long after its timeout is reported, and that Close cancels probes, which
-// then have no results, and ends scrapes at once.
+// TestClose checks that Close cancels probes, which then have no results, and ends scrapes at once.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{answer: always(probe.Timeout), latency: time.Hour}
 		cfg := configOf(numbered(3)...)
 		cfg.MaxConcurrency = 1
 		store := &memoryStore{}
-		m := start(t, cfg, api, store, State{})
-		for after, healthy := range map[time.Duration]bool{time.Minute: true, 2 * time.Minute: false} {
-			time.AfterFunc(after, func() {
-				if err := m.Healthy(); (err == nil) != healthy {
-					t.Errorf("healthy after %s: %v, want %v", after, err, healthy)
-				}
-			})
-		}
+		m := start(t, cfg, api, store, state.Content{})
 		time.AfterFunc(3*time.Minute, m.Close)
 		began := time.Now()
 		s := scrapeAll(t, m)
@@ -386,17 +379,15 @@ func TestLog(t *testing.T) {
 			scrapeAll(t, m)
 			time.Sleep(10 * time.Minute)
 		}
-		scrapeAll(t, m)
-		synctest.Wait()
-		want := `level=INFO msg="Token is valid" token=one account=a result=valid reason="said valid"
-level=WARN msg="Token could not be judged" token=one account=a result=timeout reason="said timeout"
-level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected reason="said rejected"
-level=WARN msg="Token is denied" token=one account=a result=rejected reason="said rejected"
-level=INFO msg="Token is valid" token=one account=a result=valid reason="said valid"
-level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected reason="said rejected"
-level=INFO msg="Token was denied only once; that changes no verdict" token=one account=a result=valid reason="said valid"
-level=WARN msg="Token could not be judged" token=one account=a result=rate_limited reason="said rate_limited"
+		want := `level=INFO msg="Token is valid" token=one account=a result=valid http_status=0 reason="said valid"
+level=WARN msg="Token could not be judged" token=one account=a result=timeout http_status=0 reason="said timeout"
+level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected http_status=0 reason="said rejected"
+level=WARN msg="Token is denied" token=one account=a result=rejected http_status=0 reason="said rejected"
+level=INFO msg="Token is valid" token=one account=a result=valid http_status=0 reason="said valid"
+level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected http_status=0 reason="said rejected"
+level=INFO msg="Token was denied only once; that changes no verdict" token=one account=a result=valid http_status=0 reason="said valid"
 level=WARN msg="Probes of the account are held" account=a reason=rate_limited
+level=WARN msg="Token could not be judged" token=one account=a result=rate_limited http_status=0 reason="said rate_limited"
 `
 		if got := log.String(); got != want {
 			t.Errorf("logged\n%s\nwant\n%s", got, want)

@@ -1,50 +1,77 @@
 package monitor
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // token is a configured token with all that is known about it.
 type token struct {
-	savedToken
-	account *account
-	call    *call // the probe under way, with its confirmation; nil if there is none
-}
-
-func newToken(name, source string, now time.Time) *token {
-	t := new(token)
-	t.SavedName, t.SourceDigest, t.Configured, t.Created = name, source, now, now
-	return t
+	TokenState
+	state.Turns
+	sourceDigest, secretDigest string // as in the state file
+	account                    *account
+	call                       *call // the probe under way, with its confirmation; nil if there is none
 }
 
 // useSecret notes the digest of the secret as it was read, and reports whether that is another one. A verdict is about
 // a secret: with another one, the token starts again, but keeps its turns, counters and history.
 func (t *token) useSecret(digest string, now time.Time) (changed bool) {
-	changed = t.SecretDigest != digest
-	if changed && t.SecretDigest != "" {
-		t.TokenState = TokenState{Token: t.Token, History: t.History, Counters: t.Counters, Configured: now}
+	changed = t.secretDigest != digest
+	if changed && t.secretDigest != "" {
+		t.Findings = state.Findings{History: t.History, Configured: now}
 		t.Sent, t.LookAgain, t.Missed = false, false, false
 	} else if t.Probed && t.Last.Result == probe.NoToken { // it can be read again
 		t.LookAgain = true
 	}
-	t.SecretDigest = digest
+	t.secretDigest = digest
 	return changed
 }
 
-// change is what an outcome changed about a token.
-type change uint8
+// change is what an outcome changed about a token, as it is logged.
+type change struct {
+	level   slog.Level
+	message string
+}
 
-const (
-	noChange      change = iota
-	nowValid             // the verdict
-	nowDenied            // the verdict, or the reason of a denial
-	firstDenial          // a denial that a second answer must confirm
-	oneOffDenial         // a denial that the next answer did not confirm
-	newIndecision        // another result that decides nothing
+var (
+	noChange      = change{slog.LevelDebug, "Probe completed"}
+	nowValid      = change{slog.LevelInfo, "Token is valid"}
+	nowDenied     = change{slog.LevelWarn, "Token is denied"} // or denied for another reason
+	firstDenial   = change{slog.LevelInfo, "Token was denied; probing again to confirm"}
+	oneOffDenial  = change{slog.LevelInfo, "Token was denied only once; that changes no verdict"}
+	newIndecision = change{slog.LevelWarn, "Token could not be judged"} // another result that decides nothing
 )
+
+// record takes over an outcome of one of its tokens, and notes which tokens there may be news about. The grant is that
+// of the request; zero if none was made.
+func (a *account) record(t *token, g grant, o probe.Outcome, now time.Time) change {
+	if o.Result.Verdict() == probe.VerdictUnknown {
+		t.Missed = !(g.before.Missed && g.before.LookAgain) // it is looked at again once, not over and over
+	} else {
+		t.LookAgain, t.Missed = false, false
+		a.lookAgain(func(other *token) bool { return other.Missed }) // the API works
+	}
+	changed := t.record(o, now)
+	switch changed {
+	case firstDenial:
+		t.LookAgain = true
+	case nowDenied: // what denied one token may deny them all
+		a.lookAgain(func(other *token) bool { return other.Verdict != probe.VerdictDenied })
+	}
+	return changed
+}
+
+// lookAgain gives the tokens about which there may be news an extra turn.
+func (a *account) lookAgain(news func(*token) bool) {
+	for _, t := range a.tokens {
+		t.LookAgain = t.LookAgain || news(t)
+	}
+}
 
 // record takes over an outcome that came at now. The verdict changes only on answers that decide it: to valid on one
 // valid answer, to denied or to another reason on two denials in a row. Answers that decide nothing do not count.
@@ -87,10 +114,12 @@ func (t *token) confirmVerdict(o probe.Outcome, now time.Time) {
 	t.Pending, t.Message, t.VerdictTime = probe.Valid, o.Message, now
 }
 
+const historyLength = 40 // results of a token that are kept
+
 // remember appends a result to the history, which snapshots share: it is replaced, not changed. Consecutive results for
 // which no request left are one.
 func (t *token) remember(o probe.Outcome) {
-	past := PastResult{Unix: o.Start.Unix(), Result: o.Result, Unsent: !o.Sent}
+	past := state.Past{Unix: o.Start.Unix(), Result: o.Result, Unsent: !o.Sent}
 	history := slices.Clone(t.History)
 	if n := len(history); n > 0 && past.Unsent && history[n-1].Unsent {
 		past.Unix = history[n-1].Unix

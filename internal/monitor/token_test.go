@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // TestRecord plays series of answers, a letter each: v valid, r rejected, l locked, f forbidden, q quota_exhausted,
@@ -110,9 +111,9 @@ func TestHistory(t *testing.T) {
 	record(3, probe.Unreachable, true)
 	snapshot := tok.History
 	record(4, probe.Unreachable, false)
-	want := []PastResult{
-		{1, probe.NoToken, true}, {3, probe.Unreachable, false},
-		{4, probe.Unreachable, true},
+	want := []state.Past{
+		{Unix: 1, Result: probe.NoToken, Unsent: true}, {Unix: 3, Result: probe.Unreachable},
+		{Unix: 4, Result: probe.Unreachable, Unsent: true},
 	}
 	if !slices.Equal(tok.History, want) {
 		t.Errorf("history %v, want %v", tok.History, want)

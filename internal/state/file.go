@@ -1,5 +1,5 @@
-// Package state keeps what cost requests to learn in one file, so that it survives restarts. It does not know what the
-// content means; internal/monitor does.
+// Package state keeps what cost requests to learn in one file, so that it survives restarts. It decides nothing by it;
+// internal/monitor does.
 package state
 
 import (
@@ -14,16 +14,16 @@ import (
 	"github.com/natefinch/atomic"
 )
 
-// The file is one JSON object: these two, which tell it from other files, and the content.
+// The file is one JSON object: the content, and these two, which tell it from other files.
 const (
 	program = "appfigures_exporter"
 	version = 1 // of the format
 )
 
-type document[T any] struct {
-	Program string `json:"program"`
-	Version int    `json:"version"`
-	Content T      `json:"content"`
+type document struct {
+	Program string  `json:"program"`
+	Version int     `json:"version"`
+	Content Content `json:"content"`
 }
 
 var (
@@ -54,9 +54,9 @@ type File struct {
 // A file that is damaged or of another version is moved to path.damaged; one that was named by mistake is an error. A
 // file counts as a state file if it is a JSON object that names the program, if it is empty or holds only zeros, as
 // some file systems leave it after a power loss, or if its lock was beside it before.
-func Open[T any](path string) (*File, T, error) {
+func Open(path string) (*File, Content, error) {
 	file := &File{path: path, lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
-	content, err := open[T](file)
+	content, err := open(file)
 	if err != nil {
 		_ = file.lock.Close()
 		return nil, content, fmt.Errorf("opening state file %s: %w", path, err)
@@ -64,7 +64,7 @@ func Open[T any](path string) (*File, T, error) {
 	return file, content, nil
 }
 
-func open[T any](f *File) (none T, err error) {
+func open(f *File) (none Content, err error) {
 	_, err = os.Lstat(f.lock.Path())
 	isFirst := errors.Is(err, fs.ErrNotExist)
 	locked, err := f.lock.TryLock()
@@ -79,7 +79,7 @@ func open[T any](f *File) (none T, err error) {
 	if err != nil {
 		return none, err
 	}
-	content, err := decode[T](text)
+	content, err := decode(text)
 	switch {
 	case err == nil:
 		return content, nil
@@ -96,8 +96,8 @@ func (f *File) Close() error { return f.lock.Close() }
 
 // Save replaces the content of the file, and returns when the new one is on disk. Whatever interrupts Save, the file
 // has its old content or the new one. A new file has mode 0600.
-func (f *File) Save(content any) error {
-	text, err := json.Marshal(document[any]{program, version, content})
+func (f *File) Save(content Content) error {
+	text, err := json.Marshal(document{program, version, content})
 	if err == nil {
 		err = atomic.WriteFile(f.path, bytes.NewReader(append(text, '\n')))
 	}
@@ -110,10 +110,10 @@ func (f *File) Save(content any) error {
 
 // Read returns the content of the state file at path; it needs no lock. The content is zero if there is no file, or if
 // the error says why it cannot be used: it cannot be read, is damaged, or comes from another version.
-func Read[T any](path string) (content T, err error) {
+func Read(path string) (content Content, err error) {
 	text, err := readRegular(path)
 	if err == nil {
-		content, err = decode[T](text)
+		content, err = decode(text)
 	}
 	if err != nil {
 		return content, fmt.Errorf("reading state file %s: %w", path, err)
@@ -138,14 +138,14 @@ func readRegular(path string) ([]byte, error) {
 
 // decode returns the content in the text of a file. There is no checksum: a damaged digit or name that leaves valid
 // JSON is read as it stands.
-func decode[T any](text []byte) (none T, err error) {
+func decode(text []byte) (none Content, err error) {
 	if text == nil {
 		return none, nil
 	}
 	if len(bytes.Trim(text, "\x00")) == 0 {
 		return none, errEmpty
 	}
-	var d document[T]
+	var d document
 	switch err := json.Unmarshal(text, &d); {
 	case d.Program != program: // also after a syntax error
 		return none, errNotState

@@ -11,27 +11,29 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
-// content is what the tests keep.
-type content struct {
-	Name  string      `json:"name"`
-	Times []time.Time `json:"times"`
-}
+// some is what the tests keep.
+var some = Content{Salt: []byte{1}, Tokens: []Token{{
+	Name: "<a> “b”", Findings: Findings{
+		Verdict: probe.VerdictDenied, Reason: probe.Locked, VerdictTime: time.Date(2026, 7, 1, 12, 0, 0, 1, time.UTC),
+		History: []Past{{Unix: 1, Result: probe.Timeout, Unsent: true}},
+	},
+}}}
 
-var some = content{"<a> “b”", []time.Time{time.Date(2026, 7, 1, 12, 0, 0, 1, time.UTC)}}
-
-func mustOpen(t *testing.T, path string) (*File, content) {
+func mustOpen(t *testing.T, path string) (*File, Content) {
 	t.Helper()
-	f, s, err := Open[content](path)
+	f, s, err := Open(path)
 	must(t, err)
 	t.Cleanup(func() { _ = f.Close() })
 	return f, s
 }
 
-func mustRead(t *testing.T, path string) content {
+func mustRead(t *testing.T, path string) Content {
 	t.Helper()
-	s, err := Read[content](path)
+	s, err := Read(path)
 	must(t, err)
 	return s
 }
@@ -45,15 +47,15 @@ func must(t *testing.T, err error) {
 
 func TestSaveAndRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	if s := mustRead(t, path); !reflect.DeepEqual(s, content{}) {
+	if s := mustRead(t, path); !reflect.DeepEqual(s, Content{}) {
 		t.Errorf("without a file: %v", s)
 	}
 	want := some
 	f, s := mustOpen(t, path)
-	if !reflect.DeepEqual(s, content{}) || f.Damaged != "" {
+	if !reflect.DeepEqual(s, Content{}) || f.Damaged != "" {
 		t.Errorf("without a file: %+v of %+v", s, f)
 	}
-	must(t, f.Save(content{Name: "earlier"}))
+	must(t, f.Save(Content{Salt: []byte("earlier")}))
 	must(t, f.Save(want))
 	if got := mustRead(t, path); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -63,7 +65,7 @@ func TestSaveAndRead(t *testing.T) {
 			t.Errorf("%v, %v, want mode 0600", info.Mode(), err)
 		}
 	}
-	if _, _, err := Open[content](path); !errors.Is(err, ErrLocked) {
+	if _, _, err := Open(path); !errors.Is(err, ErrLocked) {
 		t.Errorf("error %v while it is open, want ErrLocked", err)
 	}
 	must(t, f.Close())
@@ -77,7 +79,7 @@ func TestUnusable(t *testing.T) {
 	const (
 		damaged = "damaged, or not a state file"
 		other   = "its format is version 2; this exporter reads version 1"
-		intact  = `{"program":"appfigures_exporter","version":1,"content":{"name":"a","times":null}}` + "\n"
+		intact  = `{"program":"appfigures_exporter","version":1,"content":{"salt":null,"tokens":[],"accounts":[],"unanswered":{"probes":1}}}` + "\n"
 		// Whether a file without its lock is moved aside, or an error.
 		aside, isError = true, false
 	)
@@ -89,23 +91,23 @@ func TestUnusable(t *testing.T) {
 		"zeros":         {strings.Repeat("\x00", len(intact)), "empty", aside},
 		"cut short":     {intact[:len(intact)/2], damaged, isError},
 		"twice":         {intact + intact, damaged, isError},
-		"a wrong type":  {strings.Replace(intact, `"a"`, `1`, 1), damaged, isError},
+		"a wrong type":  {strings.Replace(intact, "null", "1", 1), damaged, isError},
 		"text":          {"tokens: []\n", damaged, isError},
 		"other JSON":    {`{"version":1,"content":{}}`, damaged, isError},
-		"newer":         {strings.Replace(intact, "1", "2", 1), other, aside},
+		"newer":         {strings.Replace(intact, `"version":1`, `"version":2`, 1), other, aside},
 		"newer, shaped": {`{"program":"appfigures_exporter","version":2,"content":[]}`, other, aside},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.json")
 			must(t, os.WriteFile(path, []byte(test.content), 0o600))
 			want := "reading state file " + path + ": " + test.problem
-			if s, err := Read[content](path); err == nil || err.Error() != want || !reflect.DeepEqual(s, content{}) {
+			if s, err := Read(path); err == nil || err.Error() != want || !reflect.DeepEqual(s, Content{}) {
 				t.Errorf("read %+v, error %v, want %s", s, err, want)
 			}
 			if test.withoutLock == isError {
 				want := "opening state file " + path + ": not a state file; it was left alone"
 				for range 2 { // the first must not make the second take the file for ours
-					if _, _, err := Open[content](path); err == nil || err.Error() != want {
+					if _, _, err := Open(path); err == nil || err.Error() != want {
 						t.Errorf("error %v, want %s", err, want)
 					}
 				}
@@ -118,7 +120,7 @@ func TestUnusable(t *testing.T) {
 			if got, err := os.ReadFile(f.Damaged); err != nil || string(got) != test.content || f.Damaged != path+".damaged" {
 				t.Errorf("%v, or the damaged file was not kept", err)
 			}
-			if !reflect.DeepEqual(s, content{}) {
+			if !reflect.DeepEqual(s, Content{}) {
 				t.Errorf("state %+v", s)
 			}
 			must(t, f.Save(some))
@@ -139,11 +141,11 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		path := filepath.Join(dir, name)
 		must(t, prepare(path))
-		_, _, err := Open[content](path)
+		_, _, err := Open(path)
 		if want := "opening state file " + path + ": not a regular file"; err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
-		if _, err := Read[content](path); err == nil {
+		if _, err := Read(path); err == nil {
 			t.Errorf("a %s was read", name)
 		}
 	}
@@ -151,7 +153,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("target is %q, %v", content, err)
 	}
 	missing := filepath.Join(dir, "none", "state.json")
-	if _, _, err := Open[content](missing); err == nil || !strings.HasSuffix(err.Error(), ": no such file or directory") {
+	if _, _, err := Open(missing); err == nil || !strings.HasSuffix(err.Error(), ": no such file or directory") {
 		t.Errorf("error %v of a directory that does not exist", err)
 	}
 }
