@@ -26,6 +26,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/logbuffer"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
@@ -58,7 +59,7 @@ type Options struct {
 // exporter is one that runs.
 type exporter struct {
 	Options
-	log     *logWriter
+	log     *logbuffer.Writer
 	logger  *slog.Logger // writes to log
 	monitor *monitor.Monitor
 
@@ -84,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more loses lines, but does not end the process
-	x := &exporter{Options: o, log: newLogWriter(o.Stderr)}
+	x := &exporter{Options: o, log: logbuffer.New(o.Stderr)}
 	defer x.log.Close()
 	o.Log.Writer = x.log
 	x.logger = promslog.New(o.Log)
@@ -136,7 +137,7 @@ func (x *exporter) newHandler() (http.Handler, error) {
 	endpoints := x.Handler
 	endpoints.Exporter = func() collector.Exporter {
 		facts := *x.facts.Load()
-		facts.LogLinesDropped, facts.StateFile = x.log.dropped.Load(), x.monitor.StateFile()
+		facts.LogLinesDropped, facts.StateFile = x.log.Dropped(), x.monitor.StateFile()
 		return facts
 	}
 	endpoints.Registry = prometheus.NewRegistry()
