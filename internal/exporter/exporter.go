@@ -4,7 +4,6 @@ package exporter
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -31,10 +30,6 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
-
-// responseTimeout is how long responses may take after SIGTERM. Docker kills after 10 s, of which a state file and a log
-// that hang take 5 s.
-const responseTimeout = 4 * time.Second
 
 // Options is what to run.
 type Options struct {
@@ -111,7 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Handler.TokensOnMetrics {
 		go x.scrape(ctx)
 	}
-	return x.serve(ctx, web.Server(handler, x.logger))
+	return web.Serve(ctx, handler, o.Web, x.logger, x.monitor.Close)
 }
 
 // newMonitor returns a monitor that goes on from what was kept, and keeps more.
@@ -145,27 +140,9 @@ func (x *exporter) newHandler() (http.Handler, error) {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	endpoints.Scraper, endpoints.Healthy = x.monitor, x.monitor.Healthy
-	endpoints.Reload = x.reload
+	endpoints.Scraper, endpoints.Reload = x.monitor, x.reload
 	endpoints.Version, endpoints.Logger = version.Version, x.logger
 	return web.New(endpoints)
-}
-
-// serve serves until ctx ends.
-func (x *exporter) serve(ctx context.Context, server *http.Server) error {
-	ended := make(chan error, 1)
-	go func() { ended <- toolkit.ListenAndServe(server, x.Web, x.logger) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serving: %w; choose a free host:port with --web.listen-address (no unix socket)", err)
-	case <-ctx.Done():
-	}
-	x.logger.Info("Shutting down")
-	x.monitor.Close() // scrapes in progress return at once
-	timeout, cancel := context.WithTimeout(context.Background(), responseTimeout)
-	defer cancel()
-	_ = server.Shutdown(timeout) // fails if a client does not read its response
-	return nil
 }
 
 // scrape scrapes once, so that nobody has to wait for Prometheus to see whether a token works, and logs what it found.

@@ -63,7 +63,6 @@ func testOptions(scraper *fakeScraper) Options {
 		Exporter:        func() collector.Exporter { return collector.Exporter{} },
 		Registry:        registry,
 		TokensOnMetrics: true,
-		Healthy:         func() error { return nil },
 		Reload:          func() error { return nil },
 		Logger:          slog.New(slog.DiscardHandler),
 	}

@@ -30,7 +30,6 @@ func TestEndpoints(t *testing.T) {
 	metricsAt := func(path string) func(*Options) { return func(o *Options) { o.TelemetryPath = path } }
 	noTokens := func(o *Options) { o.TokensOnMetrics = false }
 	pprof := func(o *Options) { o.EnablePprof = true }
-	stuck := func(o *Options) { o.Healthy = func() error { return errors.New("stuck for 9s") } }
 	badConfig := func(o *Options) { o.Reload = func() error { return errors.New("config.yml:3: tokens: none") } }
 	noReload := func(o *Options) { o.Reload = func() error { t.Error("reloaded"); return nil } }
 	reloaded := func(o *Options) {
@@ -116,8 +115,6 @@ func TestEndpoints(t *testing.T) {
 		{name: "status", target: "/api/v1/status", status: 200, has: []string{`"state":"denied"`, `"name":"etl"`}},
 
 		{name: "healthy", target: "/-/healthy", status: 200, has: []string{"healthy"}},
-		{name: "not healthy", options: stuck, target: "/-/healthy", status: 503,
-			has: []string{"not healthy: stuck for 9s"}},
 		{name: "ready", target: "/-/ready", status: 200, has: []string{"ready"}},
 
 		{name: "reload by PUT", method: "PUT", target: "/-/reload", status: 200, has: []string{"reloaded"}},
@@ -170,6 +167,37 @@ func TestEndpoints(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stuckScraper returns no snapshot until free is closed.
+type stuckScraper struct {
+	*fakeScraper
+	free chan struct{}
+}
+
+func (s stuckScraper) Snapshot(names ...string) monitor.Snapshot {
+	<-s.free
+	return s.fakeScraper.Snapshot(names...)
+}
+
+// TestHealthOfStuckMonitor checks that a health check gets no response from a monitor that is stuck.
+func TestHealthOfStuckMonitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := stuckScraper{newScraper(), make(chan struct{})}
+		options := testOptions(stuck.fakeScraper)
+		options.Scraper = stuck
+		status := 0
+		go func() { status = ask(newHandler(t, options), "GET", "/-/healthy").Code }()
+		synctest.Wait()
+		if status != 0 {
+			t.Errorf("status %d of a monitor that is stuck", status)
+		}
+		close(stuck.free)
+		synctest.Wait()
+		if status != http.StatusOK {
+			t.Errorf("status %d of one that is not stuck any more", status)
+		}
+	})
 }
 
 // TestConfiguredHeaders checks that headers which exporter-toolkit has set from its configuration stay.
@@ -228,7 +256,7 @@ func TestTimeouts(t *testing.T) {
 			scraper := newScraper()
 			scraper.onScrape = func(ctx context.Context) { <-ctx.Done() }
 			handler := newHandler(t, testOptions(scraper))
-			server := Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			server := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				handler.ServeHTTP(w, r)
 			}), slog.New(slog.DiscardHandler))
