@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -122,13 +121,7 @@ func newMonitor(cfg *config.Config, kept stored, logger *slog.Logger) *monitor.M
 // newHandler returns the handler of all endpoints.
 func (x *exporter) newHandler() (http.Handler, error) {
 	now := time.Now()
-	x.facts.Store(&collector.Exporter{
-		BuildInfo: map[string]string{
-			"version": version.Version, "branch": version.Branch, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
-			"revision": version.GetRevision(), "tags": version.GetTags(), "goversion": version.GoVersion,
-		},
-		Started: now, ReloadSuccess: now,
-	})
+	x.facts.Store(&collector.Exporter{Started: now, ReloadSuccess: now})
 	endpoints := x.Handler
 	endpoints.Exporter = func() collector.Exporter {
 		facts := *x.facts.Load()
