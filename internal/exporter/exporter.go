@@ -1,5 +1,5 @@
-// Package exporter runs the exporter: it wires the monitor, the collector and the web server together, opens the state
-// file, reloads the configuration, and shuts down. It decides nothing about tokens.
+// Package exporter runs the exporter: it wires the monitor, the collector and the web server together, finds and opens
+// the state file, reloads the configuration, and ends at a signal. It decides nothing about tokens.
 package exporter
 
 import (
