@@ -28,9 +28,9 @@ func TestOpenState(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		name    = "/state-f0d71972.json" // of "/etc/config.yml"
-		ours    = "/appfigures_exporter" + name
-		lost    = "Running without a state file: a restart forgets all verdicts and histories, and probes every token " +
+		name = "/state-f0d71972.json" // of "/etc/config.yml"
+		ours = "/appfigures_exporter" + name
+		lost = "Running without a state file: a restart forgets all verdicts and histories, and probes every token " +
 			"again: "
 		opening = lost + "opening state file "
 	)
