@@ -31,7 +31,7 @@ test: ## the unit tests
 .PHONY: race
 race: ## the unit tests of the packages with goroutines, with the race detector (needs a C compiler)
 	$(GO) test -race -short -skip '^(TestModel|TestDelays)$$' \
-		$(addprefix ./internal/,appfigures config exporter monitor state web)
+		$(addprefix ./internal/,appfigures config exporter logbuffer monitor state web)
 
 ## Checking
 

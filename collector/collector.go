@@ -15,7 +15,6 @@ import (
 
 // Exporter is what the exporter reports about itself.
 type Exporter struct {
-	BuildInfo       map[string]string // labels of appfigures_exporter_build_info
 	Started         time.Time
 	ReloadTime      time.Time // of the last attempt to load the configuration
 	ReloadError     error     // of that attempt

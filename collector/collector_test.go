@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/version"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/appfigures-exporter/appfigures_exporter/collector"
@@ -85,13 +86,15 @@ func full() monitor.Snapshot {
 // facts is what an exporter reports about itself.
 func facts() collector.Exporter {
 	return collector.Exporter{
-		BuildInfo: map[string]string{
-			"version": "1.2.3", "revision": "abc", "branch": "main", "tags": "",
-			"goversion": "go1.26", "goos": "linux", "goarch": "amd64",
-		},
 		Started: noon.Add(-time.Hour), ReloadSuccess: noon.Add(-time.Hour), LogLinesDropped: 2,
 		StateFile: monitor.StateFile{Enabled: true, Saved: noon.Add(-time.Minute), Errors: 1},
 	}
+}
+
+// The build has a version, as a release does. Its tags are those of this test: none, which are unknown.
+func init() {
+	version.Version, version.Revision, version.Branch = "1.2.3", "abc", "main"
+	version.GoVersion, version.GoOS, version.GoArch = "go1.26", "linux", "amd64"
 }
 
 // all returns the families of a snapshot and those about the exporter.

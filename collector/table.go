@@ -2,11 +2,11 @@ package collector
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/version"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
@@ -175,10 +175,13 @@ var table = slices.SortedFunc(slices.Values([]description{
 	{Metric: Metric{"appfigures_exporter_build_info", gauge,
 		[]string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
 		"Always 1. Carries the exporter's version."},
-		exporter: func(f *family, e *Exporter) {
+		exporter: func(f *family, _ *Exporter) {
 			var labels []*dto.LabelPair
-			for _, name := range slices.Sorted(maps.Keys(e.BuildInfo)) {
-				labels = append(labels, label(&name, new(e.BuildInfo[name])))
+			for name, value := range map[string]string{
+				"version": version.Version, "branch": version.Branch, "revision": version.GetRevision(),
+				"tags": version.GetTags(), "goversion": version.GoVersion, "goos": version.GoOS, "goarch": version.GoArch,
+			} {
+				labels = append(labels, label(&name, &value))
 			}
 			f.add(1, labels...)
 		}},

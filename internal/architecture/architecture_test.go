@@ -24,8 +24,8 @@ var rules = []struct {
 	forbidden []string
 }{
 	{
-		name:      "probe, config and state import no other package of the module",
-		in:        []string{"internal/probe", "internal/config", "internal/state"},
+		name:      "probe, config, state and logbuffer import no other package of the module",
+		in:        []string{"internal/probe", "internal/config", "internal/state", "internal/logbuffer"},
 		forbidden: []string{module},
 	},
 	{

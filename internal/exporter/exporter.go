@@ -1,16 +1,14 @@
-// Package exporter runs the exporter: it wires the monitor, the collector and the web server together, opens the state
-// file, reloads the configuration, and shuts down. It decides nothing about tokens.
+// Package exporter runs the exporter: it wires the monitor, the collector and the web server together, finds and opens
+// the state file, reloads the configuration, and ends at a signal. It decides nothing about tokens.
 package exporter
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,14 +24,11 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/appfigures"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/logbuffer"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
-
-// responseTimeout is how long responses may take after SIGTERM. Docker kills after 10 s, of which a state file and a log
-// that hang take 5 s.
-const responseTimeout = 4 * time.Second
 
 // Options is what to run.
 type Options struct {
@@ -58,7 +53,7 @@ type Options struct {
 // exporter is one that runs.
 type exporter struct {
 	Options
-	log     *logWriter
+	log     *logbuffer.Writer
 	logger  *slog.Logger // writes to log
 	monitor *monitor.Monitor
 
@@ -84,7 +79,7 @@ func Run(ctx context.Context, o Options) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more loses lines, but does not end the process
-	x := &exporter{Options: o, log: newLogWriter(o.Stderr)}
+	x := &exporter{Options: o, log: logbuffer.New(o.Stderr)}
 	defer x.log.Close()
 	o.Log.Writer = x.log
 	x.logger = promslog.New(o.Log)
@@ -110,7 +105,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Handler.TokensOnMetrics {
 		go x.scrape(ctx)
 	}
-	return x.serve(ctx, web.Server(handler, x.logger))
+	return web.Serve(ctx, handler, o.Web, x.logger, x.monitor.Close)
 }
 
 // newMonitor returns a monitor that goes on from what was kept, and keeps more.
@@ -126,17 +121,11 @@ func newMonitor(cfg *config.Config, kept stored, logger *slog.Logger) *monitor.M
 // newHandler returns the handler of all endpoints.
 func (x *exporter) newHandler() (http.Handler, error) {
 	now := time.Now()
-	x.facts.Store(&collector.Exporter{
-		BuildInfo: map[string]string{
-			"version": version.Version, "branch": version.Branch, "goos": runtime.GOOS, "goarch": runtime.GOARCH,
-			"revision": version.GetRevision(), "tags": version.GetTags(), "goversion": version.GoVersion,
-		},
-		Started: now, ReloadSuccess: now,
-	})
+	x.facts.Store(&collector.Exporter{Started: now, ReloadSuccess: now})
 	endpoints := x.Handler
 	endpoints.Exporter = func() collector.Exporter {
 		facts := *x.facts.Load()
-		facts.LogLinesDropped, facts.StateFile = x.log.dropped.Load(), x.monitor.StateFile()
+		facts.LogLinesDropped, facts.StateFile = x.log.Dropped(), x.monitor.StateFile()
 		return facts
 	}
 	endpoints.Registry = prometheus.NewRegistry()
@@ -144,27 +133,9 @@ func (x *exporter) newHandler() (http.Handler, error) {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	endpoints.Scraper, endpoints.Healthy = x.monitor, x.monitor.Healthy
-	endpoints.Reload = x.reload
+	endpoints.Scraper, endpoints.Reload = x.monitor, x.reload
 	endpoints.Version, endpoints.Logger = version.Version, x.logger
 	return web.New(endpoints)
-}
-
-// serve serves until ctx ends.
-func (x *exporter) serve(ctx context.Context, server *http.Server) error {
-	ended := make(chan error, 1)
-	go func() { ended <- toolkit.ListenAndServe(server, x.Web, x.logger) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serving: %w; choose a free host:port with --web.listen-address (no unix socket)", err)
-	case <-ctx.Done():
-	}
-	x.logger.Info("Shutting down")
-	x.monitor.Close() // scrapes in progress return at once
-	timeout, cancel := context.WithTimeout(context.Background(), responseTimeout)
-	defer cancel()
-	_ = server.Shutdown(timeout) // fails if a client does not read its response
-	return nil
 }
 
 // scrape scrapes once, so that nobody has to wait for Prometheus to see whether a token works, and logs what it found.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"syscall"
 	"time"
 
@@ -38,20 +37,17 @@ func openState(path, identity string) (s stored, err error) {
 		return s, nil
 	}
 	if path == "" {
-		var warning string
-		if s.path, warning, err = state.DefaultPath(identity, os.Getenv); warning != "" {
-			s.warnings = append(s.warnings, warning)
-		}
+		s.path, s.warnings, err = defaultPath(identity)
 	}
 	var file *state.File
 	if err == nil {
 		file, s.content, err = state.Open[monitor.State](s.path)
 	}
 	switch _, ofDisk := errors.AsType[syscall.Errno](err); {
-	case ofDisk || s.path == "": // no place can be written
+	case ofDisk:
 		s.path = NoState
-		s.warnings = append(s.warnings, "Running without a state file: a restart forgets all verdicts and histories, "+
-			"and probes every token again: "+err.Error())
+		s.warnings = []string{"Running without a state file: a restart forgets all verdicts and histories, and probes " +
+			"every token again: " + err.Error()}
 		return s, nil
 	case err != nil:
 		return s, err

@@ -14,43 +14,79 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
-// TestOpenState checks where state is kept, and what users read if it is not.
+// TestOpenState checks where state is kept, and what users read if it is not, or elsewhere than they may think.
 func TestOpenState(t *testing.T) {
 	dir := t.TempDir()
-	foreign, damaged := filepath.Join(dir, "notes.txt"), filepath.Join(dir, "damaged.json")
+	foreign, damaged := dir+"/notes.txt", dir+"/damaged.json"
 	for path, content := range map[string]string{foreign: "notes", damaged: "", damaged + ".lock": ""} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("STATE_DIRECTORY", dir)
+	system, none := dir+"/system", dir+"/none"
+	if err := os.Mkdir(system, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		name = "/state-f0d71972.json" // of "/etc/config.yml"
+		ours = "/appfigures_exporter" + name
+		lost = "Running without a state file: a restart forgets all verdicts and histories, and probes every token " +
+			"again: "
+		opening = lost + "opening state file "
+	)
+	defer func(dir string) { systemDir = dir }(systemDir)
 	for _, test := range []struct {
-		name, path string
-		want       string // beginning of the path
-		warning    string // beginning of the only one
-		err        string // end of it
+		name                          string
+		flag                          string // the value of --state.file
+		service, systemDir, xdg, home string // directories
+		want                          string // the path
+		warning                       string // beginning of the only one
+		err                           string // end of it
 	}{
-		{"off", NoState, NoState, "", ""},
-		{"named", filepath.Join(dir, "a.json"), filepath.Join(dir, "a.json"), "", ""},
-		{"default", "", filepath.Join(dir, "state-"), "", ""},
-		{"not possible", "/dev/null/state.json", NoState, "Running without a state file: a restart forgets ", ""},
-		{"foreign", foreign, foreign, "", foreign + ": not a state file; it was left alone"},
-		{"damaged", damaged, damaged, "The state file was damaged", ""},
+		{name: "off", flag: NoState, want: NoState},
+		{name: "named", flag: dir + "/a.json", want: dir + "/a.json"},
+		{name: "named, not possible", flag: "/dev/null/a.json", want: NoState, warning: opening + "/dev/null/a.json: "},
+		{name: "foreign", flag: foreign, want: foreign, err: foreign + ": not a state file; it was left alone"},
+		{name: "damaged", flag: damaged, want: damaged, warning: "The state file was damaged"},
+
+		{name: "systemd", service: dir, systemDir: system, want: dir + name},
+		{name: "systemd, several", service: dir + ":" + system, systemDir: system, want: dir + name},
+		{name: "systemd, not possible", service: none, systemDir: system, want: NoState, warning: opening + none + name},
+		{name: "system", systemDir: system, xdg: dir + "/xdg", home: dir, want: system + name},
+		{name: "XDG", systemDir: none, xdg: dir + "/xdg", home: dir, want: dir + "/xdg" + ours},
+		{name: "relative XDG", systemDir: none, xdg: "xdg", home: dir, want: dir + "/.local/state" + ours},
+		{name: "home", systemDir: none, home: dir, want: dir + "/.local/state" + ours},
+		{name: "the service's", systemDir: foreign, home: dir, want: dir + "/.local/state" + ours,
+			warning: "this user cannot write " + foreign + ", so the state is in " + dir + "/.local/state" + ours + ": "},
+		{name: "no home", systemDir: none, want: NoState, warning: opening + none + name},
+		{name: "no directory", systemDir: none, home: "/dev/null", want: NoState,
+			warning: lost + "neither " + none + " nor /dev/null/.local/state/appfigures_exporter can be written: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := openState(test.path, "/config.yml")
+			t.Setenv("STATE_DIRECTORY", test.service)
+			t.Setenv("XDG_STATE_HOME", test.xdg)
+			t.Setenv("HOME", test.home)
+			systemDir = test.systemDir
+			s, err := openState(test.flag, "/etc/config.yml")
 			defer s.close()
 			if (err == nil) != (test.err == "") || err != nil && !strings.HasSuffix(err.Error(), test.err) {
 				t.Errorf("error %v", err)
 			}
-			if !strings.HasPrefix(s.path, test.want) || (s.store == nil) != (s.path == NoState || err != nil) {
-				t.Errorf("path %q, store %v", s.path, s.store)
+			if s.path != test.want || (s.store == nil) != (s.path == NoState || err != nil) {
+				t.Errorf("path %q, store %v, want path %q", s.path, s.store, test.want)
 			}
 			warning := strings.Join(s.warnings, "\n")
 			if !strings.HasPrefix(warning, test.warning) || len(s.warnings) != min(len(test.warning), 1) {
 				t.Errorf("warnings %q", s.warnings)
 			}
 		})
+	}
+	if left, err := os.ReadDir(system); err != nil || len(left) != 1 || "/"+left[0].Name() != name+".lock" {
+		t.Errorf("left in %s: %v, %v", system, left, err)
+	}
+	systemDir = system
+	if other, _, err := defaultPath("/etc/other.yml"); err != nil || strings.HasSuffix(other, name) {
+		t.Errorf("another configuration has %s, %v", other, err)
 	}
 }
 

@@ -26,9 +26,10 @@ const sentinel = "pat_SENTINEL"
 
 // fakeScraper knows two tokens, and counts scrapes.
 type fakeScraper struct {
-	tokens   []monitor.TokenState
-	scrapes  atomic.Int32
-	onScrape func(context.Context)
+	tokens     []monitor.TokenState
+	scrapes    atomic.Int32
+	onScrape   func(context.Context)
+	onSnapshot func()
 }
 
 // newScraper returns a scraper with a token that is denied and one with a strange name that was not probed.
@@ -39,7 +40,7 @@ func newScraper() *fakeScraper {
 		{Token: config.Token{Name: "etl", Account: "acme", Source: secret, Labels: labels},
 			Verdict: probe.VerdictDenied, Reason: probe.Rejected, Probed: true, Last: probe.Outcome{Result: probe.Rejected}},
 		{Token: config.Token{Name: `<script>alert("x")</script>`, Account: "acme", Source: secret}},
-	}, onScrape: func(context.Context) {}}
+	}, onScrape: func(context.Context) {}, onSnapshot: func() {}}
 }
 
 func (f *fakeScraper) Scrape(ctx context.Context, names ...string) monitor.Snapshot {
@@ -49,6 +50,7 @@ func (f *fakeScraper) Scrape(ctx context.Context, names ...string) monitor.Snaps
 }
 
 func (f *fakeScraper) Snapshot(names ...string) monitor.Snapshot {
+	f.onSnapshot()
 	others := func(token monitor.TokenState) bool { return len(names) > 0 && !slices.Contains(names, token.Name) }
 	return monitor.Snapshot{Time: now, Tokens: slices.DeleteFunc(slices.Clone(f.tokens), others)}
 }
@@ -63,7 +65,6 @@ func testOptions(scraper *fakeScraper) Options {
 		Exporter:        func() collector.Exporter { return collector.Exporter{} },
 		Registry:        registry,
 		TokensOnMetrics: true,
-		Healthy:         func() error { return nil },
 		Reload:          func() error { return nil },
 		Logger:          slog.New(slog.DiscardHandler),
 	}

@@ -35,35 +35,11 @@ type Options struct {
 	TimeoutOffset   time.Duration             // is subtracted from Prometheus' scrape timeout
 	TokensOnMetrics bool                      // whether the tokens are at TelemetryPath; otherwise only at /probe
 	EnablePprof     bool                      // whether Go's profiles are under /debug/pprof/
-	Healthy         func() error              // is not nil if a restart would help; must not block
 	Version         string                    // for the status page
 	Logger          *slog.Logger
 	// Reload reloads the configuration; it must be safe for concurrent use. Its error, which clients see, means that
 	// nothing has changed.
 	Reload func() error
-}
-
-// Limits of each request and connection.
-const (
-	readHeaderTimeout = 5 * time.Second // also for the TLS handshake
-	// requestTimeout bounds a whole request, from its header to the last byte of the response. net/http ends the
-	// context of a request that is read for longer, so reading has the same limit.
-	requestTimeout = maxScrape + 30*time.Second
-	idleTimeout    = 6 * time.Minute // Prometheus closes idle connections after 5 minutes; let it be the first
-	maxHeaderBytes = 32 << 10
-)
-
-// Server returns a server for the handler with a timeout for each part of a request and a limit of its headers.
-func Server(handler http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       requestTimeout,
-		WriteTimeout:      requestTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
 }
 
 // New returns the handler of all endpoints. Its error is about the options that users set.
@@ -75,7 +51,7 @@ func New(options Options) (http.Handler, error) {
 		"GET /probe":         m.bounded(m.serveProbe),
 		"GET /sd":            serveDiscovery(options.Scraper),
 		"GET /api/v1/status": serveStatus(options.Scraper),
-		"GET /-/healthy":     serveHealthy(options.Healthy),
+		"GET /-/healthy":     serveHealthy(options.Scraper),
 		"GET /-/ready":       http.HandlerFunc(serveReady),
 		"POST /-/reload":     reload,
 		"PUT /-/reload":      reload,
@@ -141,13 +117,11 @@ func addSecurityHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// serveHealthy reports whether the exporter can do its work. Whether tokens are valid does not matter.
-func serveHealthy(healthy func() error) http.HandlerFunc {
+// serveHealthy reports that the exporter can do its work. Whether tokens are valid does not matter. If the monitor is
+// stuck, there is no response, and the health check times out: that is when a restart helps.
+func serveHealthy(scraper Scraper) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		if err := healthy(); err != nil {
-			http.Error(w, fmt.Sprintf("appfigures_exporter is not healthy: %v", err), http.StatusServiceUnavailable)
-			return
-		}
+		scraper.Snapshot()
 		writeText(w, "appfigures_exporter is healthy.\n")
 	}
 }

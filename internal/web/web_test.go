@@ -30,7 +30,6 @@ func TestEndpoints(t *testing.T) {
 	metricsAt := func(path string) func(*Options) { return func(o *Options) { o.TelemetryPath = path } }
 	noTokens := func(o *Options) { o.TokensOnMetrics = false }
 	pprof := func(o *Options) { o.EnablePprof = true }
-	stuck := func(o *Options) { o.Healthy = func() error { return errors.New("stuck for 9s") } }
 	badConfig := func(o *Options) { o.Reload = func() error { return errors.New("config.yml:3: tokens: none") } }
 	noReload := func(o *Options) { o.Reload = func() error { t.Error("reloaded"); return nil } }
 	reloaded := func(o *Options) {
@@ -116,8 +115,6 @@ func TestEndpoints(t *testing.T) {
 		{name: "status", target: "/api/v1/status", status: 200, has: []string{`"state":"denied"`, `"name":"etl"`}},
 
 		{name: "healthy", target: "/-/healthy", status: 200, has: []string{"healthy"}},
-		{name: "not healthy", options: stuck, target: "/-/healthy", status: 503,
-			has: []string{"not healthy: stuck for 9s"}},
 		{name: "ready", target: "/-/ready", status: 200, has: []string{"ready"}},
 
 		{name: "reload by PUT", method: "PUT", target: "/-/reload", status: 200, has: []string{"reloaded"}},
@@ -170,6 +167,20 @@ func TestEndpoints(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStuckMonitor checks that a health check gets no response while the monitor is stuck.
+func TestStuckMonitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		scraper, free, status := newScraper(), make(chan struct{}), 0
+		scraper.onSnapshot = func() { <-free }
+		go func() { status = ask(newHandler(t, testOptions(scraper)), "GET", "/-/healthy").Code }()
+		synctest.Wait()
+		if status != 0 {
+			t.Errorf("status %d", status)
+		}
+		close(free)
+	})
 }
 
 // TestConfiguredHeaders checks that headers which exporter-toolkit has set from its configuration stay.
@@ -228,7 +239,7 @@ func TestTimeouts(t *testing.T) {
 			scraper := newScraper()
 			scraper.onScrape = func(ctx context.Context) { <-ctx.Done() }
 			handler := newHandler(t, testOptions(scraper))
-			server := Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			server := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				handler.ServeHTTP(w, r)
 			}), slog.New(slog.DiscardHandler))

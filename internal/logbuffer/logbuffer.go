@@ -1,4 +1,6 @@
-package exporter
+// Package logbuffer keeps those who log from waiting for a log that blocks. It neither makes nor filters lines, and
+// tries to write each only once.
+package logbuffer
 
 import (
 	"io"
@@ -8,21 +10,21 @@ import (
 )
 
 const (
-	maxLogLines = 1024            // that wait for standard error
-	flushTime   = 1 * time.Second // for the lines that wait when the process ends
+	maxLines  = 1024            // that wait to be written
+	flushTime = 1 * time.Second // for the lines that wait when the process ends
 )
 
-// logWriter writes log lines to a file that may block, without ever blocking those who log: container engines block a
+// Writer writes log lines to a file that may block, without ever blocking those who log: container engines block a
 // program whose log driver stalls. Lines that find no room, or that the file does not take, are dropped and counted.
-type logWriter struct {
+type Writer struct {
 	lines   chan []byte   // nil: the last
 	done    chan struct{} // closed when no more is written
 	dropped atomic.Uint64
 }
 
-// newLogWriter returns a writer to out. Close ends it.
-func newLogWriter(out io.Writer) *logWriter {
-	w := &logWriter{lines: make(chan []byte, maxLogLines), done: make(chan struct{})}
+// New returns a writer to out. Close ends it.
+func New(out io.Writer) *Writer {
+	w := &Writer{lines: make(chan []byte, maxLines), done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		for line := <-w.lines; line != nil; line = <-w.lines {
@@ -35,7 +37,7 @@ func newLogWriter(out io.Writer) *logWriter {
 }
 
 // Write implements [io.Writer] for one whole line. It never fails.
-func (w *logWriter) Write(line []byte) (int, error) {
+func (w *Writer) Write(line []byte) (int, error) {
 	select {
 	case w.lines <- slices.Clone(line):
 	default:
@@ -44,8 +46,11 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// Dropped returns how many lines were dropped.
+func (w *Writer) Dropped() uint64 { return w.dropped.Load() }
+
 // Close writes the lines that wait, for at most a second.
-func (w *logWriter) Close() {
+func (w *Writer) Close() {
 	go func() { w.lines <- nil }()
 	select {
 	case <-w.done:
