@@ -40,60 +40,43 @@ const (
 	unverifiedAfter = time.Hour
 )
 
-// cause is what a token's state rests on.
-type cause struct {
-	name        string // a result's, or one of those below
-	why, advice string // a sentence each
-	message     string // what the API or the network reported with it
-}
-
-// The causes that are not results.
-var (
-	notProbed = cause{
-		name: "not_probed", why: "The token has not been probed yet.",
-		advice: "Wait for its turn; tokens are probed only by scrapes and by runs of check.",
-	}
-	secretChanged = cause{
-		name: "secret_changed", why: "Its secret has changed; not probed yet.",
-		advice: "Wait for the next scrape or run of check, or for its turn if today's extra turns are used.",
-	}
-	unverified = cause{
-		name: "unverified", why: "The verdict should have been confirmed more than an hour ago.",
-		advice: "Check that Prometheus scrapes the exporter, or that check runs often: nothing else probes.",
-	}
-)
-
-func resultCause(r probe.Result, message string) cause {
-	return cause{r.String(), r.Meaning(), r.Advice(), message}
-}
-
-// judge returns the state of a token, but for warnings, since when it has been so, and what it rests on.
-func judge(token monitor.TokenState, now time.Time) (State, time.Time, cause) {
-	last := resultCause(token.Last.Result, token.Last.Message)
+// judge sets the state of a token, but for warnings, since when it has been so, and what it rests on.
+func (t *Token) judge(token monitor.TokenState, now time.Time) {
+	last, message := token.Last.Result, token.Last.Message
 	overdueSince := token.VerdictDue.Add(unverifiedAfter)
 	switch {
 	case token.SecretChanged():
-		return Unknown, token.Configured, secretChanged
+		t.set(Unknown, token.Configured, "secret_changed", "Its secret has changed; not probed yet.",
+			"Wait for the next scrape or run of check, or for its turn if today's extra turns are used.")
 	case !token.Probed:
-		return Unknown, token.Configured, notProbed
+		t.set(Unknown, token.Configured, "not_probed", "The token has not been probed yet.",
+			"Wait for its turn; tokens are probed only by scrapes and by runs of check.")
 	case token.Verdict == probe.VerdictUnknown:
-		return Unknown, token.Configured, last
+		t.setResult(Unknown, token.Configured, last, message)
 	case token.Verdict == probe.VerdictDenied:
-		return Denied, token.VerdictSince, resultCause(token.Reason, token.Message)
-	case token.Last.Result == probe.NoToken:
-		return Unknown, token.History[len(token.History)-1].Time(), last
+		t.setResult(Denied, token.VerdictSince, token.Reason, token.Message)
+	case last == probe.NoToken:
+		t.setResult(Unknown, token.History[len(token.History)-1].Time(), last, message)
 	case !now.After(overdueSince):
-		return Valid, token.VerdictSince, resultCause(probe.Valid, "")
-	case token.Last.Result == probe.Valid:
-		return Unknown, overdueSince, unverified
+		t.setResult(Valid, token.VerdictSince, probe.Valid, "")
+	case last == probe.Valid:
+		t.set(Unknown, overdueSince, "unverified", "The verdict should have been confirmed more than an hour ago.",
+			"Check that Prometheus scrapes the exporter, or that check runs often: nothing else probes.")
 	default:
-		return Unknown, overdueSince, last
+		t.setResult(Unknown, overdueSince, last, message)
 	}
 }
 
-func (t *Token) set(state State, c cause) {
-	t.State, t.Cause, t.Why = state, c.name, c.why
-	t.Advice, t.Message = when(state != Valid, c.advice), when(c.message != "", c.message)
+// set sets a state and what it rests on: the name of the cause, then a sentence each for why and for what to do.
+func (t *Token) set(state State, since time.Time, cause, why, advice string) {
+	t.State, t.StateSince = state, since.UTC()
+	t.Cause, t.Why, t.Advice = cause, why, when(state != Valid, advice)
+}
+
+// setResult sets a state that rests on a result, with the message that came with it.
+func (t *Token) setResult(state State, since time.Time, result probe.Result, message string) {
+	t.set(state, since, result.String(), result.Meaning(), result.Advice())
+	t.Message = when(message != "", message)
 }
 
 // Apply judges by these thresholds which of the valid tokens need a warning, and makes the report's state and headline.
@@ -123,16 +106,13 @@ func (r *Report) Apply(thresholds Thresholds) {
 func (t *Token) warn(quota Quota, now time.Time, thresholds Thresholds) {
 	switch {
 	case t.ExpiresAt != nil && t.ExpiresAt.Sub(now) < thresholds.Expiry:
-		t.set(Warning, cause{
-			name: "expiry", why: expiryText(*t.ExpiresAt, now),
-			advice: "Replace the token, or correct its expires_at.",
-		})
+		t.set(Warning, t.StateSince, "expiry", expiryText(*t.ExpiresAt, now),
+			"Replace the token, or correct its expires_at.")
 	case quota.Limit != nil && quota.Used != nil && float64(*quota.Used) > thresholds.Quota*float64(*quota.Limit):
-		t.set(Warning, cause{
-			name: "quota", why: fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage()),
-			advice: "Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC.",
-		})
+		t.set(Warning, t.StateSince, "quota",
+			fmt.Sprintf("Account %s has used %s today (UTC).", t.Account, quota.Usage()),
+			"Find the programs that use the quota: at the limit, the API refuses all of them until 00:00 UTC.")
 	default:
-		t.set(Valid, resultCause(probe.Valid, ""))
+		t.setResult(Valid, t.StateSince, probe.Valid, "")
 	}
 }

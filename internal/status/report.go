@@ -4,6 +4,7 @@ package status
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -140,15 +141,14 @@ func newToken(token monitor.TokenState, now time.Time) Token {
 		}
 		t.History[i] = Past{past.Time().UTC(), past.Result.String(), says}
 	}
-	state, since, c := judge(token, now)
-	t.set(state, c)
-	t.StateSince, t.StateSinceAtLeast = since.UTC(), state != Unknown && token.SinceStart
-	t.Notes = notes(token, state, now)
+	t.judge(token, now)
+	t.StateSinceAtLeast = t.State != Unknown && token.SinceStart
+	t.Notes = notes(token, t.State, now)
 	return t
 }
 
 func newAccount(account monitor.AccountState, now time.Time) Account {
-	return Account{
+	a := Account{
 		Name:   account.Name,
 		Tokens: account.Tokens,
 		Quota: Quota{
@@ -157,10 +157,18 @@ func newAccount(account monitor.AccountState, now time.Time) Account {
 			Reset: known(account.QuotaReset),
 		},
 		Budget:          Budget{account.Budget, account.BudgetUsed, account.LimitAssumed},
-		Held:            when(account.Held != monitor.NotHeld, Held{string(account.Held), account.HeldUntil.UTC()}),
 		IntervalSeconds: account.Interval.Seconds(),
-		Notes:           accountNotes(account, now),
+		Notes:           []string{},
 	}
+	if until := account.HeldUntil; account.Held != monitor.NotHeld {
+		a.Held = &Held{string(account.Held), until.UTC()}
+		a.Notes = append(a.Notes, fmt.Sprintf(holds[account.Held], Minute(until), Ago(until, now)))
+	}
+	if account.LimitAssumed {
+		a.Notes = append(a.Notes, fmt.Sprintf("The API has not reported the account's limit yet: %d requests per day "+
+			"are assumed.", account.Limit))
+	}
+	return a
 }
 
 // when returns the value if it is known, else nil.

@@ -12,22 +12,20 @@ import (
 // headline describes all tokens in one line, by the worst state: "2 of 12 tokens are denied".
 func (r *Report) headline(worst State) string {
 	count, total := r.Count(worst), len(r.Tokens)
-	phrase := "are " + string(worst)
-	switch {
-	case worst == Warning && count == 1:
-		phrase = "has a warning"
-	case worst == Warning:
-		phrase = "have a warning"
-	case count == 1:
-		phrase = "is " + string(worst)
+	one, several := "is "+string(worst), "are "+string(worst)
+	if worst == Warning {
+		one, several = "has a warning", "have a warning"
 	}
 	switch {
 	case total == 1:
-		return "The token " + phrase
+		return "The token " + one
 	case count == total:
-		return fmt.Sprintf("All %d tokens %s", total, phrase)
+		return fmt.Sprintf("All %d tokens %s", total, several)
+	case count == 1:
+		return fmt.Sprintf("1 of %d tokens %s", total, one)
+	default:
+		return fmt.Sprintf("%d of %d tokens %s", count, total, several)
 	}
-	return fmt.Sprintf("%d of %d tokens %s", count, total, phrase)
 }
 
 // notes returns what a reader should know about a token besides its state and cause, one sentence each.
@@ -64,19 +62,6 @@ var holds = map[monitor.HoldReason]string{
 	monitor.RateLimited:    "Not probed until %s, %s: the API asked for a pause.",
 	monitor.Reserve:        "One probe per hour until %s, %s: the last requests of today (UTC) are for your programs.",
 	monitor.Budget:         "Not probed until %s, %s: the probes of today (UTC) have used their budget.",
-}
-
-// accountNotes returns what a reader should know about an account besides its numbers, one sentence each.
-func accountNotes(account monitor.AccountState, now time.Time) []string {
-	all := []string{}
-	if account.Held != monitor.NotHeld {
-		all = append(all, fmt.Sprintf(holds[account.Held], Minute(account.HeldUntil), Ago(account.HeldUntil, now)))
-	}
-	if account.LimitAssumed {
-		all = append(all, fmt.Sprintf("The API has not reported the account's limit yet: %d requests per day are "+
-			"assumed.", account.Limit))
-	}
-	return all
 }
 
 // Lasting returns how long the token has been in its state: "2 h 14 min", "at least 3 days".
