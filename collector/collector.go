@@ -20,7 +20,10 @@ type Exporter struct {
 	ReloadError     error     // of that attempt
 	ReloadSuccess   time.Time // of the last attempt that succeeded
 	LogLinesDropped uint64
-	StateFile       monitor.StateFile
+	StateKept       bool      // whether there is a state file
+	StateSaved      time.Time // when it was last written; zero before the first time
+	StateErrors     uint64    // failed writes
+	StateFailing    bool      // whether the last write failed
 }
 
 // Families returns the metrics of a snapshot, sorted by name. It makes them directly: a registry would check, hash and

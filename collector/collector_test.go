@@ -22,6 +22,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/metrics.md and testdata/*.txt")
@@ -46,30 +47,32 @@ func full() monitor.Snapshot {
 				{Name: "aaa", Value: "first"}, {Name: "team", Value: "growth"}, {Name: "zone", Value: "eu"},
 			},
 		},
-		Verdict: probe.VerdictValid, Reason: probe.Valid,
-		VerdictTime: noon.Add(-time.Minute), VerdictSince: noon.Add(-time.Hour), Probed: true,
-		Last: probe.Outcome{
-			Result: probe.Timeout, Message: "no complete answer in time", Start: noon.Add(-10 * time.Second),
-			Duration: 9500 * time.Millisecond,
-			Phases:   probe.Phases{time.Millisecond, 2 * time.Millisecond, 3 * time.Millisecond, 4 * time.Second, 0},
+		Findings: state.Findings{
+			Verdict: probe.VerdictValid, Reason: probe.Valid,
+			VerdictTime: noon.Add(-time.Minute), VerdictSince: noon.Add(-time.Hour), Probed: true,
+			Last: probe.Outcome{
+				Result: probe.Timeout, Message: "no complete answer in time", Start: noon.Add(-10 * time.Second),
+				Duration: 9500 * time.Millisecond,
+				Phases:   probe.Phases{time.Millisecond, 2 * time.Millisecond, 3 * time.Millisecond, 4 * time.Second, 0},
+			},
 		},
-		Counters: monitor.Counters{
-			Results: [probe.NumResults]uint64{probe.Valid: 7, probe.Timeout: 1}, Created: noon.Add(-2 * time.Hour),
-		},
+		Results:    [probe.NumResults]uint64{probe.Valid: 7, probe.Timeout: 1},
+		Created:    noon.Add(-2 * time.Hour),
 		Interval:   432 * time.Second,
 		VerdictDue: noon.Add(-time.Minute).Add(432 * time.Second),
 	}
 	denied := monitor.TokenState{
-		Token:   config.Token{Name: "denied", Account: "acme"},
-		Verdict: probe.VerdictDenied, Reason: probe.Rejected, VerdictTime: noon, VerdictSince: noon, Probed: true,
-		VerdictDue: noon.Add(time.Hour),
-		Last:       probe.Outcome{Result: probe.Rejected, HTTPStatus: 403, Start: noon, Duration: time.Millisecond},
-		Counters:   monitor.Counters{Created: noon.Add(-time.Hour)}, Interval: time.Hour,
+		Token: config.Token{Name: "denied", Account: "acme"},
+		Findings: state.Findings{
+			Verdict: probe.VerdictDenied, Reason: probe.Rejected, VerdictTime: noon, VerdictSince: noon, Probed: true,
+			Last: probe.Outcome{Result: probe.Rejected, HTTPStatus: 403, Start: noon, Duration: time.Millisecond},
+		},
+		Created: noon.Add(-time.Hour), Interval: time.Hour, VerdictDue: noon.Add(time.Hour),
 	}
 	return monitor.Snapshot{
 		Time: noon,
 		Tokens: []monitor.TokenState{probed, denied,
-			{Token: config.Token{Name: "not probed yet", Account: "other"}, Counters: denied.Counters}},
+			{Token: config.Token{Name: "not probed yet", Account: "other"}, Created: denied.Created}},
 		Accounts: []monitor.AccountState{
 			{
 				Name: "acme", Tokens: 2, Budget: 250, BudgetUsed: 8, Held: monitor.Reserve, Durations: durations,
@@ -78,7 +81,7 @@ func full() monitor.Snapshot {
 			},
 			{Name: "other", Tokens: 1, Budget: 250},
 		},
-		Unanswered:        monitor.Unanswered{Probes: 1, Since: noon.Add(-10 * time.Second)},
+		Unanswered:        state.Unanswered{Probes: 1, Since: noon.Add(-10 * time.Second)},
 		CertificateExpiry: noon.Add(90 * 24 * time.Hour),
 	}
 }
@@ -87,7 +90,7 @@ func full() monitor.Snapshot {
 func facts() collector.Exporter {
 	return collector.Exporter{
 		Started: noon.Add(-time.Hour), ReloadSuccess: noon.Add(-time.Hour), LogLinesDropped: 2,
-		StateFile: monitor.StateFile{Enabled: true, Saved: noon.Add(-time.Minute), Errors: 1},
+		StateKept: true, StateSaved: noon.Add(-time.Minute), StateErrors: 1,
 	}
 }
 

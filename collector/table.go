@@ -196,12 +196,12 @@ var table = slices.SortedFunc(slices.Values([]description{
 		exporter: func(f *family, e *Exporter) { f.add(float64(e.LogLinesDropped)) }},
 	{Metric: Metric{"appfigures_exporter_state_saved_timestamp_seconds", gauge, nil, "When the state file was last " +
 		"written, in seconds since 1970. Absent without a state file."},
-		exporter: func(f *family, e *Exporter) { f.addTime(e.StateFile.Saved) }},
+		exporter: func(f *family, e *Exporter) { f.addTime(e.StateSaved) }},
 	{Metric: Metric{"appfigures_exporter_state_errors_total", counter, nil, "Failed writes of the state file. Absent " +
 		"without a state file."},
 		exporter: func(f *family, e *Exporter) {
-			if e.StateFile.Enabled {
-				f.add(float64(e.StateFile.Errors))
+			if e.StateKept {
+				f.add(float64(e.StateErrors))
 			}
 		}},
 }), func(a, b description) int { return strings.Compare(a.Name, b.Name) })

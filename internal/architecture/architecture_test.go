@@ -24,9 +24,14 @@ var rules = []struct {
 	forbidden []string
 }{
 	{
-		name:      "probe, config, state and logbuffer import no other package of the module",
-		in:        []string{"internal/probe", "internal/config", "internal/state", "internal/logbuffer"},
+		name:      "probe, config and logbuffer import no other package of the module",
+		in:        []string{"internal/probe", "internal/config", "internal/logbuffer"},
 		forbidden: []string{module},
+	},
+	{
+		name:      "state keeps what answers said; it knows neither tokens of the configuration nor who decides",
+		in:        []string{"internal/state"},
+		forbidden: []string{module + "/internal/config", module + "/internal/monitor"},
 	},
 	{
 		name:      "only exporter imports appfigures: the others see its results as values",

@@ -23,6 +23,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
 )
@@ -32,12 +33,14 @@ var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 // token returns the state of a token whose results have been the same for two hours, the last one two minutes ago.
 func token(name string, result probe.Result, httpStatus int, message string) monitor.TokenState {
 	t := monitor.TokenState{
-		Token: config.Token{Name: name, Account: "acme"}, Configured: noon.Add(-2 * time.Hour),
-		Probed: true, Interval: 6 * time.Minute, VerdictDue: noon.Add(4 * time.Minute), NextProbe: noon.Add(4 * time.Minute),
-		Last: probe.Outcome{
-			Result: result, HTTPStatus: httpStatus, Message: message,
-			Start: noon.Add(-2 * time.Minute), Duration: 12 * time.Millisecond,
+		Token: config.Token{Name: name, Account: "acme"},
+		Findings: state.Findings{
+			Configured: noon.Add(-2 * time.Hour), Probed: true, Last: probe.Outcome{
+				Result: result, HTTPStatus: httpStatus, Message: message,
+				Start: noon.Add(-2 * time.Minute), Duration: 12 * time.Millisecond,
+			},
 		},
+		Interval: 6 * time.Minute, VerdictDue: noon.Add(4 * time.Minute), NextProbe: noon.Add(4 * time.Minute),
 	}
 	if t.Verdict = result.Verdict(); t.Verdict != probe.VerdictUnknown {
 		t.Reason, t.Message, t.VerdictTime, t.VerdictSince = result, message, t.Last.Start, noon.Add(-2*time.Hour)
@@ -49,8 +52,8 @@ func valid(name string) monitor.TokenState { return token(name, probe.Valid, 200
 
 func unprobed(name string) monitor.TokenState {
 	return monitor.TokenState{
-		Token: config.Token{Name: name, Account: "acme"}, Configured: noon.Add(-2 * time.Hour),
-		VerdictDue: noon.Add(time.Minute), NextProbe: noon.Add(12 * time.Minute),
+		Token:    config.Token{Name: name, Account: "acme"},
+		Findings: state.Findings{Configured: noon.Add(-2 * time.Hour)}, VerdictDue: noon.Add(time.Minute), NextProbe: noon.Add(12 * time.Minute),
 	}
 }
 
@@ -86,7 +89,7 @@ func at(tokens ...monitor.TokenState) monitor.Snapshot {
 
 // unanswered returns the snapshot while the API has not answered for 12 minutes.
 func unanswered(snapshot monitor.Snapshot) monitor.Snapshot {
-	snapshot.Unanswered = monitor.Unanswered{Probes: status.UnansweredLimit, Since: noon.Add(-12 * time.Minute)}
+	snapshot.Unanswered = state.Unanswered{Probes: status.UnansweredLimit, Since: noon.Add(-12 * time.Minute)}
 	return snapshot
 }
 

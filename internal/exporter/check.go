@@ -13,7 +13,6 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/check"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 )
@@ -29,7 +28,7 @@ func Check(ctx context.Context, o check.Options, location config.Location, state
 	kept, err := openState(stateFile, location.String())
 	locked := errors.Is(err, state.ErrLocked)
 	if locked {
-		kept.content, err = state.Read[monitor.State](kept.path)
+		kept.content, err = state.Read(kept.path)
 	}
 	if err != nil {
 		return o.Fail(err)

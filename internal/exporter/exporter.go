@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,8 +56,11 @@ type exporter struct {
 	logger  *slog.Logger // writes to log
 	monitor *monitor.Monitor
 
-	reloading sync.Mutex                         // one reload at a time
-	facts     atomic.Pointer[collector.Exporter] // what a reload replaces; the rest is read when it is asked for
+	reloading sync.Mutex // one reload at a time
+	store     monitor.Store
+
+	mu    sync.Mutex // guards facts
+	facts collector.Exporter
 }
 
 // Run serves until ctx ends or a signal comes. Errors are for the user.
@@ -79,7 +81,10 @@ func Run(ctx context.Context, o Options) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more loses lines, but does not end the process
-	x := &exporter{Options: o, log: logbuffer.New(o.Stderr)}
+	now := time.Now()
+	x := &exporter{
+		Options: o, log: logbuffer.New(o.Stderr), facts: collector.Exporter{Started: now, ReloadSuccess: now},
+	}
 	defer x.log.Close()
 	o.Log.Writer = x.log
 	x.logger = promslog.New(o.Log)
@@ -91,8 +96,11 @@ func Run(ctx context.Context, o Options) error {
 	defer kept.close()
 	x.logger.Info("Starting appfigures_exporter", "version", version.Info(),
 		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens), "api", cfg.APIURL)
-	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings, monitor.Warnings(cfg)) {
+	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings) {
 		x.logger.Warn(warning)
+	}
+	if kept.store != nil {
+		x.store, kept.store, x.facts.StateKept = kept.store, x, true
 	}
 	x.monitor = newMonitor(cfg, kept, x.logger)
 	defer x.monitor.Close()
@@ -120,13 +128,12 @@ func newMonitor(cfg *config.Config, kept stored, logger *slog.Logger) *monitor.M
 
 // newHandler returns the handler of all endpoints.
 func (x *exporter) newHandler() (http.Handler, error) {
-	now := time.Now()
-	x.facts.Store(&collector.Exporter{Started: now, ReloadSuccess: now})
 	endpoints := x.Handler
 	endpoints.Exporter = func() collector.Exporter {
-		facts := *x.facts.Load()
-		facts.LogLinesDropped, facts.StateFile = x.log.Dropped(), x.monitor.StateFile()
-		return facts
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.facts.LogLinesDropped = x.log.Dropped()
+		return x.facts
 	}
 	endpoints.Registry = prometheus.NewRegistry()
 	endpoints.Registry.MustRegister(

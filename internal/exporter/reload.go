@@ -2,10 +2,8 @@ package exporter
 
 import (
 	"context"
-	"slices"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
 // reload replaces the configuration. After an error, the old one is still in use.
@@ -13,21 +11,27 @@ func (x *exporter) reload() error {
 	x.reloading.Lock()
 	defer x.reloading.Unlock()
 	cfg, err := x.Load()
-	facts := *x.facts.Load()
-	facts.ReloadTime, facts.ReloadError = time.Now(), err
+	x.noteReload(err)
 	if err != nil {
-		x.facts.Store(&facts)
 		x.logger.Error("Reloading the configuration failed; keeping the old one", "err", err)
 		return err
 	}
 	x.monitor.Reload(cfg)
-	facts.ReloadSuccess = facts.ReloadTime
-	x.facts.Store(&facts)
-	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg)) {
+	for _, warning := range cfg.Warnings {
 		x.logger.Warn(warning)
 	}
 	x.logger.Info("Configuration reloaded", "tokens", len(cfg.Tokens))
 	return nil
+}
+
+// noteReload notes how a reload went, for the metrics and the page.
+func (x *exporter) noteReload(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.facts.ReloadTime, x.facts.ReloadError = time.Now(), err
+	if err == nil {
+		x.facts.ReloadSuccess = x.facts.ReloadTime
+	}
 }
 
 // watch reloads at each hangup until ctx ends, and when two looks in a row see the same fingerprint, which is not the

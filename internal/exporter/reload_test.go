@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/collector"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 )
 
@@ -40,7 +39,6 @@ func TestWatch(t *testing.T) {
 					},
 					Hangups: hangups,
 				}}
-				x.facts.Store(new(collector.Exporter))
 				var seen any
 				x.Fingerprint = func() (string, error) {
 					if err, failed := seen.(error); failed {

@@ -22,7 +22,7 @@ const lockTimeout = 25 * time.Second
 // stored is an open state file, and what an earlier process kept in it.
 type stored struct {
 	store    monitor.Store // nil if nothing is kept
-	content  monitor.State
+	content  state.Content
 	path     string
 	warnings []string // one line each
 	close    func()
@@ -41,7 +41,7 @@ func openState(path, identity string) (s stored, err error) {
 	}
 	var file *state.File
 	if err == nil {
-		file, s.content, err = state.Open[monitor.State](s.path)
+		file, s.content, err = state.Open(s.path)
 	}
 	switch _, ofDisk := errors.AsType[syscall.Errno](err); {
 	case ofDisk:
@@ -57,6 +57,28 @@ func openState(path, identity string) (s stored, err error) {
 	}
 	s.store, s.close = file, func() { _ = file.Close() }
 	return s, nil
+}
+
+// Save implements [monitor.Store]: it writes the state file, and notes how that went for the metrics and the log.
+func (x *exporter) Save(content state.Content) error {
+	err := x.store.Save(content)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	failedBefore := x.facts.StateFailing
+	x.facts.StateFailing = err != nil
+	switch {
+	case err == nil:
+		x.facts.StateSaved = time.Now()
+		if failedBefore {
+			x.logger.Info("Saving the state works again")
+		}
+	default:
+		x.facts.StateErrors++
+		if !failedBefore {
+			x.logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+		}
+	}
+	return err
 }
 
 // awaitState opens the state file once no other process uses it. It gives up after lockTimeout, or when ctx ends.

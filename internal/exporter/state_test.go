@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
@@ -99,7 +98,7 @@ func TestLockedState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := first.store.Save(monitor.State{Salt: []byte("first")}); err != nil {
+		if err := first.store.Save(state.Content{Salt: []byte("first")}); err != nil {
 			t.Fatal(err)
 		}
 		second, err := openState(path, "")

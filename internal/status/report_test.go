@@ -11,6 +11,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden file")
@@ -30,11 +31,11 @@ func example() monitor.Snapshot {
 	outage.NextProbe = now
 	lost := named("etl", probed(probe.NoToken))
 	lost.Account, lost.Last.Message = "globex", "reading the token file: no such file; create it, or correct the path"
-	lost.History = []monitor.PastResult{{Unix: now.Add(-time.Hour).Unix(), Result: probe.NoToken, Unsent: true}}
+	lost.History = []state.Past{{Unix: now.Add(-time.Hour).Unix(), Result: probe.NoToken, Unsent: true}}
 	return monitor.Snapshot{
 		Time:       now.In(time.FixedZone("CEST", 2*3600)),
 		Tokens:     []monitor.TokenState{outage, denied, lost, named("shop", unprobed())},
-		Unanswered: monitor.Unanswered{Probes: 1, Since: now.Add(-2 * time.Minute)},
+		Unanswered: state.Unanswered{Probes: 1, Since: now.Add(-2 * time.Minute)},
 		Accounts: []monitor.AccountState{
 			{Name: "acme", Tokens: 3, Quota: used(125, 1000), QuotaReset: now.Add(21 * time.Hour), Limit: 1000,
 				Budget: 250, BudgetUsed: 31, Interval: 29 * time.Minute},

@@ -10,6 +10,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 const day = 24 * time.Hour
@@ -20,8 +21,8 @@ var now = time.Date(2026, 5, 4, 3, 0, 0, 0, time.UTC)
 // unprobed returns a token of which nothing is known.
 func unprobed() monitor.TokenState {
 	return monitor.TokenState{
-		Token: config.Token{Name: "etl", Account: "acme"}, Configured: now.Add(-time.Hour), Interval: 29 * time.Minute,
-		VerdictDue: now.Add(-31 * time.Minute),
+		Token:    config.Token{Name: "etl", Account: "acme"},
+		Findings: state.Findings{Configured: now.Add(-time.Hour)}, Interval: 29 * time.Minute, VerdictDue: now.Add(-31 * time.Minute),
 	}
 }
 
@@ -30,7 +31,7 @@ func probed(result probe.Result) monitor.TokenState {
 	token := unprobed()
 	token.Probed = true
 	token.Last = probe.Outcome{Result: result, Message: "of " + result.String(), Start: now.Add(-2 * time.Minute)}
-	token.History = []monitor.PastResult{
+	token.History = []state.Past{
 		{Unix: now.Add(-31 * time.Minute).Unix(), Result: result}, {Unix: token.Last.Start.Unix(), Result: result},
 	}
 	if result.Verdict() != probe.VerdictUnknown {
@@ -170,7 +171,7 @@ func TestHeadline(t *testing.T) {
 		{tokens(denied, unknown), 9, "denied: 1 of 2 tokens is denied. The API has not answered for 12 min."},
 	} {
 		report := NewReport(monitor.Snapshot{Time: now, Tokens: test.tokens,
-			Unanswered: monitor.Unanswered{Probes: test.unanswered, Since: now.Add(-12 * time.Minute)}}, DefaultThresholds)
+			Unanswered: state.Unanswered{Probes: test.unanswered, Since: now.Add(-12 * time.Minute)}}, DefaultThresholds)
 		if got := string(report.State) + ": " + report.Headline; got != test.want {
 			t.Errorf("%s, want %s", got, test.want)
 		}
@@ -215,14 +216,14 @@ func TestHolds(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	for past, want := range map[monitor.PastResult]string{
+	for past, want := range map[state.Past]string{
 		{Result: probe.Valid}:                     "valid",
 		{Result: probe.Locked}:                    "denied",
 		{Result: probe.RateLimited}:               "undecided",
 		{Result: probe.Unreachable, Unsent: true}: "none",
 	} {
 		token := unprobed()
-		token.History = []monitor.PastResult{past}
+		token.History = []state.Past{past}
 		got := reportOn(token, monitor.AccountState{}, DefaultThresholds).Tokens[0].History[0].Says
 		if got != want {
 			t.Errorf("%+v says %s, want %s", past, got, want)

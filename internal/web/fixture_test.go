@@ -16,6 +16,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // now is when the tests look at the page.
@@ -38,7 +39,9 @@ func newScraper() *fakeScraper {
 	labels := []config.Label{{Name: "team", Value: "mobile"}}
 	return &fakeScraper{tokens: []monitor.TokenState{
 		{Token: config.Token{Name: "etl", Account: "acme", Source: secret, Labels: labels},
-			Verdict: probe.VerdictDenied, Reason: probe.Rejected, Probed: true, Last: probe.Outcome{Result: probe.Rejected}},
+			Findings: state.Findings{
+				Verdict: probe.VerdictDenied, Reason: probe.Rejected, Probed: true, Last: probe.Outcome{Result: probe.Rejected},
+			}},
 		{Token: config.Token{Name: `<script>alert("x")</script>`, Account: "acme", Source: secret}},
 	}, onScrape: func(context.Context) {}, onSnapshot: func() {}}
 }

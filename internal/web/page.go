@@ -105,15 +105,15 @@ func newView(report status.Report, options Options, f filter) *view {
 			fmt.Sprintf("Tried %s: %v", status.Ago(exporter.ReloadTime, report.Time), err),
 			runbookPage + "appfiguresexporterconfigreloadfailed"})
 	}
-	switch file := exporter.StateFile; {
-	case !file.Enabled:
+	switch {
+	case !exporter.StateKept:
 		v.StateFile = "No state file: a restart forgets verdicts, budgets and holds."
-	case file.Saved.IsZero():
+	case exporter.StateSaved.IsZero():
 		v.StateFile = "State file: not saved yet."
 	default:
-		v.StateFile = "State file: saved " + status.Ago(file.Saved, report.Time) + "."
+		v.StateFile = "State file: saved " + status.Ago(exporter.StateSaved, report.Time) + "."
 	}
-	if exporter.StateFile.Failing {
+	if exporter.StateFailing {
 		v.Notices = append(v.Notices, notice{"warning", "The state file cannot be written.",
 			"A restart would forget what was learned since it was last saved. The exporter's log has the error.", ""})
 	}

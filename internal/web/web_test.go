@@ -18,7 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/appfigures-exporter/appfigures_exporter/collector"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
 // policy is the Content-Security-Policy of every response: only the page's style is allowed.
@@ -46,9 +45,9 @@ func TestEndpoints(t *testing.T) {
 		o.Exporter = func() collector.Exporter { return failed }
 	}
 	stateFile := func(age time.Duration, failing bool) func(*Options) {
-		file := monitor.StateFile{Enabled: true, Saved: now.Add(-age), Errors: 3, Failing: failing}
+		facts := collector.Exporter{StateKept: true, StateSaved: now.Add(-age), StateErrors: 3, StateFailing: failing}
 		return func(o *Options) {
-			o.Exporter = func() collector.Exporter { return collector.Exporter{StateFile: file} }
+			o.Exporter = func() collector.Exporter { return facts }
 		}
 	}
 	for _, test := range []struct {
