@@ -37,7 +37,6 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/check"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/exporter"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/simulator"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/status"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/web"
@@ -212,7 +211,7 @@ func (p *program) checkConfig() error {
 	if err := errors.Join(err, web.CheckConfig(*p.serving.Web.WebConfigFile)); err != nil {
 		return err
 	}
-	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg), cfg.Inspect(time.Now())) {
+	for _, warning := range slices.Concat(cfg.Warnings, cfg.Inspect(time.Now())) {
 		_, _ = fmt.Fprintf(p.stderr, "warning: %s\n", warning)
 	}
 	_, _ = fmt.Fprintf(p.stdout, "Configuration from %s is valid (%s).\n", location,

@@ -61,7 +61,7 @@ func (l Location) Load() (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Warnings = cfg.warnOfSecrets()
+	cfg.Warnings = append(cfg.warnOfSecrets(), cfg.warnOfPace()...)
 	return cfg, nil
 }
 

@@ -96,7 +96,7 @@ func Run(ctx context.Context, o Options) error {
 	defer kept.close()
 	x.logger.Info("Starting appfigures_exporter", "version", version.Info(),
 		"state", kept.path, "config", o.Origin, "tokens", len(cfg.Tokens), "api", cfg.APIURL)
-	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings, monitor.Warnings(cfg)) {
+	for _, warning := range slices.Concat(kept.warnings, cfg.Warnings) {
 		x.logger.Warn(warning)
 	}
 	x.monitor = newMonitor(cfg, kept, x.logger)

@@ -2,10 +2,7 @@ package exporter
 
 import (
 	"context"
-	"slices"
 	"time"
-
-	"github.com/appfigures-exporter/appfigures_exporter/internal/monitor"
 )
 
 // reload replaces the configuration. After an error, the old one is still in use.
@@ -23,7 +20,7 @@ func (x *exporter) reload() error {
 	x.monitor.Reload(cfg)
 	facts.ReloadSuccess = facts.ReloadTime
 	x.facts.Store(&facts)
-	for _, warning := range slices.Concat(cfg.Warnings, monitor.Warnings(cfg)) {
+	for _, warning := range cfg.Warnings {
 		x.logger.Warn(warning)
 	}
 	x.logger.Info("Configuration reloaded", "tokens", len(cfg.Tokens))

@@ -10,8 +10,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -215,33 +213,4 @@ func (m *Monitor) Healthy() error {
 		}
 	}
 	return nil
-}
-
-// Warnings returns, one line each, which accounts have more tokens than their budget can probe each hour.
-func Warnings(cfg *config.Config) []string {
-	accounts := make(map[string]*account)
-	for _, t := range cfg.Tokens {
-		if accounts[t.Account] == nil {
-			accounts[t.Account] = &account{settings: cfg.Pacing}
-		}
-		accounts[t.Account].tokens = append(accounts[t.Account].tokens, nil)
-	}
-	var warnings []string
-	for _, name := range slices.Sorted(maps.Keys(accounts)) {
-		a := accounts[name]
-		interval := a.interval(time.Time{})
-		if interval <= max(time.Hour, cfg.Pacing.MinInterval) {
-			continue
-		}
-		// Four fifths of the budget are for turns: one token per hour takes 24 of 30 requests.
-		share := math.Ceil(100*float64(30*len(a.tokens))/float64(a.effectiveLimit())) / 100
-		remedy := fmt.Sprintf("raise pacing.quota_share to %.2f to probe each once per hour", share)
-		if share > 1 {
-			remedy = "watch fewer of them"
-		}
-		warnings = append(warnings, fmt.Sprintf("account %q: each of its %d tokens is probed only every %s, because "+
-			"pacing.quota_share %v of %d requests per day is %d for all of them; %s", name, len(a.tokens),
-			interval.Round(time.Minute), cfg.Pacing.QuotaShare, a.effectiveLimit(), a.budget(), remedy))
-	}
-	return warnings
 }

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -235,26 +234,6 @@ func TestVerdictDue(t *testing.T) {
 		tok.VerdictTime, a.Hold, a.Used = test.verdict, test.hold, test.used
 		if due := a.verdictDue(tok, noon.Add(time.Hour)); !due.Equal(test.want) {
 			t.Errorf("%s: due at %s, want %s", test.name, due, test.want)
-		}
-	}
-}
-
-func TestWarnings(t *testing.T) {
-	for _, test := range []struct {
-		tokens int
-		share  float64
-		want   string // empty: no warning
-	}{
-		{10, 0.25, "is probed only every 1h12m0s, because pacing.quota_share 0.25 of 1000 requests per day is 250 for all of " +
-			"them; raise pacing.quota_share to 0.30 to probe each once per hour"},
-		{10, 0.30, ""},
-		{40, 0.25, "is 250 for all of them; watch fewer of them"},
-	} {
-		cfg := configOf(numbered(test.tokens)...)
-		cfg.Pacing.QuotaShare = test.share
-		warnings := strings.Join(Warnings(cfg), "\n")
-		if (warnings == "") != (test.want == "") || !strings.HasSuffix(warnings, test.want) {
-			t.Errorf("%d tokens: %q, want %q", test.tokens, warnings, test.want)
 		}
 	}
 }
