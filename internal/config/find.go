@@ -20,23 +20,21 @@ const (
 	envAPIURL    = "APPFIGURES_API_BASE_URL"
 )
 
-// Location is where the configuration is: in a file, or in the environment if Path is empty.
-type Location struct {
-	Path string // absolute, so that all spellings of it are one configuration
-}
+// Location is where the configuration is: the absolute path of a file, or empty for the environment.
+type Location string
 
 // Find returns where the configuration is: in the file that was named; else in config.yml in the working directory, or
 // in /etc/appfigures_exporter, if that exists; else in the environment.
 func Find(named string) Location {
 	if named != "" {
-		return Location{absolute(named)}
+		return Location(absolute(named))
 	}
 	for _, file := range defaultFiles {
 		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-			return Location{absolute(file)}
+			return Location(absolute(file))
 		}
 	}
-	return Location{}
+	return ""
 }
 
 // absolute returns the absolute form of a path, or the path itself if the working directory is gone.
@@ -47,10 +45,8 @@ func absolute(path string) string {
 	return path
 }
 
-const environment = "environment"
-
-// String names the location for logs. It also identifies the configuration.
-func (l Location) String() string { return cmp.Or(l.Path, environment) }
+// String names the location for logs. It also identifies the configuration, however its path was spelled.
+func (l Location) String() string { return cmp.Or(string(l), "environment") }
 
 // Load reads the configuration, and the secrets, for warnings; it waits for them at most [ReadTimeout]. The error has
 // one line per problem, which quotes no value of the configuration:
@@ -61,22 +57,22 @@ func (l Location) Load() (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Warnings = cfg.warnOfSecrets()
+	cfg.Warnings = append(cfg.warnOfSecrets(), cfg.warnOfPace()...)
 	return cfg, nil
 }
 
 // load returns the content of the file, and the configuration as far as it is valid. Both are nil if the file cannot be
 // read.
 func (l Location) load() (content []byte, cfg *Config, err error) {
-	if l.Path == "" {
+	if l == "" {
 		cfg, err = fromEnvironment()
 		return nil, cfg, err
 	}
-	content, err = readRegular(l.Path)
+	content, err = readRegular(string(l))
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the configuration %s: %w", l.Path, err)
+		return nil, nil, fmt.Errorf("reading the configuration %s: %w", l, err)
 	}
-	cfg, err = parse(l.Path, content)
+	cfg, err = parse(string(l), content)
 	return content, cfg, err
 }
 
@@ -107,7 +103,7 @@ func fromEnvironment() (*Config, error) {
 	s := defaults()
 	s.APIURL = cmp.Or(os.Getenv(envAPIURL), s.APIURL)
 	s.Tokens = []tokenSettings{token}
-	b := newBuilder(environment)
+	b := newBuilder(Location("").String())
 	b.variables = map[string]string{"api_url": "$" + envAPIURL, "tokens[0].token_file": "$" + EnvTokenFile}
 	b.build(&s)
 	return &b.Config, errors.Join(b.problems...)

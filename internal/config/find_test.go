@@ -56,7 +56,7 @@ func TestFromEnvironment(t *testing.T) {
 		t.Setenv(EnvToken, test.token)
 		t.Setenv(EnvTokenFile, test.file)
 		t.Setenv(envAPIURL, test.api)
-		cfg, err := Location{}.Load()
+		cfg, err := Location("").Load()
 		got := fmt.Sprint(err)
 		if err == nil {
 			token := cfg.Tokens[0]
@@ -90,9 +90,9 @@ func TestFingerprint(t *testing.T) {
 		seen[got] = step.name
 	}
 	t.Setenv(EnvToken, "pat_1")
-	got, err := Location{}.Fingerprint()
+	got, err := Location("").Fingerprint()
 	t.Setenv(EnvToken, "pat_2")
-	if again, _ := (Location{}).Fingerprint(); err != nil || again != got {
+	if again, _ := Location("").Fingerprint(); err != nil || again != got {
 		t.Errorf("of the environment: %q, then %q, error %v", got, again, err)
 	}
 }

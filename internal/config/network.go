@@ -15,15 +15,15 @@ const defaultAPIURL = "https://api.appfigures.com/v2/"
 
 // setNetwork sets how the API is reached.
 func (b *builder) setNetwork(s *settings) {
-	api, err := parseAPIURL(s.APIURL)
-	b.check("api_url", err)
-	if err != nil {
+	api := parseURL(s.APIURL, "http", "https")
+	if api == nil || api.User != nil {
+		b.check("api_url", errors.New("not an http or https URL of scheme, host and path only; write one such as "+
+			defaultAPIURL))
 		return
 	}
-	b.APIURL = api
+	b.APIURL = api.JoinPath("/")
 	if s.ProxyURL != "" {
-		b.ProxyURL, err = parseProxyURL(s.ProxyURL)
-		b.check("proxy_url", err)
+		b.ProxyURL = b.parseProxyURL("proxy_url", s.ProxyURL)
 	} else {
 		b.useEnvironmentProxy()
 	}
@@ -42,16 +42,6 @@ func parseURL(text string, schemes ...string) *url.URL {
 	return u
 }
 
-// parseAPIURL returns the URL with a path that ends in a slash. The error does not quote it: it may hold a password.
-func parseAPIURL(text string) (*url.URL, error) {
-	u := parseURL(text, "http", "https")
-	if u == nil || u.User != nil {
-		return nil, errors.New("not an http or https URL of scheme, host and path only; write one such as " +
-			defaultAPIURL)
-	}
-	return u.JoinPath("/"), nil
-}
-
 // isClear reports whether requests to the API would carry a token through a network without encryption.
 func isClear(api, proxy *url.URL) bool {
 	addr, err := netip.ParseAddr(api.Hostname())
@@ -59,14 +49,13 @@ func isClear(api, proxy *url.URL) bool {
 	return api.Scheme == "http" && (proxy != nil || !loopback)
 }
 
-// parseProxyURL returns the URL of a proxy. The error does not quote it: it may hold a password.
-func parseProxyURL(text string) (*url.URL, error) {
+// parseProxyURL returns the URL of a proxy. The problem does not quote it: it may hold a password.
+func (b *builder) parseProxyURL(key, text string) *url.URL {
 	u := parseURL(text, "http", "https", "socks5", "socks5h") // those that http.Transport supports
-	if u == nil || strings.Trim(u.Path, "/") != "" {
-		return nil, errors.New("not a proxy's URL; write one such as http://proxy.example:3128 (schemes: http, https," +
-			` socks5, socks5h), in whose password % is written %25, # %23, / %2F, ? %3F, @ %40, \ %5C and a space %20`)
-	}
-	return u, nil
+	b.require(key, u != nil && strings.Trim(u.Path, "/") == "", "not a proxy's URL; write one such as "+
+		"http://proxy.example:3128 (schemes: http, https, socks5, socks5h), in whose password % is written %25, # %23, "+
+		`/ %2F, ? %3F, @ %40, \ %5C and a space %20`)
+	return u
 }
 
 // useEnvironmentProxy sets the proxy that HTTPS_PROXY or HTTP_PROXY, and NO_PROXY, name for the API. net/http would
@@ -83,8 +72,7 @@ func (b *builder) useEnvironmentProxy() {
 	if !strings.Contains(text, "://") { // as curl and net/http take it
 		text = "http://" + text
 	}
-	_, err := parseProxyURL(text)
-	b.check("$"+name, err)
+	b.parseProxyURL("$"+name, text)
 	b.ProxyURL, _ = env.ProxyFunc()(b.APIURL)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -114,8 +115,7 @@ var readSource = Source.Read // tests replace it
 // Reader reads the sources of tokens, and waits for none that hangs. The zero value is ready. A Reader is safe for
 // concurrent use, and should live long: it starts no second read of a source while one hangs.
 type Reader struct {
-	mu      sync.Mutex // guards pending, and the result of each read
-	pending map[string]*pendingRead
+	pending sync.Map // the *pendingRead of each source that is being read
 }
 
 // Reading is the result of reading one source.
@@ -127,7 +127,7 @@ type Reading struct {
 // pendingRead is a read of one source. Several calls of [Reader.Read] can wait for it.
 type pendingRead struct {
 	ended  chan struct{}
-	result Reading // errHangs until the read has ended
+	result atomic.Pointer[Reading] // errHangs until the read has ended
 }
 
 // Read reads the sources of all tokens at the same time. It returns a Reading for each of them, within [ReadTimeout].
@@ -144,32 +144,23 @@ func (r *Reader) Read(tokens []Token) []Reading {
 		case <-read.ended:
 		case <-ctx.Done():
 		}
-		r.mu.Lock()
-		readings[i] = read.result
-		r.mu.Unlock()
+		readings[i] = *read.result.Load()
 	}
 	return readings
 }
 
 // start returns the read of a source that is under way, or starts one.
 func (r *Reader) start(s Source) *pendingRead {
+	read := &pendingRead{ended: make(chan struct{})}
+	read.result.Store(&Reading{Err: errHangs})
 	key := s.String() + ":" + s.text.Reveal()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if read := r.pending[key]; read != nil {
-		return read
+	if earlier, underWay := r.pending.LoadOrStore(key, read); underWay {
+		return earlier.(*pendingRead)
 	}
-	if r.pending == nil {
-		r.pending = make(map[string]*pendingRead)
-	}
-	read := &pendingRead{ended: make(chan struct{}), result: Reading{Err: errHangs}}
-	r.pending[key] = read
 	go func() {
 		secret, err := readSource(s)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		read.result = Reading{secret, err}
-		delete(r.pending, key)
+		read.result.Store(&Reading{secret, err})
+		r.pending.Delete(key)
 		close(read.ended)
 	}()
 	return read

@@ -3,7 +3,6 @@ package exporter
 import (
 	"context"
 	"time"
-
 )
 
 // reload replaces the configuration. After an error, the old one is still in use.

@@ -40,7 +40,7 @@ const (
 	unverifiedAfter = time.Hour
 )
 
-// judge sets the state of a token, but for warnings, since when it has been so, and what it rests on.
+// judge sets the state of a token, but for warnings: since when it has been so, and what it rests on.
 func (t *Token) judge(token monitor.TokenState, now time.Time) {
 	last, message := token.Last.Result, token.Last.Message
 	overdueSince := token.VerdictDue.Add(unverifiedAfter)

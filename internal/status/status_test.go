@@ -53,18 +53,6 @@ func expiring(token monitor.TokenState, left time.Duration) monitor.TokenState {
 	return token
 }
 
-func onceDenied(token monitor.TokenState) monitor.TokenState {
-	token.Pending = probe.Rejected
-	return token
-}
-
-// changed returns the token after another secret was read.
-func changed(token monitor.TokenState) monitor.TokenState {
-	fresh := unprobed()
-	fresh.History = token.History
-	return fresh
-}
-
 func used(used, limit int64) probe.Quota {
 	return probe.Quota{Used: used, UsedOK: true, Limit: limit, LimitOK: true}
 }
@@ -80,8 +68,11 @@ func reportOn(token monitor.TokenState, account monitor.AccountState, thresholds
 func TestTokenState(t *testing.T) {
 	const overdue = 29*time.Minute + time.Hour + time.Second
 	accepted, rejected := probed(probe.Valid), probed(probe.Rejected)
-	noVerdict := onceDenied(probed(probe.Rejected))
-	noVerdict.Verdict, noVerdict.Reason = probe.VerdictUnknown, 0
+	anotherSecret := unprobed()
+	anotherSecret.History = accepted.History
+	oneDenial, noVerdict := decided(rejected, probe.Valid, 5*time.Minute), rejected
+	oneDenial.Pending = probe.Rejected
+	noVerdict.Pending, noVerdict.Verdict, noVerdict.Reason = probe.Rejected, probe.VerdictUnknown, 0
 	fromTheStart := probed(probe.Locked)
 	fromTheStart.SinceStart = true
 	for _, test := range []struct {
@@ -92,7 +83,7 @@ func TestTokenState(t *testing.T) {
 		notes []string
 	}{
 		{name: "never probed", token: unprobed(), want: "unknown not_probed - 1 h"},
-		{name: "another secret", token: changed(probed(probe.Valid)), want: "unknown secret_changed - 1 h"},
+		{name: "another secret", token: anotherSecret, want: "unknown secret_changed - 1 h"},
 		{name: "accepted", token: accepted, want: "valid valid - 3 h 2 min"},
 		{name: "rejected", token: rejected, want: "denied rejected of_rejected 3 h 2 min"},
 		{name: "locked", token: fromTheStart, want: "denied locked of_locked at least 3 h 2 min"},
@@ -113,7 +104,7 @@ func TestTokenState(t *testing.T) {
 		{name: "denied, then no token", token: decided(probed(probe.NoToken), probe.Rejected, 5*time.Minute),
 			want:  "denied rejected of_rejected 3 h 5 min",
 			notes: []string{"Last probe: no_token, 2 min ago (of no_token); denied as of 5 min ago."}},
-		{name: "valid, one denial", token: onceDenied(decided(rejected, probe.Valid, 5*time.Minute)),
+		{name: "valid, one denial", token: oneDenial,
 			want: "valid valid - 3 h 5 min", notes: []string{
 				"Last probe: rejected, 2 min ago (of rejected); valid as of 5 min ago.", "Only a second denial in a row counts."}},
 		{name: "one denial so far", token: noVerdict, want: "unknown rejected of_rejected 1 h",
@@ -216,17 +207,12 @@ func TestHolds(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	for past, want := range map[state.Past]string{
-		{Result: probe.Valid}:                     "valid",
-		{Result: probe.Locked}:                    "denied",
-		{Result: probe.RateLimited}:               "undecided",
-		{Result: probe.Unreachable, Unsent: true}: "none",
-	} {
-		token := unprobed()
-		token.History = []state.Past{past}
-		got := reportOn(token, monitor.AccountState{}, DefaultThresholds).Tokens[0].History[0].Says
-		if got != want {
-			t.Errorf("%+v says %s, want %s", past, got, want)
+	token := unprobed()
+	token.History = []state.Past{{Result: probe.Valid}, {Result: probe.Locked}, {Result: probe.RateLimited},
+		{Result: probe.Unreachable, Unsent: true}}
+	for i, want := range []string{"valid", "denied", "undecided", "none"} {
+		if got := reportOn(token, monitor.AccountState{}, DefaultThresholds).Tokens[0].History[i]; got.Says != want {
+			t.Errorf("%+v, want %s", got, want)
 		}
 	}
 }
