@@ -48,15 +48,15 @@ type Monitor struct {
 	reader config.Reader
 	ctx    context.Context // ends all probes
 	cancel context.CancelFunc
-	probes sync.WaitGroup // under way
-	saving chan struct{}  // has an element while the state file is written
+	calls  sync.WaitGroup // under way
+	saving chan struct{}  // has an element while the state file is written, which guards Store
 
 	mu                sync.Mutex // guards the fields below and all of tokens and accounts
 	prober            Prober
 	slots             chan struct{} // has an element per request under way
 	tokens            []*token      // in the order of the configuration
 	byName            map[string]*token
-	accounts          map[string]*account // also those that left the configuration today, whose budget is not forgotten
+	accounts          map[string]*account // also those that are configured no more, while their budget counts
 	unanswered        state.Unanswered
 	certificateExpiry time.Time
 	dirty             bool // whether there is something to save

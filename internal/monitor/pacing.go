@@ -53,9 +53,12 @@ func (a *account) initialLastTurn(i int, now time.Time) time.Time {
 	return now.Add(interval*time.Duration(i+1)/time.Duration(len(a.tokens)) - interval)
 }
 
-// rollOver begins the UTC day at now, and drops what lies more than a day ahead: a clock was wrong. It comes before
-// all that is asked about the account at now.
+// rollOver begins the UTC day at now, and drops what lies more than a day ahead: a clock was wrong. Before that it notes
+// until when answers are excused. It comes before all that is asked about the account at now.
 func (a *account) rollOver(now time.Time) {
+	if reason, until := a.heldBy(now); reason == QuotaExhausted || reason == Budget {
+		a.Excused = until
+	}
 	if today := now.UTC().Truncate(day); !a.Day.Equal(today) {
 		a.Day, a.Used, a.ExtraUsed = today, 0, 0
 	}
@@ -64,6 +67,9 @@ func (a *account) rollOver(now time.Time) {
 	}
 	if a.Report.Until.Sub(now) > day {
 		a.Report = state.Report{}
+	}
+	if a.Excused.Sub(now) > day {
+		a.Excused = time.Time{}
 	}
 }
 

@@ -213,28 +213,38 @@ func TestMissed(t *testing.T) {
 	}
 }
 
-// TestVerdictDue checks by when an answer should confirm a verdict.
+// TestVerdictDue checks by when an answer should confirm a verdict: used-up quotas and budgets excuse, also afterwards.
 func TestVerdictDue(t *testing.T) {
-	a := accountOf(1, usual)
-	tok, interval := a.tokens[0], a.interval(noon)
+	interval, midnight := accountOf(1, usual).interval(noon), noon.Add(12*time.Hour)
+	type answer = probe.Outcome
 	for _, test := range []struct {
 		name    string
 		verdict time.Time
-		hold    state.Hold
 		used    int64
+		answers []answer // at noon, and an hour after midnight
 		want    time.Time
 	}{
-		{"no verdict", time.Time{}, state.Hold{}, 0, noon.Add(interval)},
-		{"verdict", noon.Add(time.Hour), state.Hold{}, 0, noon.Add(time.Hour + interval)},
-		{"hold", noon, state.Hold{Reason: string(QuotaExhausted), Until: noon.Add(12 * time.Hour)}, 0, noon.Add(12 * time.Hour)},
-		{"short hold", noon, state.Hold{Reason: string(QuotaExhausted), Until: noon.Add(time.Minute)}, 0, noon.Add(interval)},
-		{"429", noon, state.Hold{Reason: string(RateLimited), Until: noon.Add(12 * time.Hour)}, 0, noon.Add(interval)},
-		{"budget", noon, state.Hold{}, 250, noon.Add(12 * time.Hour)},
+		{"no verdict", time.Time{}, 0, nil, noon.Add(interval)},
+		{"verdict", noon.Add(time.Hour), 0, nil, noon.Add(time.Hour + interval)},
+		{"quota", noon, 0, []answer{{Result: probe.QuotaExhausted}}, midnight},
+		{"quota, then a pause", noon, 0, []answer{{Result: probe.QuotaExhausted}, {Result: probe.RateLimited}}, midnight},
+		{"pause", noon, 0, []answer{{Result: probe.RateLimited, RetryAfter: time.Hour}}, noon.Add(interval)},
+		{"budget", noon, 250, nil, midnight},
+		{"budget, confirmed since", midnight.Add(time.Hour), 250, nil, midnight.Add(time.Hour + interval)},
 	} {
+		a := accountOf(1, usual)
 		a.rollOver(noon)
-		tok.VerdictTime, a.Hold, a.Used = test.verdict, test.hold, test.used
-		if due := a.verdictDue(tok, noon.Add(time.Hour)); !due.Equal(test.want) {
-			t.Errorf("%s: due at %s, want %s", test.name, due, test.want)
+		a.Used, a.tokens[0].VerdictTime = test.used, test.verdict
+		for i, o := range test.answers {
+			now := noon.Add(time.Duration(i) * 13 * time.Hour)
+			a.learn(o, now)
+			a.rollOver(now) // as each scrape does
+		}
+		for _, now := range []time.Time{noon, midnight.Add(2 * time.Hour)} {
+			a.rollOver(now)
+			if due := a.verdictDue(a.tokens[0], now); !due.Equal(test.want) {
+				t.Errorf("%s: at %s due at %s, want %s", test.name, now, due, test.want)
+			}
 		}
 	}
 }

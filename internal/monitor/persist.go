@@ -9,7 +9,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
-// closeTimeout is how long Close waits for the last write: a disk may hang.
+// closeTimeout is how long Close waits for the end of the probes and for the last write: a disk may hang.
 const closeTimeout = 2 * time.Second
 
 // restore takes over what an earlier process saved. Which of its tokens are still there, configure finds out.
@@ -41,26 +41,28 @@ func (m *Monitor) contentLocked() state.Content {
 }
 
 // save returns when all that has changed so far is in the state file, could not be written, or the monitor ends. One
-// call writes at a time. A disk that hangs holds the probes that are about to start, and nobody else.
+// call writes at a time. A disk that hangs holds the requests that are about to be made, and nobody else.
 func (m *Monitor) save() {
 	select {
 	case m.saving <- struct{}{}:
 		m.write()
+		<-m.saving
 	case <-m.ctx.Done(): // Close writes
 	}
 }
 
-// saveResults saves what has changed, unless somebody else is writing: then the next scrape does.
+// saveResults saves at the end of a scrape, unless somebody else is writing: then the next scrape does.
 func (m *Monitor) saveResults() {
 	select {
 	case m.saving <- struct{}{}:
 		m.write()
+		<-m.saving
 	default:
 	}
 }
 
 // Close cancels all probes under way, which then have no result, and saves the state. Scrapes return at once from then
-// on, and probe nothing. A disk that hangs does not hold it.
+// on, and probe nothing; nothing is saved any more. A disk that hangs holds Close for [closeTimeout] at most.
 func (m *Monitor) Close() {
 	m.mu.Lock() // takeLocked takes no request any more
 	m.cancel()
@@ -68,9 +70,11 @@ func (m *Monitor) Close() {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		m.probes.Wait() // they give back what they took
+		m.calls.Wait() // they give back what they took
 		m.saving <- struct{}{}
 		m.write()
+		m.Store = nil
+		<-m.saving
 	}()
 	select {
 	case <-written:
@@ -81,7 +85,6 @@ func (m *Monitor) Close() {
 // write saves the state if something has changed; only who has the element of m.saving calls it. After an error, the
 // next call tries again.
 func (m *Monitor) write() {
-	defer func() { <-m.saving }()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.Store == nil || !m.dirty {

@@ -34,13 +34,12 @@ func (m *Monitor) Scrape(ctx context.Context, names ...string) Snapshot {
 
 // scrape is one scrape. When ctx ends, nobody waits for it any more; that ends none of its own probes.
 func (m *Monitor) scrape(ctx context.Context, names []string) {
-	calls := m.readSecrets(names)
-	own, shared := m.decide(calls)
+	own, shared := m.decide(m.readSecrets(names))
 	if len(own) > 0 {
 		m.save() // the counters and turns
 	}
 	for _, c := range own {
-		go m.probe(c)
+		go m.run(c)
 	}
 	for _, c := range own {
 		<-c.done
@@ -53,7 +52,8 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 	}
 }
 
-// call is a probe of a token, and the confirmation that may follow it. Scrapes share it.
+// call is what a scrape knows of a token, and, once pacing has granted it, its request and the second one that may
+// confirm a denial. Scrapes share it then.
 type call struct {
 	token  *token
 	secret config.Secret
@@ -62,15 +62,13 @@ type call struct {
 
 	grant                 // what pacing has granted
 	account *account      // that its requests count for, also if a reload moves the token
-	prober  Prober        // as when it began, also if a reload replaces it
-	slots   chan struct{} // likewise
 	after   *call         // whose end it waits for; nil if it need not wait
 	done    chan struct{} // closed at its end
 }
 
 // decide takes requests for the tokens whose turn it is, and returns their calls, and those that other scrapes have made.
 // Where extra turns do not suffice for all, secrets that were never sent come first, then tokens to look at again, then
-// the rest. While today's use of an account is not known, its other requests wait for the first, which reports it.
+// the rest. While today's use of an account is not known, its other calls wait for the end of the first.
 func (m *Monitor) decide(calls []*call) (own, shared []*call) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -78,7 +76,7 @@ func (m *Monitor) decide(calls []*call) (own, shared []*call) {
 	slices.SortStableFunc(calls, func(x, y *call) int { return cmp.Compare(x.token.rank(), y.token.rank()) })
 	for _, c := range calls {
 		t, a := c.token, c.token.account
-		c.account, c.prober, c.slots = a, m.prober, m.slots
+		c.account = a
 		switch {
 		case t.call != nil:
 			shared = append(shared, t.call)
@@ -91,7 +89,7 @@ func (m *Monitor) decide(calls []*call) (own, shared []*call) {
 				}
 			}
 			t.call, c.done = c, make(chan struct{})
-			m.probes.Add(1)
+			m.calls.Add(1)
 			own = append(own, c)
 		}
 	}
@@ -126,9 +124,10 @@ func (m *Monitor) currentLocked(c *call) bool {
 	return m.byName[c.token.Name] == c.token && c.token.secretDigest == c.digest
 }
 
-// probe makes a request. A first denial is confirmed or cleared by a second request, whether or not a scrape waits.
-func (m *Monitor) probe(c *call) {
-	defer m.probes.Done()
+// run makes the request of a call and, after a first denial, the second one if pacing allows, whether or not a scrape
+// waits.
+func (m *Monitor) run(c *call) {
+	defer m.calls.Done()
 	if c.after != nil {
 		<-c.after.done
 	}
@@ -156,15 +155,18 @@ func (m *Monitor) probe(c *call) {
 
 // attempt waits for a slot, makes the request, and returns what its outcome changed.
 func (m *Monitor) attempt(c *call) change {
+	m.mu.Lock()
+	prober, slots := m.prober, m.slots
+	m.mu.Unlock()
 	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-m.ctx.Done():
 	}
 	if !m.begin(c) {
 		return noChange
 	}
-	outcome, err := c.prober.Probe(m.ctx, c.secret)
+	outcome, err := prober.Probe(m.ctx, c.secret)
 	return m.complete(c, outcome, err)
 }
 

@@ -385,7 +385,7 @@ level=INFO msg="Token was denied; probing again to confirm" token=one account=a 
 level=WARN msg="Token is denied" token=one account=a result=rejected http_status=0 reason="said rejected"
 level=INFO msg="Token is valid" token=one account=a result=valid http_status=0 reason="said valid"
 level=INFO msg="Token was denied; probing again to confirm" token=one account=a result=rejected http_status=0 reason="said rejected"
-level=INFO msg="Token was denied only once; that changes no verdict" token=one account=a result=valid http_status=0 reason="said valid"
+level=INFO msg="Denial was not confirmed; that changes no verdict" token=one account=a result=valid http_status=0 reason="said valid"
 level=WARN msg="Probes of the account are held" account=a reason=rate_limited
 level=WARN msg="Token could not be judged" token=one account=a result=rate_limited http_status=0 reason="said rate_limited"
 `

@@ -120,15 +120,7 @@ func (a *account) state(now time.Time) AccountState {
 
 // verdictDue returns by when an answer should have confirmed the verdict on a token.
 func (a *account) verdictDue(t *token, now time.Time) time.Time {
-	due := later(t.Configured, t.VerdictTime).Add(a.interval(now))
-	// A quota or budget that is used up excuses the wait. An API that keeps answering 429 does not: nothing else says so.
-	if reason, until := a.heldBy(now); reason == QuotaExhausted || reason == Budget {
-		due = later(due, until)
-	}
-	if a.Hold.Reason == string(QuotaExhausted) {
-		due = later(due, a.Hold.Until)
-	}
-	return due
+	return later(later(t.Configured, t.VerdictTime).Add(a.interval(now)), a.Excused)
 }
 
 func later(a, b time.Time) time.Time {

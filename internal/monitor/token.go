@@ -19,7 +19,7 @@ type token struct {
 }
 
 // useSecret notes the digest of the secret as it was read, and reports whether that is another one. A verdict is about
-// a secret: with another one, the token starts again, but keeps its turns, counters and history.
+// a secret: with another one, the token starts again, but keeps its place among the turns, its counters and history.
 func (t *token) useSecret(digest string, now time.Time) (changed bool) {
 	changed = t.secretDigest != digest
 	if changed && t.secretDigest != "" {
@@ -43,7 +43,7 @@ var (
 	nowValid      = change{slog.LevelInfo, "Token is valid"}
 	nowDenied     = change{slog.LevelWarn, "Token is denied"} // or denied for another reason
 	firstDenial   = change{slog.LevelInfo, "Token was denied; probing again to confirm"}
-	oneOffDenial  = change{slog.LevelInfo, "Token was denied only once; that changes no verdict"}
+	oneOffDenial  = change{slog.LevelInfo, "Denial was not confirmed; that changes no verdict"}
 	newIndecision = change{slog.LevelWarn, "Token could not be judged"} // another result that decides nothing
 )
 
@@ -51,7 +51,7 @@ var (
 // of the request; zero if none was made.
 func (a *account) record(t *token, g grant, o probe.Outcome, now time.Time) change {
 	if o.Result.Verdict() == probe.VerdictUnknown {
-		t.Missed = !(g.before.Missed && g.before.LookAgain) // it is looked at again once, not over and over
+		t.Missed = !(g.before.Missed && g.before.LookAgain) // unless this was the second look: there is no third
 	} else {
 		t.LookAgain, t.Missed = false, false
 		a.lookAgain(func(other *token) bool { return other.Missed }) // the API works
@@ -74,7 +74,7 @@ func (a *account) lookAgain(news func(*token) bool) {
 }
 
 // record takes over an outcome that came at now. The verdict changes only on answers that decide it: to valid on one
-// valid answer, to denied or to another reason on two denials in a row. Answers that decide nothing do not count.
+// valid answer, to denied or to another reason on two denials in a row for it. Answers that decide nothing do not count.
 func (t *token) record(o probe.Outcome, now time.Time) change {
 	result, verdict := o.Result, o.Result.Verdict()
 	repeated := t.Probed && result == t.Last.Result

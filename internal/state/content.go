@@ -67,6 +67,9 @@ type Account struct {
 	Limit     int64     `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
 	Report    Report    `json:"report,omitzero"`
 	Hold      Hold      `json:"hold,omitzero"`
+	// Excused is until when a used-up quota or budget excused, or excuses, that no answer confirms a verdict. An API that
+	// keeps answering 429 does not: nothing else says so.
+	Excused time.Time `json:"excused,omitzero"`
 }
 
 // Report is an account's use as the API last reported it.
@@ -76,7 +79,7 @@ type Report struct {
 	Until time.Time `json:"until"` // end of the API's day
 }
 
-// Hold is a pause that an answer demanded. It is kept after its end: verdicts are due only then.
+// Hold is a pause that an answer demanded.
 type Hold struct {
 	Reason string    `json:"reason"` // quota_exhausted or rate_limited
 	Until  time.Time `json:"until"`
