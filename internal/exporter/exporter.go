@@ -34,14 +34,14 @@ type Options struct {
 	Origin string // of the configuration: for the log, and for the default name of the state file
 	Load   func() (*config.Config, error)
 
-	// Fingerprint changes when Load would return something else. With AutoReload, it is compared every ReloadInterval.
+	// Fingerprint changes with what Load reads, but for secrets. With AutoReload, it is compared every ReloadInterval.
 	Fingerprint    func() (string, error)
 	AutoReload     bool
 	ReloadInterval time.Duration
 	Hangups        <-chan os.Signal // each reloads the configuration
 
 	StateFile   string        // empty: a default place; [NoState]: nowhere
-	ScrapeEvery time.Duration // at which the exporter scrapes itself; 0: once, at the start
+	ScrapeEvery time.Duration // how often the exporter scrapes itself; 0: once, at the start
 
 	Web     *toolkit.FlagConfig
 	Handler web.Options      // what flags say about the endpoints; Run sets the rest
@@ -56,8 +56,8 @@ type exporter struct {
 	logger  *slog.Logger // writes to log
 	monitor *monitor.Monitor
 
-	reloading sync.Mutex // one reload at a time
-	store     monitor.Store
+	store     monitor.Store // of the state file; nil if nothing is kept
+	reloading sync.Mutex    // one reload at a time
 
 	mu    sync.Mutex // guards facts
 	facts collector.Exporter
@@ -100,10 +100,10 @@ func Run(ctx context.Context, o Options) error {
 		x.logger.Warn(warning)
 	}
 	if kept.store != nil {
-		x.store, kept.store, x.facts.StateKept = kept.store, x, true
+		x.store, x.facts.StateKept = kept.store, true
+		kept.store = x // it notes how each write went
 	}
 	x.monitor = newMonitor(cfg, kept, x.logger)
-	defer x.monitor.Close()
 	x.monitor.BeginSetUp()
 	handler, err := x.newHandler()
 	if err != nil {

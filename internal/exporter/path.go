@@ -14,7 +14,7 @@ var systemDir = "/var/lib/appfigures_exporter"
 // defaultPath returns where the state of a configuration is kept: in the first directory of $STATE_DIRECTORY, which
 // systemd sets; else in /var/lib/appfigures_exporter if that can be written; else in appfigures_exporter under
 // $XDG_STATE_HOME or ~/.local/state, which it creates. Whether that can be written shows when the file is opened. The
-// file's name depends on identity, the path of the configuration file, so that two configurations share no file, while
+// file's name depends on identity, the path of the configuration file, so that two of them share no file, while
 // check and serve of one configuration do. The warning is that another user's process may keep this state elsewhere.
 func defaultPath(identity string) (path string, warnings []string, err error) {
 	digest := sha256.Sum256([]byte(identity))

@@ -10,7 +10,12 @@ func (x *exporter) reload() error {
 	x.reloading.Lock()
 	defer x.reloading.Unlock()
 	cfg, err := x.Load()
-	x.noteReload(err)
+	x.mu.Lock()
+	x.facts.ReloadTime, x.facts.ReloadError = time.Now(), err
+	if err == nil {
+		x.facts.ReloadSuccess = x.facts.ReloadTime
+	}
+	x.mu.Unlock()
 	if err != nil {
 		x.logger.Error("Reloading the configuration failed; keeping the old one", "err", err)
 		return err
@@ -21,16 +26,6 @@ func (x *exporter) reload() error {
 	}
 	x.logger.Info("Configuration reloaded", "tokens", len(cfg.Tokens))
 	return nil
-}
-
-// noteReload notes how a reload went, for the metrics and the page.
-func (x *exporter) noteReload(err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.facts.ReloadTime, x.facts.ReloadError = time.Now(), err
-	if err == nil {
-		x.facts.ReloadSuccess = x.facts.ReloadTime
-	}
 }
 
 // watch reloads at each hangup until ctx ends, and when two looks in a row see the same fingerprint, which is not the

@@ -65,18 +65,16 @@ func (x *exporter) Save(content state.Content) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	failedBefore := x.facts.StateFailing
-	x.facts.StateFailing = err != nil
-	switch {
-	case err == nil:
+	if x.facts.StateFailing = err != nil; err == nil {
 		x.facts.StateSaved = time.Now()
-		if failedBefore {
-			x.logger.Info("Saving the state works again")
-		}
-	default:
+	} else {
 		x.facts.StateErrors++
-		if !failedBefore {
-			x.logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
-		}
+	}
+	switch {
+	case err != nil && !failedBefore:
+		x.logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+	case err == nil && failedBefore:
+		x.logger.Info("Saving the state works again")
 	}
 	return err
 }

@@ -1,5 +1,5 @@
 // Package monitor owns all state that changes: what is known about each token, when each token has its turn, and which
-// probes are under way. It makes no request itself, and knows nothing of HTTP, files and expositions.
+// probes are under way. It makes no request itself, and knows nothing of HTTP, files and formats.
 //
 // To read it, begin with [Monitor.Scrape], which is one scrape from top to bottom. pacing.go decides when a token is
 // probed, token.go what an answer does to its verdict.
@@ -113,7 +113,7 @@ func (m *Monitor) LookAgain() {
 }
 
 // Reload watches cfg's tokens from now on. Tokens whose name and source are unchanged keep their state, and accounts
-// of the same name their budget. Probes under way go on.
+// of the same name their budget. Requests under way go on.
 func (m *Monitor) Reload(cfg *config.Config) {
 	m.configure(cfg)
 	m.BeginSetUp()

@@ -18,8 +18,7 @@ import (
 const (
 	day = 24 * time.Hour
 	// setUpTime is how long after a start or a reload of serve every scrape probes every token, as far as half of the
-	// extra turns allow, so that whoever sets things up sees the effect; setUpPause is the time between two such
-	// probes of one token.
+	// extra turns allow, so that whoever sets things up sees the effect; but none again within setUpPause.
 	setUpTime  = 10 * time.Minute
 	setUpPause = 10 * time.Second
 	// defaultPause is how long probes are held after a 429 that does not say.

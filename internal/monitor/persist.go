@@ -23,7 +23,7 @@ func (m *Monitor) restore(settings config.Pacing) {
 		t.Findings, t.Created = saved.Findings, m.Now()
 		m.byName[saved.Name] = t
 	}
-	m.State.Tokens, m.State.Accounts = nil, nil
+	m.State.Tokens, m.State.Accounts = nil, nil // the salt stays in use
 }
 
 // contentLocked returns the state as it is saved.

@@ -15,8 +15,8 @@ import (
 const confirmAfter = time.Second
 
 // Scrape probes the named tokens whose turn it is, or all if there are no names, and returns their state. It returns
-// when the probes have ended or ctx ends, whatever still hangs. Probes that it started run until they end or their
-// timeout expires; the next scrape shows their results.
+// when the probes have ended, or at once when ctx ends or the monitor is closed. Probes that it started run until they
+// end or their timeout expires; the next scrape shows their results.
 func (m *Monitor) Scrape(ctx context.Context, names ...string) Snapshot {
 	done := make(chan struct{})
 	go func() {

@@ -33,7 +33,7 @@ type TokenState struct {
 	NextProbe  time.Time                // when a scrape would next probe it; not after the snapshot's time if at once
 }
 
-// SecretChanged reports whether the token has another secret than the last that was probed, and was not probed since.
+// SecretChanged reports whether the token has another secret than the last that was probed, and no result since.
 func (t *TokenState) SecretChanged() bool { return !t.Probed && len(t.History) > 0 }
 
 // AccountState is what is known about one account.
@@ -61,7 +61,7 @@ type HoldReason string
 // The reasons of a hold.
 const (
 	NotHeld        HoldReason = ""
-	QuotaExhausted HoldReason = "quota_exhausted" // the API answered 420, or reported that the limit is reached
+	QuotaExhausted HoldReason = "quota_exhausted" // the API answered 420, or its limit is reached as far as is known
 	RateLimited    HoldReason = "rate_limited"    // the API answered 429
 	Reserve        HoldReason = "reserve"         // the last requests are for other programs: one probe per hour
 	Budget         HoldReason = "budget"          // the probes of today have used their budget

@@ -23,7 +23,7 @@ type Token struct {
 	Turns
 }
 
-// Findings is what answers have said about a token.
+// Findings is what is known about a token.
 type Findings struct {
 	Verdict      probe.Verdict `json:"verdict"`
 	Reason       probe.Result  `json:"reason"`           // that the verdict rests on: Valid, Rejected, Locked or Forbidden
@@ -54,7 +54,7 @@ type Turns struct {
 	LastTurn  time.Time `json:"last_turn"`            // when its last turn was due; the next is due an interval later
 	Sent      bool      `json:"sent,omitempty"`       // whether a request was made with its present secret
 	LookAgain bool      `json:"look_again,omitempty"` // whether there may be news about it
-	Missed    bool      `json:"missed,omitempty"`     // its last answer decided nothing: it may be looked at again once
+	Missed    bool      `json:"missed,omitempty"`     // its last result decided nothing: it may be looked at again once
 	Requested time.Time `json:"requested,omitzero"`   // when its last request was taken
 }
 

@@ -23,8 +23,8 @@ const (
 	responseTimeout = 4 * time.Second
 )
 
-// Serve serves the handler, where and how the flags say, until ctx ends. Then it calls stop, which lets scrapes in
-// progress return at once, and waits for their responses.
+// Serve serves the handler, where and how the flags say, until ctx ends or it cannot serve. Then it calls stop, which
+// lets scrapes in progress return at once, and gives their responses 4 s.
 func Serve(
 	ctx context.Context, handler http.Handler, flags *toolkit.FlagConfig, logger *slog.Logger, stop func(),
 ) error {
@@ -33,6 +33,7 @@ func Serve(
 	go func() { ended <- toolkit.ListenAndServe(server, flags, logger) }()
 	select {
 	case err := <-ended:
+		stop()
 		return fmt.Errorf("serving: %w; choose a free host:port with --web.listen-address (no unix socket)", err)
 	case <-ctx.Done():
 	}
