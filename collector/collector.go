@@ -26,26 +26,36 @@ type Exporter struct {
 	StateFailing    bool      // whether the last write failed
 }
 
-// Families returns the metrics of a snapshot, sorted by name. It makes them directly: a registry would check, hash and
-// sort each of the 40 series per token at every scrape. Tests run the same checks over its output instead.
-func Families(s monitor.Snapshot) []*dto.MetricFamily {
-	in := input{s, make([]*dto.LabelPair, len(s.Tokens)), make([]*dto.LabelPair, len(s.Accounts))}
-	for i := range s.Tokens {
-		in.tokenLabels[i] = label(&tokenLabel, &s.Tokens[i].Name)
+// Series is memory for the series of one exposition after another: 40 per token cost more to allocate than to fill.
+type Series struct {
+	made []*dto.Metric
+	used int
+}
+
+// Families returns the metrics of a snapshot, sorted by name, until the next call. It makes them directly: a registry
+// would check, hash and sort each series at every scrape. Tests run the same checks over its output instead.
+func (s *Series) Families(snapshot monitor.Snapshot) []*dto.MetricFamily {
+	tokens, accounts := snapshot.Tokens, snapshot.Accounts
+	in := input{snapshot, make([]*dto.LabelPair, len(tokens)), make([]*dto.LabelPair, len(accounts))}
+	for i := range tokens {
+		in.tokenLabels[i] = label(&tokenLabel, &tokens[i].Name)
 	}
-	for i := range s.Accounts {
-		in.accountLabels[i] = label(&accountLabel, &s.Accounts[i].Name)
+	for i := range accounts {
+		in.accountLabels[i] = label(&accountLabel, &accounts[i].Name)
 	}
-	return families(func(f *family, d description) {
+	return s.families(func(f *family, d description) {
 		if d.snapshot != nil {
 			d.snapshot(f, &in)
 		}
 	})
 }
 
+// Families returns the metrics of a snapshot, sorted by name.
+func Families(s monitor.Snapshot) []*dto.MetricFamily { return new(Series).Families(s) }
+
 // ExporterFamilies returns the metrics about the exporter itself, sorted by name.
 func ExporterFamilies(e Exporter) []*dto.MetricFamily {
-	return families(func(f *family, d description) {
+	return new(Series).families(func(f *family, d description) {
 		if d.exporter != nil {
 			f.countFrom(e.Started)
 			d.exporter(f, &e)
@@ -54,13 +64,13 @@ func ExporterFamilies(e Exporter) []*dto.MetricFamily {
 }
 
 // families returns the family of each row of the table to which add adds series.
-func families(add func(*family, description)) []*dto.MetricFamily {
-	var all []*dto.MetricFamily
+func (s *Series) families(add func(*family, description)) (all []*dto.MetricFamily) {
+	s.used = 0
 	for _, d := range table {
-		f := family{kind: d.Type}
-		add(&f, d)
-		if len(f.series) > 0 {
-			all = append(all, &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: d.Type.Enum(), Metric: f.series})
+		first := s.used
+		add(&family{Series: s, kind: d.Type}, d)
+		if added := s.made[first:s.used]; len(added) > 0 {
+			all = append(all, &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: d.Type.Enum(), Metric: added})
 		}
 	}
 	return all
@@ -72,21 +82,13 @@ type input struct {
 	tokenLabels, accountLabels []*dto.LabelPair
 }
 
-// family collects the series of one metric.
+// family adds the series of one metric.
 type family struct {
-	kind   dto.MetricType
-	owner  *dto.LabelPair   // of the token or account whose series are added; nil if it is the exporter
-	began  time.Time        // when its counters began
-	zero   *dto.Counter     // of those that are 0, which are most
-	series []*dto.Metric    // so far
-	room   []dto.Metric     // for the next series, made in one piece: there are many
-	labels []*dto.LabelPair // of the last series, with room for those of the next
-}
-
-// grow makes room for n more series.
-func (f *family) grow(n int) {
-	f.series = slices.Grow(f.series, n)
-	f.room, f.labels = make([]dto.Metric, n), make([]*dto.LabelPair, 0, 2*n)
+	*Series
+	kind  dto.MetricType
+	owner *dto.LabelPair // of the token or account whose series are added; nil if it is the exporter
+	began time.Time      // when its counters began
+	zero  *dto.Counter   // of those that are 0, which are most
 }
 
 // gauges are shared by the series whose value is 0 or 1, which are most.
@@ -123,17 +125,17 @@ func (f *family) addTime(t time.Time) {
 
 // next returns another series, which has labels but no value yet. Labels are sorted by name, as in every exposition.
 func (f *family) next(others []*dto.LabelPair) *dto.Metric {
-	if len(f.room) == 0 {
-		f.grow(1)
+	if f.used == len(f.made) {
+		f.made = append(f.made, new(dto.Metric))
 	}
-	f.labels = append(f.labels[len(f.labels):], others...)
+	series := f.made[f.used]
+	f.used++
+	labels := append(series.Label[:0], others...)
 	if f.owner != nil {
-		f.labels = append(f.labels, f.owner)
+		labels = append(labels, f.owner)
 	}
-	slices.SortFunc(f.labels, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
-	series := &f.room[0]
-	f.room, series.Label = f.room[1:], slices.Clip(f.labels)
-	f.series = append(f.series, series)
+	slices.SortFunc(labels, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
+	*series = dto.Metric{Label: labels}
 	return series
 }
 

@@ -209,7 +209,6 @@ var table = slices.SortedFunc(slices.Values([]description{
 // tokens adds series for each token.
 func tokens(add func(*family, *monitor.TokenState)) func(*family, *input) {
 	return func(f *family, in *input) {
-		f.grow(len(in.Tokens))
 		for i := range in.Tokens {
 			f.owner = in.tokenLabels[i]
 			f.countFrom(in.Tokens[i].Created)
@@ -230,7 +229,6 @@ func probed(add func(*family, *monitor.TokenState)) func(*family, *input) {
 // accounts adds series for each account.
 func accounts(add func(*family, *monitor.AccountState)) func(*family, *input) {
 	return func(f *family, in *input) {
-		f.grow(len(in.Accounts))
 		for i := range in.Accounts {
 			f.owner = in.accountLabels[i]
 			add(f, &in.Accounts[i])

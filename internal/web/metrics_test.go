@@ -1,7 +1,9 @@
 package web
 
 import (
+	"compress/gzip"
 	"context"
+	"io"
 	"math"
 	"strings"
 	"sync"
@@ -22,6 +24,15 @@ func TestFormats(t *testing.T) {
 	} {
 		answer := ask(handler, "GET", "/metrics", "Accept", accept)
 		body := answer.Body.String()
+		packed := ask(handler, "GET", "/metrics", "Accept", accept, "Accept-Encoding", "gzip")
+		reader, err := gzip.NewReader(packed.Body)
+		if err != nil || packed.Header().Get("Content-Encoding") != "gzip" {
+			t.Fatalf("Accept %q: %v, headers %v, want gzip", accept, err, packed.Header())
+		}
+		// The counter of requests differs, but not in length.
+		if unpacked, err := io.ReadAll(reader); err != nil || len(unpacked) != len(body) {
+			t.Errorf("Accept %q: %d bytes packed, %d plain, %v", accept, len(unpacked), len(body), err)
+		}
 		if got := answer.Header().Get("Content-Type"); !strings.HasPrefix(got, want) {
 			t.Errorf("Accept %q: Content-Type %q, want %q", accept, got, want)
 		}
