@@ -35,7 +35,6 @@ const (
 type Client struct {
 	cfg       *config.Config
 	userAgent string
-
 	mu        sync.Mutex // guards the fields below
 	transport *http.Transport
 	sessions  time.Time // since when the transport has kept TLS sessions, at most a minute
@@ -62,7 +61,6 @@ func NewClient(cfg *config.Config, version string) *Client {
 				conn, err := dialer.DialContext(ctx, network, address)
 				return tracedConn{conn, ctx.Value(traceKey{}).(*trace)}, err
 			},
-			TLSClientConfig:        cmp.Or(cfg.TLS, new(tls.Config)),
 			MaxResponseHeaderBytes: maxHeaders,
 		},
 	}
@@ -75,6 +73,7 @@ func (c *Client) currentTransport() *http.Transport {
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.sessions) > time.Minute {
 		c.transport, c.sessions = c.transport.Clone(), now
+		c.transport.TLSClientConfig = cmp.Or(c.cfg.TLS, new(tls.Config)).Clone()
 		c.transport.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	}
 	return c.transport
