@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -118,11 +119,12 @@ func TestSharedState(t *testing.T) {
 	x.Start()
 	x.await(valid(0, 1))
 	requests := x.api.TotalRequests()
-	for range 3 {
+	harness.Until(t, time.Minute, func() error { // results are saved a moment after they are shown
 		if out, code := outputAndCode(t, x.Command("check")); code != 0 || !strings.Contains(out, "token-0") {
-			t.Errorf("check: exit code %d\n%s", code, out)
+			return fmt.Errorf("check: exit code %d\n%s", code, out)
 		}
-	}
+		return nil
+	})
 	if made := x.api.TotalRequests() - requests; made != 0 {
 		t.Errorf("check made %d requests beside a running exporter", made)
 	}
