@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // TestRestart checks that a restart changes nothing that a snapshot shows but counters, and that it makes no request.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{latency: time.Second, answer: func(secret string) probe.Outcome {
-			o := answerWithUse(secret)
+			o := outcome(probe.Valid)
 			o.Phases[probe.TLS] = time.Millisecond
 			switch secret {
 			case "denied":
@@ -29,13 +28,13 @@ func TestRestart(t *testing.T) {
 		}}
 		cfg := configOf("a/valid", "a/denied", "b/limited", "c/unreachable")
 		store := &memoryStore{}
-		m := start(t, cfg, api, store, state.Content{})
-		scrapeAll(t, m)
-		scrapeAll(t, m) // the denial has others looked at again
+		m := start(t, cfg, api, store)
+		m.Scrape(t.Context())
+		m.Scrape(t.Context()) // the denial has others looked at again
 		m.Close()
-		before, requests := string(store.saved), api.count("")
+		before, requests := string(store.saved), len(api.requests)
 
-		restarted := start(t, cfg, api, store, store.load(t))
+		restarted := start(t, cfg, api, store)
 		if s := restarted.Snapshot(); s.Tokens[1].Message != "gone" || s.Accounts[1].Held != RateLimited {
 			t.Errorf("after a restart: %+v", s)
 		}
@@ -45,8 +44,8 @@ func TestRestart(t *testing.T) {
 		} else if strings.Contains(saved, `"valid":`) || strings.Contains(saved, "<secret>") {
 			t.Errorf("the state contains a token: %s", saved)
 		}
-		if scrapeAll(t, start(t, cfg, api, store, store.load(t))); api.count("") != requests {
-			t.Errorf("a restart costs %d requests", api.count("")-requests)
+		if start(t, cfg, api, store).Scrape(t.Context()); len(api.requests) != requests {
+			t.Errorf("a restart costs %d requests", len(api.requests)-requests)
 		}
 	})
 }
@@ -59,16 +58,16 @@ func TestSavedBeforeSent(t *testing.T) {
 			if saved := store.load(t); len(saved.Accounts) != 1 || saved.Accounts[0].Used != 1 || !saved.Tokens[0].Sent {
 				t.Errorf("before the request the state is %+v", saved)
 			}
-			return answerWithUse(secret)
+			return outcome(probe.Valid)
 		}}
-		m := start(t, configOf("a/one"), api, store, state.Content{})
-		scrapeAll(t, m)
+		m := start(t, configOf("a/one"), api, store)
+		m.Scrape(t.Context())
 		synctest.Wait()
 		if saved := store.load(t); saved.Tokens[0].Verdict != probe.VerdictValid {
 			t.Errorf("after the answer the state is %+v", saved)
 		}
 		saves := store.saves
-		scrapeAll(t, m)
+		m.Scrape(t.Context())
 		if synctest.Wait(); store.saves != saves {
 			t.Error("a scrape that probes nothing saves")
 		}
@@ -79,8 +78,8 @@ func TestSavedBeforeSent(t *testing.T) {
 func TestDiskHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memoryStore{hang: make(chan struct{})}
-		api := &fakeAPI{answer: answerWithUse}
-		m := start(t, configOf("a/one", "a/two"), api, store, state.Content{})
+		api := &fakeAPI{answer: always(probe.Valid)}
+		m := start(t, configOf("a/one", "a/two"), api, store)
 		var goroutines int
 		for i := range 20 {
 			began := time.Now()
@@ -92,7 +91,7 @@ func TestDiskHangs(t *testing.T) {
 				t.Errorf("the scrape took %s: %+v", time.Since(began), s.Tokens[0])
 			}
 		}
-		if api.count("") != 0 {
+		if len(api.requests) != 0 {
 			t.Error("a request was sent that is not on disk")
 		}
 		synctest.Wait()
