@@ -1,10 +1,12 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -64,27 +66,24 @@ func always(result probe.Result) func(string) probe.Outcome {
 // memoryStore keeps the state as it would be on disk.
 type memoryStore struct {
 	hang  chan struct{} // if not nil, Save returns when it is closed
-	saved []byte
-	saves int
+	saved string
 }
 
 // Save implements [Store].
-func (s *memoryStore) Save(content state.Content) (err error) {
+func (s *memoryStore) Save(content state.Content) error {
 	if s.hang != nil {
 		<-s.hang
 	}
-	s.saves++
-	s.saved, err = json.Marshal(content)
+	data, err := json.Marshal(content)
+	s.saved = string(data)
 	return err
 }
 
 // load returns what was saved last.
 func (s *memoryStore) load(t *testing.T) (content state.Content) {
 	t.Helper()
-	if s.saves > 0 {
-		if err := json.Unmarshal(s.saved, &content); err != nil {
-			t.Fatal(err)
-		}
+	if err := json.Unmarshal([]byte(cmp.Or(s.saved, "{}")), &content); err != nil {
+		t.Fatal(err)
 	}
 	return content
 }
@@ -125,4 +124,15 @@ func scrapeFor(t *testing.T, m *Monitor, timeout time.Duration, names ...string)
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	return m.Scrape(ctx, names...)
+}
+
+// withSeeds runs a test with n random seeds. Its name has the seed.
+func withSeeds(t *testing.T, n int, test func(*testing.T, *rand.Rand)) {
+	if testing.Short() {
+		n = max(1, n/5)
+	}
+	for range n {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { test(t, rand.New(rand.NewPCG(seed, 0))) })
+	}
 }

@@ -94,74 +94,66 @@ func (m *model) record(i int, answer probe.Verdict) {
 // TestModel runs random histories through pacing.go and through the model, and compares every decision.
 func TestModel(t *testing.T) {
 	results := []probe.Result{probe.ServerError, probe.Valid, probe.Rejected}
-	histories := 50
-	if testing.Short() {
-		histories = 10
-	}
-	for range histories {
-		seed := rand.Uint64()
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 0))
-			now := int64(946684800e9) + r.Int64N(dayNs)
-			m := &model{minInterval: int64(r.IntN(2)) * r.Int64N(int64(time.Hour)), started: now}
-			a := &account{started: time.Unix(0, now)}
-			// The budget is a share of a limit so large that it is never reached; half of it is the reserve.
-			const limit = 1_000_000
-			a.Limit, a.settings = limit, config.Pacing{MinInterval: time.Duration(m.minInterval)}
-			changeBudget := func() {
-				share := r.Int64N(1 << r.IntN(11))
-				a.settings.QuotaShare = float64(share) / limit
-				m.budget = max(1, share)
-				m.extra = (m.budget + 4) / 5
+	withSeeds(t, 50, func(t *testing.T, r *rand.Rand) {
+		now := int64(946684800e9) + r.Int64N(dayNs)
+		m := &model{minInterval: int64(r.IntN(2)) * r.Int64N(int64(time.Hour)), started: now}
+		a := &account{started: time.Unix(0, now)}
+		// The budget is a share of a limit so large that it is never reached; half of it is the reserve.
+		const limit = 1_000_000
+		a.Limit, a.settings = limit, config.Pacing{MinInterval: time.Duration(m.minInterval)}
+		changeBudget := func() {
+			share := r.Int64N(1 << r.IntN(11))
+			a.settings.QuotaShare = float64(share) / limit
+			m.budget = max(1, share)
+			m.extra = (m.budget + 4) / 5
+		}
+		changeTokens := func() {
+			known, count := len(a.tokens), 1+r.IntN(30)
+			m.configure(count, now)
+			a.tokens = a.tokens[:min(count, known)]
+			for len(a.tokens) < count {
+				a.tokens = append(a.tokens, &token{Turns: state.Turns{Requested: time.Unix(0, 0)}})
 			}
-			changeTokens := func() {
-				known, count := len(a.tokens), 1+r.IntN(30)
-				m.configure(count, now)
-				a.tokens = a.tokens[:min(count, known)]
-				for len(a.tokens) < count {
-					a.tokens = append(a.tokens, &token{Turns: state.Turns{Requested: time.Unix(0, 0)}})
+			for i := known; i < count; i++ {
+				a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))
+			}
+		}
+		changeBudget()
+		changeTokens()
+		truth := slices.Repeat([]probe.Result{probe.Valid}, 30)
+		granted := 0
+		for step := range 3000 {
+			now += 1 + r.Int64N(int64(time.Minute)<<r.IntN(5))
+			switch r.IntN(100) {
+			case 0:
+				changeBudget()
+			case 1:
+				changeTokens()
+				m.started, a.started = now, time.Unix(0, now)
+			case 2:
+				m.reserve = !m.reserve
+				a.Report.Since, a.settings.Reserve = 0, map[bool]float64{true: 0.5}[m.reserve]
+			case 3:
+				now -= r.Int64N(2 * dayNs) // the clock is set back
+			case 4, 5:
+				truth[r.IntN(len(a.tokens))] = results[r.IntN(3)]
+			}
+			a.Report.Used, a.Report.Until = 6*limit/10, time.Unix(0, now).Add(day)
+			for i := range a.tokens {
+				differ := tryModel(a, m, i, now, truth[i])
+				if differ == "" && m.tokens[i].unconfirmed {
+					differ = tryModel(a, m, i, now+int64(time.Second), truth[i])
 				}
-				for i := known; i < count; i++ {
-					a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))
+				if differ != "" {
+					t.Fatalf("step %d, token %d of %d: %s", step, i, len(a.tokens), differ)
 				}
 			}
-			changeBudget()
-			changeTokens()
-			truth := slices.Repeat([]probe.Result{probe.Valid}, 30)
-			granted := 0
-			for step := range 3000 {
-				now += 1 + r.Int64N(int64(time.Minute)<<r.IntN(5))
-				switch r.IntN(100) {
-				case 0:
-					changeBudget()
-				case 1:
-					changeTokens()
-					m.started, a.started = now, time.Unix(0, now)
-				case 2:
-					m.reserve = !m.reserve
-					a.Report.Since, a.settings.Reserve = 0, map[bool]float64{true: 0.5}[m.reserve]
-				case 3:
-					now -= r.Int64N(2 * dayNs) // the clock is set back
-				case 4, 5:
-					truth[r.IntN(len(a.tokens))] = results[r.IntN(3)]
-				}
-				a.Report.Used, a.Report.Until = 6*limit/10, time.Unix(0, now).Add(day)
-				for i := range a.tokens {
-					differ := tryModel(a, m, i, now, truth[i])
-					if differ == "" && m.tokens[i].unconfirmed {
-						differ = tryModel(a, m, i, now+int64(time.Second), truth[i])
-					}
-					if differ != "" {
-						t.Fatalf("step %d, token %d of %d: %s", step, i, len(a.tokens), differ)
-					}
-				}
-				granted += int(m.used)
-			}
-			if granted == 0 {
-				t.Error("no request was granted")
-			}
-		})
-	}
+			granted += int(m.used)
+		}
+		if granted == 0 {
+			t.Error("no request was granted")
+		}
+	})
 }
 
 // tryModel lets both decide about one request, and both record its answer. It returns how they differ.

@@ -25,8 +25,7 @@ func accountOf(n int, settings config.Pacing) *account {
 
 var usual = config.Pacing{QuotaShare: 0.25, AssumedDailyLimit: 1000, Reserve: 0.05}
 
-// TestHolds checks for how long an answer holds the probes of an account. The API's clock is 5 minutes ahead of ours, or
-// behind.
+// TestHolds checks for how long an answer holds the probes of an account.
 func TestHolds(t *testing.T) {
 	used := func(used, limit int64) probe.Quota {
 		return probe.Quota{Used: used, UsedOK: true, Limit: limit, LimitOK: limit > 0}
@@ -38,7 +37,6 @@ func TestHolds(t *testing.T) {
 		reason HoldReason
 		length time.Duration
 	}{
-		{"valid", answer{Result: probe.Valid, Quota: used(500, 1000)}, NotHeld, 0},
 		{"420", answer{Result: probe.QuotaExhausted}, QuotaExhausted, 12 * time.Hour},
 		{"420, clock ahead", answer{Result: probe.QuotaExhausted, ServerTime: noon.Add(5 * time.Minute)}, QuotaExhausted,
 			11*time.Hour + 55*time.Minute},
@@ -48,9 +46,8 @@ func TestHolds(t *testing.T) {
 			QuotaExhausted, 15 * time.Minute},
 		{"limit reached a moment after midnight", answer{Result: probe.Valid, Quota: used(1000, 1000),
 			ServerTime: noon.Add(-12*time.Hour + 5*time.Second)}, QuotaExhausted, 15 * time.Minute},
-		{"limit reached", answer{Result: probe.Valid, Quota: used(1000, 1000), ServerTime: noon}, QuotaExhausted, 12 * time.Hour},
 		{"assumed limit reached", answer{Result: probe.Valid, Quota: used(1000, 0)}, QuotaExhausted, 12 * time.Hour},
-		{"denied at the limit", answer{Result: probe.Rejected, Quota: used(1001, 1000)}, QuotaExhausted, 12 * time.Hour},
+		{"denied at the limit", answer{Result: probe.Rejected, Quota: used(1000, 1000)}, QuotaExhausted, 12 * time.Hour},
 		{"429", answer{Result: probe.RateLimited}, RateLimited, 15 * time.Minute},
 		{"429 for 20 s", answer{Result: probe.RateLimited, RetryAfter: 20 * time.Second}, RateLimited, 20 * time.Second},
 		{"429 for a week", answer{Result: probe.RateLimited, RetryAfter: 7 * day}, RateLimited, day},
@@ -75,23 +72,22 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// TestHoldsTogether checks that a shorter hold does not end a longer one, and that what a wrong clock made is dropped.
+// TestHoldsTogether checks that a shorter hold does not end a longer one, nor does an answer that was under way, and that
+// what a wrong clock made is dropped.
 func TestHoldsTogether(t *testing.T) {
 	a := accountOf(1, usual)
-	held := func(want HoldReason) {
-		t.Helper()
-		if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != want {
-			t.Errorf("held by %q, want %q", reason, want)
+	a.learn(probe.Outcome{Result: probe.QuotaExhausted}, noon)
+	for _, answer := range []probe.Outcome{{Result: probe.RateLimited, RetryAfter: time.Minute}, outcome(probe.Valid)} {
+		a.learn(answer, noon)
+		if reason, _ := a.heldBy(noon.Add(time.Hour)); reason != QuotaExhausted {
+			t.Errorf("held by %q after %+v", reason, answer)
 		}
 	}
-	a.learn(probe.Outcome{Result: probe.QuotaExhausted}, noon)
-	a.learn(probe.Outcome{Result: probe.RateLimited, RetryAfter: time.Minute}, noon)
-	held(QuotaExhausted)
-	a.learn(outcome(probe.Valid), noon) // it was under way
-	held(QuotaExhausted)
 	a.Hold.Until, a.Report = noon.Add(day+1), state.Report{Used: 999, Until: noon.Add(day + 1)}
 	a.rollOver(noon)
-	held(NotHeld)
+	if reason, until := a.heldBy(noon); reason != NotHeld {
+		t.Errorf("held by %q until %s", reason, until)
+	}
 }
 
 // TestOwnRequestsCount checks that requests since the last report count, so that the last requests of the day are left

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
@@ -21,27 +22,28 @@ func TestRestart(t *testing.T) {
 				o.Result, o.Message, o.HTTPStatus = probe.Rejected, "gone", 401
 			case "limited":
 				o = probe.Outcome{Result: probe.RateLimited, Sent: true}
-			case "unreachable":
+			case "pat_hidden":
 				o = probe.Outcome{Result: probe.Unreachable}
 			}
 			return o
 		}}
 		cfg := configOf("a/valid", "a/denied", "b/limited", "c/unreachable")
+		cfg.Tokens[3].Source = config.InlineSource(config.NewSecret("pat_hidden"))
 		store := &memoryStore{}
 		m := start(t, cfg, api, store)
 		m.Scrape(t.Context())
 		m.Scrape(t.Context()) // the denial has others looked at again
 		m.Close()
-		before, requests := string(store.saved), len(api.requests)
+		before, requests := store.saved, len(api.requests)
 
 		restarted := start(t, cfg, api, store)
 		if s := restarted.Snapshot(); s.Tokens[1].Message != "gone" || s.Accounts[1].Held != RateLimited {
 			t.Errorf("after a restart: %+v", s)
 		}
 		restarted.Close() // which saves what was restored
-		if saved := string(store.saved); saved != before {
+		if saved := store.saved; saved != before {
 			t.Errorf("a restart changes the state:\n%s\n%s", saved, before)
-		} else if strings.Contains(saved, `"valid":`) || strings.Contains(saved, "<secret>") {
+		} else if strings.Contains(saved, "hidden") {
 			t.Errorf("the state contains a token: %s", saved)
 		}
 		if start(t, cfg, api, store).Scrape(t.Context()); len(api.requests) != requests {
@@ -66,9 +68,9 @@ func TestSavedBeforeSent(t *testing.T) {
 		if saved := store.load(t); saved.Tokens[0].Verdict != probe.VerdictValid {
 			t.Errorf("after the answer the state is %+v", saved)
 		}
-		saves := store.saves
+		store.saved = ""
 		m.Scrape(t.Context())
-		if synctest.Wait(); store.saves != saves {
+		if synctest.Wait(); store.saved != "" {
 			t.Error("a scrape that probes nothing saves")
 		}
 	})
@@ -80,13 +82,9 @@ func TestDiskHangs(t *testing.T) {
 		store := &memoryStore{hang: make(chan struct{})}
 		api := &fakeAPI{answer: always(probe.Valid)}
 		m := start(t, configOf("a/one", "a/two"), api, store)
-		var goroutines int
-		for i := range 20 {
+		goroutines := runtime.NumGoroutine()
+		for range 20 {
 			began := time.Now()
-			if i == 1 {
-				synctest.Wait()
-				goroutines = runtime.NumGoroutine()
-			}
 			if s := scrapeFor(t, m, 9*time.Second); time.Since(began) != 9*time.Second || s.Tokens[0].Probed {
 				t.Errorf("the scrape took %s: %+v", time.Since(began), s.Tokens[0])
 			}
@@ -95,8 +93,8 @@ func TestDiskHangs(t *testing.T) {
 			t.Error("a request was sent that is not on disk")
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine(); n > goroutines+5 { // some of them may be ending
-			t.Errorf("%d goroutines, %d after the first scrape", n, goroutines)
+		if n := runtime.NumGoroutine(); n > goroutines+10 { // those of one scrape, and some that may be ending
+			t.Errorf("%d goroutines, %d at the start", n, goroutines)
 		}
 		began := time.Now()
 		if m.Close(); time.Since(began) != closeTimeout {

@@ -29,26 +29,24 @@ import (
 //   - what there may be news about does not wait while the extra turns of the day suffice,
 //   - and no verdict changes without the answers that decide it.
 func TestRandomDays(t *testing.T) {
-	runs, days := 2, 3 // the same with -count=100 finds what is rarer
-	if testing.Short() {
-		runs, days = 1, 2
-	}
-	for range runs {
-		seed := rand.Uint64()
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
-				for end := time.Now().Add(time.Duration(days) * day); time.Now().Before(end) && !t.Failed(); {
-					w.event()
-					w.scrapeLater()
+	withSeeds(t, 2, func(t *testing.T, random *rand.Rand) { // the same with -count=100 finds what is rarer
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, random)
+			for end := time.Now().Add(3 * day); time.Now().Before(end) && !t.Failed(); {
+				w.event()
+				time.Sleep(time.Duration(1 + random.Int64N(int64(time.Second)<<random.IntN(9))))
+				if one := w.cfg.Tokens[random.IntN(len(w.cfg.Tokens))]; random.IntN(4) == 0 {
+					w.scrape(one.Name)
+				} else {
+					w.scrape()
 				}
-				w.m.Close()
-				if len(w.days) == 0 {
-					t.Error("nothing was requested")
-				}
-			})
+			}
+			w.m.Close()
+			if len(w.days) == 0 {
+				t.Error("nothing was requested")
+			}
 		})
-	}
+	})
 }
 
 // world is a random API, its other users, and a monitor that is scraped, reloaded and restarted.
@@ -300,17 +298,7 @@ func (w *world) request(tok *worldToken) probe.Outcome {
 	return o
 }
 
-// scrapeLater waits for a while, and scrapes all tokens or one.
-func (w *world) scrapeLater() {
-	time.Sleep(time.Duration(1 + w.random.Int64N(int64(time.Second)<<w.random.IntN(9))))
-	var names []string // all
-	if w.random.IntN(4) == 0 {
-		names = append(names, w.cfg.Tokens[w.random.IntN(len(w.cfg.Tokens))].Name)
-	}
-	w.scrape(names...)
-}
-
-// scrape scrapes tokens, and checks what came of it.
+// scrape scrapes all tokens or those named, and checks what came of it.
 func (w *world) scrape(names ...string) {
 	began, before, news := time.Now(), w.m.Snapshot(names...), w.news(names)
 	w.m.Scrape(w.t.Context(), names...)
