@@ -37,8 +37,8 @@ func TestScrape(t *testing.T) {
 		}
 		m.Scrape(t.Context()) // it is nobody's turn
 		time.Sleep(one.Interval / 3)
-		if m.Scrape(t.Context()); len(api.requests) != 4 {
-			t.Errorf("%d probes after the first turn, want 4", len(api.requests))
+		if m.Scrape(t.Context()); len(api.requests) != 4 || m.accounts["a"].inFlight != 0 {
+			t.Errorf("%d probes after the first turn, want 4; %d in flight", len(api.requests), m.accounts["a"].inFlight)
 		}
 	})
 }
