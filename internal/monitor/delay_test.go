@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 )
 
@@ -34,9 +35,7 @@ func TestDelays(t *testing.T) {
 				verdict, rest := revoke(t, n, share, n)
 				worstFirst, worstRest = max(worstFirst, verdict), max(worstRest, rest)
 			}
-			settings := usual
-			settings.QuotaShare = share
-			a := accountOf(n, settings)
+			a := accountOf(n, config.Pacing{QuotaShare: share, AssumedDailyLimit: 1000})
 			interval, scrape := a.interval(noon), time.Minute+2*time.Second
 			if worst > interval+scrape {
 				t.Errorf("%d tokens, share %v: a lone revocation took %s, the interval is %s", n, share, worst, interval)

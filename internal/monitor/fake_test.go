@@ -66,6 +66,7 @@ func always(result probe.Result) func(string) probe.Outcome {
 // memoryStore keeps the state as it would be on disk.
 type memoryStore struct {
 	hang  chan struct{} // if not nil, Save returns when it is closed
+	err   error         // if not nil, Save fails
 	saved string
 }
 
@@ -73,6 +74,9 @@ type memoryStore struct {
 func (s *memoryStore) Save(content state.Content) error {
 	if s.hang != nil {
 		<-s.hang
+	}
+	if s.err != nil {
+		return s.err
 	}
 	data, err := json.Marshal(content)
 	s.saved = string(data)

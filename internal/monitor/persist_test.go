@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -52,7 +53,8 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// TestSavedBeforeSent checks that the counters are on disk before a request is sent, and the results soon after.
+// TestSavedBeforeSent checks that the counters are on disk before a request is sent, and the results soon after, and that
+// a write that fails is tried again by the next scrape.
 func TestSavedBeforeSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &memoryStore{}
@@ -72,6 +74,15 @@ func TestSavedBeforeSent(t *testing.T) {
 		m.Scrape(t.Context())
 		if synctest.Wait(); store.saved != "" {
 			t.Error("a scrape that probes nothing saves")
+		}
+		m.LookAgain() // which is to be saved
+		store.err = io.ErrShortWrite
+		m.Scrape(t.Context())
+		synctest.Wait()
+		store.err = nil
+		m.Scrape(t.Context())
+		if synctest.Wait(); store.saved == "" {
+			t.Error("a write that failed is not tried again")
 		}
 	})
 }
