@@ -121,6 +121,9 @@ func (w *world) addToken() {
 	if w.accounts[account] == nil {
 		w.accounts[account] = &worldAccount{limit: 20 + w.random.Int64N(2000), silent: w.random.IntN(4) == 0}
 	}
+	if w.m != nil && w.m.accounts[account] == nil { // it left the configuration on an earlier day, and is forgotten
+		w.accounts[account].reported = 0
+	}
 	w.tokens[name] = &worldToken{account: account, waits: time.Now(), scraped: time.Now()}
 	w.rotate(name)
 	w.cfg.Tokens = append(w.cfg.Tokens, config.Token{Name: name, Account: account, Source: config.EnvSource(name)})
