@@ -57,14 +57,16 @@ func TestRestart(t *testing.T) {
 // a write that fails is tried again by the next scrape.
 func TestSavedBeforeSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &memoryStore{}
-		api := &fakeAPI{answer: func(secret string) probe.Outcome {
-			if saved := store.load(t); len(saved.Accounts) != 1 || saved.Accounts[0].Used != 1 || !saved.Tokens[0].Sent {
-				t.Errorf("before the request the state is %+v", saved)
+		store, requests := &memoryStore{}, int64(0)
+		api := &fakeAPI{answer: func(string) probe.Outcome {
+			requests++
+			if saved := store.load(t); len(saved.Accounts) != 1 || saved.Accounts[0].Used != requests || !saved.Tokens[0].Sent {
+				t.Errorf("before request %d the state is %+v", requests, saved)
 			}
 			return outcome(probe.Valid)
 		}}
 		m := start(t, configOf("a/one"), api, store)
+		time.Sleep(time.Until(m.Scrape(t.Context()).Tokens[0].NextProbe))
 		m.Scrape(t.Context())
 		synctest.Wait()
 		if saved := store.load(t); saved.Tokens[0].Verdict != probe.VerdictValid {
