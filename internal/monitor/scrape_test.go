@@ -132,7 +132,8 @@ func TestUnsent(t *testing.T) {
 			t.Errorf("%d tries, %d requests counted, %+v", tries, s.Accounts[0].BudgetUsed, s.Unanswered)
 		}
 		api.answer = always(probe.Valid)
-		if s := m.Scrape(t.Context()); s.Unanswered.Probes != 0 || s.Tokens[0].Verdict != probe.VerdictValid {
+		s = m.Scrape(t.Context())
+		if s.Unanswered.Probes != 0 || s.Tokens[0].Verdict != probe.VerdictValid || s.CertificateExpiry != noon {
 			t.Errorf("after an answer: %+v", s)
 		}
 	})
