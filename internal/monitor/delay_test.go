@@ -1,15 +1,16 @@
 package monitor
 
 import (
+	"cmp"
 	"flag"
-	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // delays measures the tables of docs/pacing.md: go test ./internal/monitor -run TestDelays -v -delays 20
@@ -29,14 +30,12 @@ func TestDelays(t *testing.T) {
 		for _, share := range shares {
 			var worst, sum, worstFirst, worstRest time.Duration
 			for range starts {
-				verdict, _ := revoke(t, n, share, false)
+				verdict, _ := revoke(t, n, share, 1)
 				worst, sum = max(worst, verdict), sum+verdict
-				verdict, rest := revoke(t, n, share, true)
+				verdict, rest := revoke(t, n, share, n)
 				worstFirst, worstRest = max(worstFirst, verdict), max(worstRest, rest)
 			}
-			settings := usual
-			settings.QuotaShare = share
-			a := accountOf(n, settings)
+			a := accountOf(n, config.Pacing{QuotaShare: share, AssumedDailyLimit: 1000})
 			interval, scrape := a.interval(noon), time.Minute+2*time.Second
 			if worst > interval+scrape {
 				t.Errorf("%d tokens, share %v: a lone revocation took %s, the interval is %s", n, share, worst, interval)
@@ -54,44 +53,37 @@ func TestDelays(t *testing.T) {
 }
 
 // revoke lets n tokens of an account be valid for two or three days, so that the extra turns of the first ones are over,
-// then revokes one or all. It returns the time until the first verdict, and from there until the last.
-func revoke(t *testing.T, n int, share float64, all bool) (first, rest time.Duration) {
+// then revokes some. It returns the time until the first verdict, and from there until the last.
+func revoke(t *testing.T, n int, share float64, some int) (first, rest time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Duration(rand.Int64N(int64(day)))) // starts at any time of the day
-		victim, revoked := fmt.Sprintf("t%02d", rand.IntN(n)), false
+		var revoked []string
 		api := &fakeAPI{answer: func(secret string) probe.Outcome {
-			o := answerWithUse(secret)
-			if revoked && (all || secret == victim) {
-				o.Result = probe.Rejected
+			if slices.Contains(revoked, secret) {
+				return outcome(probe.Rejected)
 			}
-			return o
+			return outcome(probe.Valid)
 		}}
 		cfg := configOf(numbered(n)...)
 		cfg.Pacing.QuotaShare = share
-		m := start(t, cfg, api, nil, state.Content{})
+		m := start(t, cfg, api, nil)
 		m.BeginSetUp()
 		for end := time.Now().Add(2*day + time.Duration(rand.Int64N(int64(day)))); time.Now().Before(end); time.Sleep(time.Minute) {
 			m.Scrape(t.Context())
 		}
-		revoked = true
+		for _, i := range rand.Perm(n)[:some] {
+			revoked = append(revoked, cfg.Tokens[i].Name)
+		}
 		began, denied := time.Now(), 0
 		time.Sleep(time.Duration(rand.Int64N(int64(time.Minute))))
-		for wanted := map[bool]int{true: n, false: 1}[all]; denied < wanted && time.Since(began) < 8*day; time.Sleep(time.Minute) {
-			denied = 0
-			for _, tok := range m.Scrape(t.Context()).Tokens {
-				if tok.Verdict == probe.VerdictDenied {
-					denied++
-				}
-			}
-			switch {
-			case denied == 0:
-			case first == 0:
-				first = time.Since(began)
-			default:
+		for ; denied < some && time.Since(began) < 8*day; time.Sleep(time.Minute) {
+			tokens := m.Scrape(t.Context()).Tokens
+			denied = len(slices.DeleteFunc(tokens, func(s TokenState) bool { return s.Verdict != probe.VerdictDenied }))
+			if denied > 0 {
+				first = cmp.Or(first, time.Since(began))
 				rest = time.Since(began) - first
 			}
 		}
-		m.Close()
 	})
 	return first, rest
 }

@@ -1,10 +1,12 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -21,12 +23,7 @@ type fakeAPI struct {
 	latency time.Duration
 
 	mu       sync.Mutex
-	requests []sentRequest // that were sent
-}
-
-type sentRequest struct {
-	secret string
-	at     time.Time
+	requests []string // the secret of each, and when it was sent since the test began
 }
 
 func (f *fakeAPI) newProber(*config.Config) Prober { return f }
@@ -46,35 +43,31 @@ func (f *fakeAPI) Probe(ctx context.Context, secret config.Secret) (probe.Outcom
 	o := f.answer(secret.Reveal())
 	o.Start, o.Duration = start, time.Since(start)
 	if o.Sent {
-		f.requests = append(f.requests, sentRequest{secret.Reveal(), start})
+		virtual := start.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) // where testing/synctest begins
+		f.requests = append(f.requests, fmt.Sprintf("%s %s", secret.Reveal(), virtual))
 	}
 	return o, nil
 }
 
-// count returns how many requests were sent with a secret; with "", how many in all.
-func (f *fakeAPI) count(secret string) (n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, r := range f.requests {
-		if secret == "" || r.secret == secret {
-			n++
-		}
+// outcome is an answer with that result; the account has plenty left, if it is the API that answers.
+func outcome(result probe.Result) probe.Outcome {
+	o := probe.Outcome{Result: result, Sent: true, CertificateExpiry: noon}
+	if result.Answered() {
+		o.Quota = probe.Quota{Limit: 1000, LimitOK: true, Used: 1, UsedOK: true}
 	}
-	return n
+	return o
 }
 
 // always answers every request alike.
 func always(result probe.Result) func(string) probe.Outcome {
-	return func(string) probe.Outcome { return probe.Outcome{Result: result, Sent: true} }
+	return func(string) probe.Outcome { return outcome(result) }
 }
 
 // memoryStore keeps the state as it would be on disk.
 type memoryStore struct {
-	hang chan struct{} // if not nil, Save returns when it is closed
-
-	mu    sync.Mutex
-	saved []byte
-	saves int
+	hang  chan struct{} // if not nil, Save returns when it is closed
+	err   error         // if not nil, Save fails
+	saved string
 }
 
 // Save implements [Store].
@@ -82,23 +75,19 @@ func (s *memoryStore) Save(content state.Content) error {
 	if s.hang != nil {
 		<-s.hang
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.saves++
+	if s.err != nil {
+		return s.err
+	}
 	data, err := json.Marshal(content)
-	s.saved = data
+	s.saved = string(data)
 	return err
 }
 
 // load returns what was saved last.
 func (s *memoryStore) load(t *testing.T) (content state.Content) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.saved) > 0 {
-		if err := json.Unmarshal(s.saved, &content); err != nil {
-			t.Fatal(err)
-		}
+	if err := json.Unmarshal([]byte(cmp.Or(s.saved, "{}")), &content); err != nil {
+		t.Fatal(err)
 	}
 	return content
 }
@@ -108,9 +97,8 @@ func configOf(tokens ...string) *config.Config {
 	cfg := &config.Config{Timeout: 10 * time.Second, MaxConcurrency: 10, Pacing: usual}
 	for _, text := range tokens {
 		account, name, _ := strings.Cut(text, "/")
-		cfg.Tokens = append(cfg.Tokens, config.Token{
-			Name: name, Account: account, Source: config.InlineSource(config.NewSecret(name)),
-		})
+		source := config.InlineSource(config.NewSecret(name))
+		cfg.Tokens = append(cfg.Tokens, config.Token{Name: name, Account: account, Source: source})
 	}
 	return cfg
 }
@@ -123,20 +111,31 @@ func numbered(n int) (tokens []string) {
 	return tokens
 }
 
-// start returns a monitor that ends with the test.
-func start(t *testing.T, cfg *config.Config, api *fakeAPI, store Store, content state.Content) *Monitor {
-	t.Helper()
-	m := New(cfg, Options{NewProber: api.newProber, Store: store, State: content, Logger: slog.New(slog.DiscardHandler)})
+// start returns a monitor that ends with the test, and that goes on from what the store has saved, if there is one.
+func start(t *testing.T, cfg *config.Config, api *fakeAPI, store *memoryStore) *Monitor {
+	o := Options{NewProber: api.newProber, Logger: slog.New(slog.DiscardHandler)}
+	if store != nil {
+		o.Store, o.State = store, store.load(t)
+	}
+	m := New(cfg, o)
 	t.Cleanup(m.Close)
 	return m
 }
-
-// scrapeAll scrapes all tokens without a deadline.
-func scrapeAll(t *testing.T, m *Monitor) Snapshot { return m.Scrape(t.Context()) }
 
 // scrapeFor scrapes the named tokens, or all, with a deadline that far ahead.
 func scrapeFor(t *testing.T, m *Monitor, timeout time.Duration, names ...string) Snapshot {
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	return m.Scrape(ctx, names...)
+}
+
+// withSeeds runs a test with n random seeds. Its name has the seed.
+func withSeeds(t *testing.T, n int, test func(*testing.T, *rand.Rand)) {
+	if testing.Short() {
+		n = max(1, n/5)
+	}
+	for range n {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { test(t, rand.New(rand.NewPCG(seed, 0))) })
+	}
 }

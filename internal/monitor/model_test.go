@@ -3,187 +3,154 @@ package monitor
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // model is the rules of pacing.go written down a second time, as briefly as possible: without reasons of denials,
 // secrets, holds and requests that never left. Times are nanoseconds since 1970.
 type model struct {
-	minInterval, budget, extra, routine int64
-	reserve                             bool
-	day, used, extraUsed, started       int64
-	turn, last                          []int64
-	sent, unconfirmed, again, missed    []bool
-	madeUp                              bool // the last request was taken because of an answer that was missed
-	verdict                             []probe.Verdict
+	minInterval, budget, extra           int64
+	reserve, madeUp                      bool // madeUp: the last request was taken for an answer that was missed
+	day, used, extraUsed, started, count int64
+	tokens                               []modelToken
 }
 
-const (
-	dayNs   = int64(24 * time.Hour)
-	longAgo = -1 << 60
-)
-
-func (m *model) limitTo(budget int64) {
-	m.budget = max(1, budget)
-	m.extra = (m.budget + 4) / 5
-	m.routine = max(1, m.budget-m.extra)
+type modelToken struct {
+	turn, last                       int64
+	sent, again, missed, unconfirmed bool
+	verdict                          probe.Verdict
 }
 
-func (m *model) configure(tokens int, now int64) {
-	keep := min(tokens, len(m.turn))
-	m.turn, m.last = m.turn[:keep], m.last[:keep]
-	m.sent, m.unconfirmed, m.again, m.verdict = m.sent[:keep], m.unconfirmed[:keep], m.again[:keep], m.verdict[:keep]
-	m.missed = m.missed[:keep]
-	for i := keep; i < tokens; i++ {
-		m.turn, m.last = append(m.turn, 0), append(m.last, longAgo)
-		m.sent, m.unconfirmed, m.again = append(m.sent, false), append(m.unconfirmed, false), append(m.again, false)
-		m.verdict, m.missed = append(m.verdict, probe.VerdictUnknown), append(m.missed, false)
-		x := m.intervalOf(tokens)
-		m.turn[i] = now + x*int64(i+1)/int64(tokens) - x
+func (m *model) configure(count int, now int64) {
+	m.count = int64(count)
+	m.tokens = m.tokens[:min(count, len(m.tokens))]
+	for i := len(m.tokens); i < count; i++ {
+		x := m.interval()
+		m.tokens = append(m.tokens, modelToken{turn: now + x*int64(i+1)/m.count - x})
 	}
 }
 
-func (m *model) intervalOf(tokens int) int64 {
-	x := max(m.minInterval, int64(tokens)*dayNs/m.routine)
+func (m *model) interval() int64 {
+	x := max(m.minInterval, m.count*int64(day)/max(1, m.budget-m.extra))
 	if m.reserve {
-		x = max(x, int64(tokens)*int64(time.Hour))
+		x = max(x, m.count*int64(time.Hour))
 	}
 	return x
 }
 
 func (m *model) take(i int, t int64) bool {
-	if t/dayNs != m.day {
-		m.day, m.used, m.extraUsed = t/dayNs, 0, 0
+	if t/int64(day) != m.day {
+		m.day, m.used, m.extraUsed = t/int64(day), 0, 0
 	}
-	x := m.intervalOf(len(m.turn))
-	fresh := t-m.started < int64(10*time.Minute) && t-m.last[i] >= int64(10*time.Second) && 2*m.extraUsed < m.extra
-	news := !m.reserve && m.extraUsed < m.extra && (!m.sent[i] || m.again[i] || fresh)
-	m.turn[i] = min(m.turn[i], t)
-	due := t >= m.turn[i]+x
+	tok, x := &m.tokens[i], m.interval()
+	fresh := t-m.started < int64(10*time.Minute) && t-tok.last >= int64(10*time.Second) && 2*m.extraUsed < m.extra
+	news := !m.reserve && m.extraUsed < m.extra && (!tok.sent || tok.again || fresh)
+	tok.turn = min(tok.turn, t)
+	due := t >= tok.turn+x
 	if m.used >= m.budget || !due && !news {
 		return false
 	}
 	m.used++
 	if due {
-		m.turn[i] += x * max(1, (t-m.turn[i])/x)
+		tok.turn += x * ((t - tok.turn) / x)
 	} else {
 		m.extraUsed++
 	}
-	m.madeUp = m.missed[i] && m.again[i]
-	m.sent[i], m.again[i], m.missed[i], m.last[i] = true, false, false, t
+	m.madeUp = tok.missed && tok.again
+	tok.sent, tok.again, tok.missed, tok.last = true, false, false, t
 	return true
 }
 
 func (m *model) record(i int, answer probe.Verdict) {
-	if m.missed[i] = answer == probe.VerdictUnknown && !m.madeUp; answer == probe.VerdictUnknown {
+	tok := &m.tokens[i]
+	if answer == probe.VerdictUnknown {
+		tok.missed = !m.madeUp
 		return
 	}
-	m.again[i] = false
-	for j := range m.again {
-		m.again[j] = m.again[j] || m.missed[j]
+	for j := range m.tokens {
+		m.tokens[j].again = m.tokens[j].again || m.tokens[j].missed
 	}
 	switch {
-	case answer == probe.VerdictValid || m.verdict[i] == probe.VerdictDenied:
-		m.verdict[i], m.unconfirmed[i] = answer, false
-	case !m.unconfirmed[i]:
-		m.unconfirmed[i], m.again[i] = true, true
+	case answer == probe.VerdictValid || tok.verdict == probe.VerdictDenied:
+		tok.verdict, tok.unconfirmed = answer, false
+	case !tok.unconfirmed:
+		tok.unconfirmed, tok.again = true, true
 	default:
-		m.verdict[i], m.unconfirmed[i] = probe.VerdictDenied, false
-		for j := range m.again {
-			m.again[j] = m.again[j] || m.verdict[j] != probe.VerdictDenied
+		tok.verdict, tok.unconfirmed = probe.VerdictDenied, false
+		for j := range m.tokens {
+			m.tokens[j].again = m.tokens[j].again || m.tokens[j].verdict != probe.VerdictDenied
 		}
 	}
 }
 
 // TestModel runs random histories through pacing.go and through the model, and compares every decision.
 func TestModel(t *testing.T) {
-	answers := []probe.Verdict{probe.VerdictUnknown, probe.VerdictValid, probe.VerdictDenied}
-	results := map[probe.Verdict]probe.Result{
-		probe.VerdictUnknown: probe.ServerError, probe.VerdictValid: probe.Valid, probe.VerdictDenied: probe.Rejected,
-	}
-	histories := 50
-	if testing.Short() {
-		histories = 10
-	}
-	for range histories {
-		seed := rand.Uint64()
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 0))
-			now := int64(946684800e9) + r.Int64N(dayNs)
-			m := &model{minInterval: int64(r.IntN(2)) * r.Int64N(int64(time.Hour)), started: now}
-			a := &account{started: time.Unix(0, now)}
-			// The budget is a share of a limit so large that it is never reached; half of it is the reserve.
-			const limit = 1_000_000
-			a.Limit, a.settings = limit, config.Pacing{MinInterval: time.Duration(m.minInterval)}
-			limitTo := func(budget int64) {
-				m.limitTo(budget)
-				a.settings.QuotaShare = float64(budget) / limit
+	results := []probe.Result{probe.ServerError, probe.Valid, probe.Rejected}
+	withSeeds(t, 50, func(t *testing.T, r *rand.Rand) {
+		now := int64(946684800e9) + r.Int64N(int64(day))
+		m := &model{minInterval: int64(r.IntN(2)) * r.Int64N(int64(time.Hour)), started: now}
+		a := &account{started: time.Unix(0, now)}
+		// The budget is a share of a limit so large that it is never reached; half of it is the reserve.
+		const limit = 1_000_000
+		a.Limit, a.settings = limit, config.Pacing{MinInterval: time.Duration(m.minInterval)}
+		changeBudget := func() {
+			share := r.Int64N(1 << r.IntN(11))
+			a.settings.QuotaShare = float64(share) / limit
+			m.budget = max(1, share)
+			m.extra = (m.budget + 4) / 5
+		}
+		changeTokens := func() {
+			known, count := len(a.tokens), 1+r.IntN(30)
+			m.configure(count, now)
+			a.tokens = a.tokens[:min(count, known)]
+			for len(a.tokens) < count {
+				a.tokens = append(a.tokens, &token{Turns: state.Turns{Requested: time.Unix(0, 0)}})
 			}
-			configure := func(tokens int) {
-				m.configure(tokens, now)
-				known := min(tokens, len(a.tokens))
-				a.tokens = a.tokens[:known]
-				for range tokens - known {
-					a.tokens = append(a.tokens, new(token))
+			for i := known; i < count; i++ {
+				a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))
+			}
+		}
+		changeBudget()
+		changeTokens()
+		truth := slices.Repeat([]probe.Result{probe.Valid}, 30)
+		for step := range 3000 {
+			now += 1 + r.Int64N(int64(time.Minute)<<r.IntN(5))
+			switch r.IntN(100) {
+			case 0:
+				changeBudget()
+			case 1:
+				changeTokens()
+				m.started, a.started = now, time.Unix(0, now)
+			case 2:
+				m.reserve = !m.reserve
+				a.Report.Since, a.settings.Reserve = 0, 0.5-a.settings.Reserve
+			case 3:
+				now -= r.Int64N(2 * int64(day)) // the clock is set back
+			case 4, 5:
+				truth[r.IntN(len(a.tokens))] = results[r.IntN(3)]
+			}
+			a.Report.Used, a.Report.Until = 6*limit/10, time.Unix(0, now).Add(day)
+			for i := range a.tokens {
+				differ := tryModel(a, m, i, now, truth[i])
+				if differ == "" && m.tokens[i].unconfirmed {
+					differ = tryModel(a, m, i, now+int64(time.Second), truth[i])
 				}
-				for i := known; i < tokens; i++ {
-					a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))
+				if differ != "" {
+					t.Fatalf("step %d, token %d of %d: %s", step, i, len(a.tokens), differ)
 				}
 			}
-			reserve := func(on bool) {
-				m.reserve = on
-				a.Report.Since, a.settings.Reserve = 0, 0
-				if on {
-					a.settings.Reserve = 0.5
-				}
-			}
-			limitTo(1 + r.Int64N(1<<r.IntN(11)))
-			configure(1 + r.IntN(30))
-			truth := make([]probe.Verdict, 100)
-			for i := range truth {
-				truth[i] = probe.VerdictValid
-			}
-			granted := 0
-			for step := range 3000 {
-				now += 1 + r.Int64N(int64(time.Minute)<<r.IntN(5))
-				switch r.IntN(100) {
-				case 0:
-					limitTo(1 + r.Int64N(1<<r.IntN(11)))
-				case 1:
-					configure(1 + r.IntN(30))
-					m.started, a.started = now, time.Unix(0, now)
-				case 2:
-					reserve(!m.reserve)
-				case 3:
-					now -= r.Int64N(2 * dayNs) // the clock is set back
-				case 4, 5:
-					truth[r.IntN(len(a.tokens))] = answers[r.IntN(3)]
-				}
-				a.Report.Used, a.Report.Until = 6*limit/10, time.Unix(0, now).Add(day)
-				for i := range a.tokens {
-					got := tryModel(a, m, i, now, results[truth[i]], truth[i])
-					if got == "" && m.unconfirmed[i] {
-						got = tryModel(a, m, i, now+int64(time.Second), results[truth[i]], truth[i])
-					}
-					if got != "" {
-						t.Fatalf("step %d, token %d of %d: %s", step, i, len(a.tokens), got)
-					}
-				}
-				granted += int(m.used)
-			}
-			if granted == 0 {
-				t.Error("no request was granted")
-			}
-		})
-	}
+		}
+	})
 }
 
 // tryModel lets both decide about one request, and both record its answer. It returns how they differ.
-func tryModel(a *account, m *model, i int, now int64, result probe.Result, answer probe.Verdict) string {
+func tryModel(a *account, m *model, i int, now int64, result probe.Result) string {
 	at, tok := time.Unix(0, now).UTC(), a.tokens[i]
 	want := m.take(i, now)
 	g, got := a.take(tok, at)
@@ -193,16 +160,15 @@ func tryModel(a *account, m *model, i int, now int64, result probe.Result, answe
 	if got {
 		a.inFlight--
 		a.record(tok, g, probe.Outcome{Result: result, Sent: true, Start: at}, at)
-		m.record(i, answer)
+		m.record(i, result.Verdict())
 	}
-	switch {
-	case tok.Verdict != m.verdict[i], (tok.Pending != probe.Valid) != m.unconfirmed[i],
-		tok.LookAgain != m.again[i], tok.Missed != m.missed[i]:
-		return fmt.Sprintf("verdict %v, pending %v, look again %v, missed %v; the model says %v, %v, %v, %v",
-			tok.Verdict, tok.Pending, tok.LookAgain, tok.Missed, m.verdict[i], m.unconfirmed[i], m.again[i], m.missed[i])
-	case a.Used != m.used || a.ExtraUsed != m.extraUsed || tok.LastTurn.UnixNano() != m.turn[i]:
-		return fmt.Sprintf("used %d, extra %d, last turn %d; the model says %d, %d, %d",
-			a.Used, a.ExtraUsed, tok.LastTurn.UnixNano(), m.used, m.extraUsed, m.turn[i])
+	known := modelToken{
+		turn: tok.LastTurn.UnixNano(), last: tok.Requested.UnixNano(), sent: tok.Sent, again: tok.LookAgain,
+		missed: tok.Missed, unconfirmed: tok.Pending != probe.Valid, verdict: tok.Verdict,
+	}
+	if known != m.tokens[i] || a.Used != m.used || a.ExtraUsed != m.extraUsed {
+		return fmt.Sprintf("%+v, used %d, extra %d; the model says %+v, %d, %d",
+			known, a.Used, a.ExtraUsed, m.tokens[i], m.used, m.extraUsed)
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -28,44 +29,40 @@ import (
 //   - what there may be news about does not wait while the extra turns of the day suffice,
 //   - and no verdict changes without the answers that decide it.
 func TestRandomDays(t *testing.T) {
-	runs, days := 2, 3 // the same with -count=100 finds what is rarer
-	if testing.Short() {
-		runs, days = 1, 2
-	}
-	for range runs {
-		seed := rand.Uint64()
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, rand.New(rand.NewPCG(seed, 0)))
-				for end := time.Now().Add(time.Duration(days) * day); time.Now().Before(end) && !t.Failed(); {
-					w.event()
+	withSeeds(t, 2, func(t *testing.T, random *rand.Rand) { // the same with -count=100 finds what is rarer
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, random)
+			for end := time.Now().Add(3 * day); time.Now().Before(end) && !t.Failed(); {
+				w.event()
+				time.Sleep(time.Duration(1 + random.Int64N(int64(time.Second)<<random.IntN(9))))
+				if one := w.cfg.Tokens[random.IntN(len(w.cfg.Tokens))]; random.IntN(4) == 0 {
+					w.scrape(one.Name)
+				} else {
 					w.scrape()
 				}
-				w.m.Close()
-				if len(w.days) == 0 {
-					t.Error("nothing was requested")
-				}
-			})
+			}
+			w.m.Close()
+			if len(w.days) == 0 {
+				t.Error("nothing was requested")
+			}
 		})
-	}
+	})
 }
 
 // world is a random API, its other users, and a monitor that is scraped, reloaded and restarted.
 type world struct {
-	t       *testing.T
-	random  *rand.Rand
-	cfg     *config.Config
-	store   *memoryStore
-	m       *Monitor
-	offset  time.Duration // of the monitor's clock, ahead of the API's
-	stepped time.Time     // when that clock was last set
-	outage  probe.Result  // Valid: none
+	t      *testing.T
+	random *rand.Rand
+	cfg    *config.Config
+	store  *memoryStore
+	m      *Monitor
+	offset time.Duration // of the monitor's clock, ahead of the API's
+	outage probe.Result  // Valid: none
 
 	mu       sync.Mutex // guards the fields below, and random during probes
 	accounts map[string]*worldAccount
-	secrets  map[string]*worldSecret // by text
-	tokens   map[string]*worldToken  // by name
-	days     map[string]*worldDay    // by account and UTC day of the monitor's clock
+	tokens   map[string]*worldToken // by name
+	days     map[string]*worldDay   // by account and UTC day of the monitor's clock
 }
 
 type worldAccount struct {
@@ -76,22 +73,18 @@ type worldAccount struct {
 	full        time.Time // when a report showed the limit reached; zero if not today
 }
 
-type worldSecret struct {
-	token    *worldToken
-	result   probe.Result
-	flapping bool
-	answers  string // first letters of the answers that decided something
-}
-
 type worldToken struct {
-	account string
-	secret  string
-	tried   time.Time     // last
-	waits   time.Time     // since when it waits for a turn
-	longest time.Duration // interval since then
-	scraped time.Time     // last
-	known   TokenState    // as of the last scrape
-	judged  int           // how many of the secret's answers known rests on
+	account  string
+	secret   string
+	result   probe.Result // of probes with the secret
+	flapping bool         // whether half of them are rejected
+	answers  string       // first letters of the answers to the secret that decided something
+	known    TokenState   // as of the last scrape
+	judged   int          // how many of the answers known rests on
+
+	scraped, tried time.Time     // last
+	waits          time.Time     // since when it waits for a turn
+	longest        time.Duration // interval since then
 }
 
 // worldDay is a UTC day of an account.
@@ -100,7 +93,7 @@ type worldDay struct{ requests, budget, allowance int64 }
 func newWorld(t *testing.T, random *rand.Rand) *world {
 	w := &world{
 		t: t, random: random, cfg: configOf(), store: new(memoryStore), accounts: make(map[string]*worldAccount),
-		secrets: make(map[string]*worldSecret), tokens: make(map[string]*worldToken), days: make(map[string]*worldDay),
+		tokens: make(map[string]*worldToken), days: make(map[string]*worldDay),
 	}
 	w.cfg.MaxConcurrency = 1000 // a request that waits for a slot over midnight would count for the day before
 	w.cfg.Pacing = config.Pacing{
@@ -128,25 +121,28 @@ func (w *world) addToken() {
 	if w.accounts[account] == nil {
 		w.accounts[account] = &worldAccount{limit: 20 + w.random.Int64N(2000), silent: w.random.IntN(4) == 0}
 	}
+	if w.m != nil && w.m.accounts[account] == nil { // it left the configuration on an earlier day, and is forgotten
+		w.accounts[account].reported = 0
+	}
 	w.tokens[name] = &worldToken{account: account, waits: time.Now(), scraped: time.Now()}
 	w.rotate(name)
-	changed := *w.cfg
-	changed.Tokens = append(slices.Clone(w.cfg.Tokens), config.Token{Name: name, Account: account, Source: config.EnvSource(name)})
-	w.cfg = &changed
+	w.cfg.Tokens = append(w.cfg.Tokens, config.Token{Name: name, Account: account, Source: config.EnvSource(name)})
 }
 
 // rotate gives a token another secret.
 func (w *world) rotate(name string) {
 	tok := w.tokens[name]
-	tok.secret, tok.judged = fmt.Sprintf("%s-%d", name, len(w.secrets)), 0
-	w.secrets[tok.secret] = &worldSecret{token: tok, result: probe.Valid, flapping: w.random.IntN(10) == 0}
+	tok.secret, tok.answers, tok.judged = fmt.Sprintf("%s/%d", name, w.random.Int64()), "", 0
+	tok.result, tok.flapping = probe.Valid, w.random.IntN(10) == 0
 	_ = os.Setenv(name, tok.secret)
 }
 
 // event makes something happen, sometimes.
 func (w *world) event() {
-	tok := w.cfg.Tokens[w.random.IntN(len(w.cfg.Tokens))]
-	a := w.accounts[tok.Account]
+	i := w.random.IntN(len(w.cfg.Tokens))
+	name := w.cfg.Tokens[i].Name
+	tok := w.tokens[name]
+	a := w.accounts[tok.account]
 	switch w.random.IntN(300) {
 	case 0, 1:
 		w.outage = []probe.Result{probe.ServerError, probe.Unexpected, probe.Timeout, probe.Unreachable}[w.random.IntN(4)]
@@ -154,7 +150,7 @@ func (w *world) event() {
 		w.outage = probe.Valid
 	case 6, 7, 8:
 		results := []probe.Result{probe.Valid, probe.Valid, probe.Rejected, probe.Locked, probe.Forbidden, probe.RateLimited}
-		w.secrets[w.tokens[tok.Name].secret].result = results[w.random.IntN(len(results))]
+		tok.result = results[w.random.IntN(len(results))]
 	case 9, 10:
 		a.use(w.random.Int64N(a.limit))
 	case 11:
@@ -164,65 +160,55 @@ func (w *world) event() {
 		w.m.Reload(w.cfg)
 	case 13:
 		if len(w.cfg.Tokens) > 1 {
-			changed := *w.cfg
-			changed.Tokens = slices.DeleteFunc(slices.Clone(w.cfg.Tokens), func(c config.Token) bool { return c.Name == tok.Name })
-			w.cfg = &changed
+			w.cfg.Tokens = slices.Delete(w.cfg.Tokens, i, i+1)
 			w.m.Reload(w.cfg)
 		}
 	case 14, 15:
-		w.rotate(tok.Name)
+		w.rotate(name)
 	case 16:
-		_ = os.Setenv(tok.Name, "")
+		_ = os.Setenv(name, "")
 	case 17, 18:
-		_ = os.Setenv(tok.Name, w.tokens[tok.Name].secret)
+		_ = os.Setenv(name, tok.secret)
 	case 19, 20:
 		w.restart()
 	case 21:
 		if w.random.IntN(10) == 0 {
-			w.step()
+			w.loseCount()
+			w.offset = time.Duration(w.random.Int64N(int64(72*time.Hour))) - 36*time.Hour
+			w.loseCount()
 		}
 	}
 }
 
-// restart ends the monitor and starts another one, in one of several ways.
+// restart ends the monitor and starts another one, with the state as kill -9 leaves it, with that of a shutdown and of
+// some checks after it, as cron makes them, or without one.
 func (w *world) restart() {
-	synctest.Wait()
-	content := w.store.load(w.t) // as kill -9 leaves it
+	content := w.store.load(w.t)
 	w.m.Close()
 	switch w.random.IntN(8) {
-	case 0: // the state is lost
+	case 0:
 		content = state.Content{}
-		w.allow()
+		w.loseCount()
 		for _, a := range w.accounts {
 			a.reported = 0
 		}
-	case 1, 2: // some checks come between, as cron makes them
-		for range w.random.IntN(5) {
+	case 1, 2, 3, 4, 5:
+		for range max(0, w.random.IntN(10)-5) {
 			w.start(w.store.load(w.t))
 			if w.random.IntN(3) == 0 {
 				w.m.LookAgain()
 			}
-			w.scrapeNames()
+			w.scrape()
 			w.m.Close()
 		}
-		content = w.store.load(w.t)
-	case 3, 4, 5:
 		content = w.store.load(w.t)
 	}
 	w.start(content)
 	w.m.BeginSetUp()
 }
 
-// step sets the monitor's clock.
-func (w *world) step() {
-	w.allow()
-	w.stepped = time.Now()
-	w.offset = time.Duration(w.random.Int64N(int64(72*time.Hour))) - 36*time.Hour
-	w.allow()
-}
-
-// allow grants each account one more budget today: the monitor has lost count.
-func (w *world) allow() {
+// loseCount grants each account one more budget on the present day: the monitor has lost count, or will.
+func (w *world) loseCount() {
 	for name, a := range w.accounts {
 		d := w.dayOf(name)
 		d.allowance += max(d.budget, w.budget(a)) + int64(len(w.tokens))
@@ -234,10 +220,7 @@ func (w *world) allow() {
 }
 
 func (w *world) budget(a *worldAccount) int64 {
-	limit := w.cfg.Pacing.AssumedDailyLimit
-	if a.reported > 0 {
-		limit = a.reported
-	}
+	limit := cmp.Or(a.reported, w.cfg.Pacing.AssumedDailyLimit)
 	return max(1, int64(w.cfg.Pacing.QuotaShare*float64(limit)+1e-6))
 }
 
@@ -258,56 +241,58 @@ func (a *worldAccount) use(requests int64) {
 
 // Probe implements [Prober].
 func (w *world) Probe(_ context.Context, secret config.Secret) (probe.Outcome, error) {
-	began := time.Now()
-	w.mu.Lock()
-	s := w.secrets[secret.Reveal()]
-	s.token.tried = began
-	o := w.request(s)
-	latency := time.Duration(1+w.random.IntN(2000)) * time.Millisecond
-	if o.Result == probe.Timeout {
-		latency = w.cfg.Timeout
-	}
-	w.mu.Unlock()
-	time.Sleep(latency)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o.Start, o.Duration, o.ServerTime = began.Add(w.offset), latency, time.Now()
-	a := w.accounts[s.token.account]
-	if o.Quota.LimitOK {
-		if a.reported = o.Quota.Limit; o.Quota.Used >= o.Quota.Limit && a.day.Equal(time.Now().UTC().Truncate(day)) {
+	name, _, _ := strings.Cut(secret.Reveal(), "/")
+	tok := w.tokens[name]
+	if tok.secret != secret.Reveal() {
+		w.t.Errorf("%s: probed with a secret that has changed", name)
+	}
+	tok.tried = time.Now()
+	o := w.request(tok)
+	o.Start, o.Duration = w.now(), time.Duration(1+w.random.IntN(2000))*time.Millisecond
+	if o.Result == probe.Timeout {
+		o.Duration = w.cfg.Timeout
+	}
+	w.mu.Unlock()
+	time.Sleep(o.Duration)
+	w.mu.Lock()
+	o.ServerTime = time.Now()
+	if a := w.accounts[tok.account]; o.Quota.LimitOK {
+		a.reported = o.Quota.Limit
+		if o.Quota.Used >= o.Quota.Limit && a.day.Equal(time.Now().UTC().Truncate(day)) {
 			a.full = time.Now()
 		}
 	}
 	if o.Result.Verdict() != probe.VerdictUnknown {
-		s.answers += o.Result.String()[:1]
+		tok.answers += o.Result.String()[:1]
 	}
 	return o, nil
 }
 
-// request makes a request with a secret, and checks whether the rules allow it.
-func (w *world) request(s *worldSecret) probe.Outcome {
+// request makes a request for a token, and checks whether the rules allow it.
+func (w *world) request(tok *worldToken) probe.Outcome {
 	if w.outage == probe.Unreachable {
 		return probe.Outcome{Result: probe.Unreachable}
 	}
-	account := s.token.account
-	a, d := w.accounts[account], w.dayOf(account)
+	a, d := w.accounts[tok.account], w.dayOf(tok.account)
 	a.use(1)
 	d.budget = max(d.budget, w.budget(a))
 	if d.requests++; d.requests > d.budget+d.allowance {
-		w.t.Errorf("%s: request %d of the day, the budget is %d (and %d)", account, d.requests, d.budget, d.allowance)
+		w.t.Errorf("%s: request %d of the day, the budget is %d (and %d)", tok.account, d.requests, d.budget, d.allowance)
 	}
 	// In the first minutes of a day, the count may be that of the day before: then the hold is short.
 	again := a.full.Sub(a.full.Truncate(day)) < defaultPause && time.Since(a.full) >= defaultPause
 	if !a.full.IsZero() && time.Now().After(a.full) && !again {
-		w.t.Errorf("%s: a request %s after the limit was reported as reached", account, time.Since(a.full))
+		w.t.Errorf("%s: a request %s after the limit was reported as reached", tok.account, time.Since(a.full))
 	}
-	o := probe.Outcome{Result: s.result, Sent: true}
+	o := probe.Outcome{Result: tok.result, Sent: true}
 	switch {
 	case w.outage != probe.Valid:
 		o.Result = w.outage
 	case a.used > a.limit:
 		o.Result = probe.QuotaExhausted
-	case s.flapping && w.random.IntN(2) == 0:
+	case tok.flapping && w.random.IntN(2) == 0:
 		o.Result = probe.Rejected
 	}
 	if o.Result.Answered() && !a.silent {
@@ -316,53 +301,32 @@ func (w *world) request(s *worldSecret) probe.Outcome {
 	return o
 }
 
-// scrape waits for a while, scrapes all tokens or one, and checks what came of it.
-func (w *world) scrape() {
-	time.Sleep(time.Duration(1 + w.random.Int64N(int64(time.Second)<<w.random.IntN(9))))
-	var names []string // all
-	if w.random.IntN(4) == 0 {
-		names = append(names, w.cfg.Tokens[w.random.IntN(len(w.cfg.Tokens))].Name)
-	}
-	w.scrapeNames(names...)
-}
-
-func (w *world) scrapeNames(names ...string) {
-	began := time.Now()
-	news := w.news(names)
-	for _, s := range w.m.Snapshot(names...).Tokens { // the answers of this scrape can make the interval shorter
-		w.tokens[s.Name].longest = max(w.tokens[s.Name].longest, s.Interval)
-	}
+// scrape scrapes all tokens or those named, and checks what came of it.
+func (w *world) scrape(names ...string) {
+	began, before, news := time.Now(), w.m.Snapshot(names...), w.news(names)
 	w.m.Scrape(w.t.Context(), names...)
-	synctest.Wait()
-	snapshot := w.m.Snapshot(names...)
-	held := make(map[string]HoldReason)
-	for _, a := range snapshot.Accounts {
-		held[a.Name] = a.Held
-	}
-	for _, s := range snapshot.Tokens {
-		tok := w.tokens[s.Name]
+	synctest.Wait() // until it has saved
+	for i, s := range w.m.Snapshot(names...).Tokens {
+		tok, t := w.tokens[s.Name], w.m.byName[s.Name]
 		w.checkVerdict(tok, s)
-		readable := s.Last.Result != probe.NoToken
-		a := w.m.accounts[tok.account]
-		// Near a limit, requests under way can stop the others; so can those that will be given back because none is sent.
-		nearLimit := a.remaining() <= 2*int64(len(a.tokens)) || w.outage == probe.Unreachable
-		if readable && !nearLimit && held[tok.account] == NotHeld && slices.Contains(news, s.Name) && tok.tried.Before(began) {
-			w.t.Errorf("%s: there may be news, and there are extra turns, but it was not probed: %+v", s.Name, w.m.byName[s.Name].Turns)
+		held, _ := t.account.heldBy(w.now())
+		probed := !tok.tried.Before(began)
+		// Near a limit, requests under way can stop the others; so can those that are given back because none is sent.
+		stopped := s.Last.Result == probe.NoToken || held != NotHeld && held != Reserve ||
+			w.outage == probe.Unreachable || t.account.remaining() <= 2*int64(len(t.account.tokens))
+		if !stopped && held == NotHeld && slices.Contains(news, s.Name) && !probed {
+			w.t.Errorf("%s: there may be news, and there are extra turns, but it was not probed: %+v", s.Name, t.Turns)
 		}
-		stopped := held[tok.account] != NotHeld && held[tok.account] != Reserve || nearLimit || tok.scraped.Before(w.stepped)
-		if stopped || !readable || tok.tried.After(tok.waits) {
-			tok.waits, tok.longest = tok.tried, 0
-			if stopped || !readable {
-				tok.waits = time.Now()
-			}
+		tok.longest = max(tok.longest, before.Tokens[i].Interval, s.Interval) // the answers can have made it shorter
+		if stopped || probed {
+			tok.waits, tok.longest = began, s.Interval
 		}
-		tok.longest = max(tok.longest, s.Interval)
 		since := tok.waits
-		if !w.stepped.IsZero() { // a turn in the future counts as now, from when its token could be read
-			since = later(since, w.m.byName[s.Name].LastTurn.Add(-w.offset))
+		if w.offset != 0 { // a turn in the future counts as now, from when the token could be read
+			since = later(since, t.LastTurn.Add(-w.offset))
 		}
 		if waited := time.Since(since); waited > tok.longest+time.Since(tok.scraped)+time.Minute {
-			w.t.Errorf("%s waits for %s at an interval of %s: %+v", s.Name, waited, tok.longest, w.m.byName[s.Name].Turns)
+			w.t.Errorf("%s waits for %s at an interval of %s: %+v", s.Name, waited, tok.longest, t.Turns)
 		}
 		tok.scraped = began
 	}
@@ -371,22 +335,19 @@ func (w *world) scrapeNames(names ...string) {
 // news returns which of the tokens must be probed by a scrape now: those with news, if extra turns suffice for them and
 // for a confirmation of each token.
 func (w *world) news(names []string) (news []string) {
-	w.m.mu.Lock()
-	defer w.m.mu.Unlock()
-	now := w.now()
-	for _, a := range w.m.accounts {
-		var own []string
-		for _, t := range a.tokens {
-			if scraped := len(names) == 0 || slices.Contains(names, t.Name); scraped && (!t.Sent || t.LookAgain) {
-				own = append(own, t.Name)
-			}
+	candidates := make(map[*account][]string)
+	for _, t := range w.m.selectLocked(names) {
+		if !t.Sent || t.LookAgain {
+			candidates[t.account] = append(candidates[t.account], t.Name)
 		}
-		a.rollOver(now)
-		reason, _ := a.heldBy(now)
-		needed := int64(len(own) + len(a.tokens))
+	}
+	for a, tokens := range candidates {
+		a.rollOver(w.now())
+		reason, _ := a.heldBy(w.now())
+		needed := int64(len(tokens) + len(a.tokens))
 		knowsLimit := a.effectiveLimit() == w.accounts[a.Name].limit // else the first answer can change the budget
 		if knowsLimit && reason == NotHeld && needed <= min(a.extra()-a.ExtraUsed, a.budget()-a.Used) {
-			news = append(news, own...)
+			news = append(news, tokens...)
 		}
 	}
 	return news
@@ -394,8 +355,7 @@ func (w *world) news(names []string) (news []string) {
 
 // checkVerdict checks that a verdict changed only on the answers that decide it.
 func (w *world) checkVerdict(tok *worldToken, s TokenState) {
-	answers := w.secrets[tok.secret].answers
-	recent := answers[max(0, min(tok.judged, len(answers))-1):]
+	recent := tok.answers[max(0, tok.judged-1):]
 	reason := s.Reason.String()[:1]
 	switch {
 	case s.Verdict == probe.VerdictUnknown || s.Verdict == tok.known.Verdict && s.Reason == tok.known.Reason:
@@ -404,5 +364,5 @@ func (w *world) checkVerdict(tok *worldToken, s TokenState) {
 	default:
 		w.t.Errorf("%s: %s (%s) after the answers %q", s.Name, s.Verdict, s.Reason, recent)
 	}
-	tok.known, tok.judged = s, len(answers)
+	tok.known, tok.judged = s, len(tok.answers)
 }
