@@ -191,7 +191,7 @@ func (a *account) learn(o probe.Outcome, now time.Time) {
 	case usedUp:
 		hold = state.Hold{Reason: string(QuotaExhausted), Until: dayEnds}
 	case o.Result == probe.RateLimited:
-		hold = state.Hold{Reason: string(RateLimited), Until: now.Add(min(cmp.Or(o.RetryAfter, defaultPause), day))}
+		hold = state.Hold{Reason: string(RateLimited), Until: now.Add(cmp.Or(o.RetryAfter, defaultPause))}
 	}
 	if hold.Until.After(a.Hold.Until) { // unless probes are held for longer already
 		a.Hold = hold

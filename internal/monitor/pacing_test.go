@@ -44,7 +44,6 @@ func TestHolds(t *testing.T) {
 		{"denied at the limit", answer{Result: probe.Rejected, Quota: used(1000, 1000)}, QuotaExhausted, 12 * time.Hour},
 		{"429", answer{Result: probe.RateLimited}, RateLimited, 15 * time.Minute},
 		{"429 for 20 s", answer{Result: probe.RateLimited, RetryAfter: 20 * time.Second}, RateLimited, 20 * time.Second},
-		{"429 for a week", answer{Result: probe.RateLimited, RetryAfter: 7 * day}, RateLimited, day},
 		{"reserve", answer{Result: probe.Valid, Quota: used(1901, 2000), ServerTime: noon}, Reserve, 12 * time.Hour},
 		{"at the reserve", answer{Result: probe.Valid, Quota: used(1900, 2000), ServerTime: noon}, NotHeld, 0},
 	} {
