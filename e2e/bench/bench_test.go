@@ -157,6 +157,7 @@ func startExporter(t *testing.T, api *api) *exporter {
 	}
 	x.WriteConfig(config.String())
 	x.StateFile = filepath.Join(x.Dir, "state.json")
+	x.Env = append(x.Env, sameTLS)
 	x.Start()
 	return x
 }

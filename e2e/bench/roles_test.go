@@ -46,12 +46,15 @@ func startRole(t *testing.T, name string, args ...string) *harness.Process {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), role+"="+name)
+	cmd.Env = append(os.Environ(), role+"="+name, sameTLS)
 	return harness.StartProcess(t, name, cmd)
 }
 
 // secretOf returns the secret of the i-th token.
 func secretOf(i int) string { return fmt.Sprintf("pat_%028d", i) }
+
+// sameTLS lets Go agree on keys as Debian's blackbox_exporter does, which is of 2023: without ML-KEM.
+const sameTLS = "GODEBUG=tlsmlkem=0"
 
 // concurrency is how many requests the bare client and blackbox_exporter make at once: the exporter's max_concurrency.
 const concurrency = 10
