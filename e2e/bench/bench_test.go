@@ -78,8 +78,8 @@ func TestLatency(t *testing.T) {
 	check(t, "latency, in that of the API", median(reported)/0.05, 1.3, 2)
 }
 
-// TestScrapeWithoutProbes measures scrapes in which no token has its turn, until the last byte of the compressed
-// response: to unpack it is Prometheus' part.
+// TestScrapeWithoutProbes measures scrapes in which no token has its turn, in the format that Prometheus 3 asks for,
+// until the last byte of the compressed response: to unpack it is Prometheus' part.
 func TestScrapeWithoutProbes(t *testing.T) {
 	x := startExporter(t, startAPI(t, 1000, 100, onceEach(10), 0))
 	x.awaitProbed()

@@ -118,10 +118,9 @@ func serveBare(url, caFile, tokens string) error {
 	if err := errors.Join(countErr, readErr, err); err != nil {
 		return err
 	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certificate)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}
-	client := &http.Client{Transport: transport}
+	trusting := &tls.Config{RootCAs: x509.NewCertPool()}
+	trusting.RootCAs.AppendCertsFromPEM(certificate)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trusting, DisableKeepAlives: true}}
 	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if err := forEach(count, func(i int) error {
 			request, err := http.NewRequest(http.MethodGet, url, nil)
@@ -165,6 +164,7 @@ func get(t *testing.T, url string, headers ...string) string {
 		t.Fatal(err)
 	}
 	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "120")
+	request.Header.Set("Accept", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8")
 	for pair := range slices.Chunk(headers, 2) {
 		request.Header.Set(pair[0], pair[1])
 	}
