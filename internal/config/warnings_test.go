@@ -55,6 +55,7 @@ func TestPaceWarning(t *testing.T) {
 			"all of them; raise it to 0.31 to probe each once per hour"},
 		{7, Pacing{0.06, 3000, 0, 0}, "raise it to 0.07 "},
 		{7, Pacing{0.07, 3000, 0, 0}, "[]"},
+		{10, Pacing{0.25, 300, 0, 0}, "raise it to 1.00 "},
 		{34, Pacing{0.25, 1000, 0, 0}, "watch fewer of them"},
 		{50, Pacing{0.25, 1000, 0, 5 * time.Hour}, "every 6 hours, "},
 		{50, Pacing{0.25, 1000, 0, 6 * time.Hour}, "[]"},
