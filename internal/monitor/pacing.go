@@ -61,14 +61,10 @@ func (a *account) rollOver(now time.Time) {
 	if today := now.UTC().Truncate(day); !a.Day.Equal(today) {
 		a.Day, a.Used, a.ExtraUsed = today, 0, 0
 	}
-	if a.Hold.Until.Sub(now) > day {
-		a.Hold = state.Hold{}
-	}
-	if a.Report.Until.Sub(now) > day {
-		a.Report = state.Report{}
-	}
-	if a.Excused.Sub(now) > day {
-		a.Excused = time.Time{}
+	for _, until := range []*time.Time{&a.Hold.Until, &a.Report.Until, &a.Excused} {
+		if until.Sub(now) > day {
+			*until = time.Time{}
+		}
 	}
 }
 
