@@ -179,5 +179,11 @@ func (m *Monitor) selectLocked(names []string) []*token {
 	if len(names) == 0 {
 		return m.tokens
 	}
-	return slices.DeleteFunc(slices.Clone(m.tokens), func(t *token) bool { return !slices.Contains(names, t.Name) })
+	var selected []*token
+	for _, name := range names {
+		if t := m.byName[name]; t != nil && !slices.Contains(selected, t) {
+			selected = append(selected, t)
+		}
+	}
+	return selected
 }

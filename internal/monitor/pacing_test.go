@@ -78,7 +78,7 @@ func TestHoldsTogether(t *testing.T) {
 	}
 	a.Hold.Until, a.Report = noon.Add(day+1), state.Report{Used: 999, Until: noon.Add(day + 1)}
 	a.rollOver(noon)
-	if reason, until := a.heldBy(noon); reason != NotHeld {
+	if reason, until := a.heldBy(noon); reason != NotHeld || !a.Excused.IsZero() {
 		t.Errorf("held by %q until %s", reason, until)
 	}
 }
@@ -94,18 +94,15 @@ func TestOwnRequestsCount(t *testing.T) {
 			grants = append(grants, g)
 		}
 	}
-	if len(grants) != 3 {
-		t.Fatalf("%d requests are granted, want the 3 that are left", len(grants))
-	}
 	a.learn(probe.Outcome{Quota: probe.Quota{Used: 999, UsedOK: true}}, noon) // another program was faster
-	for i, want := range []bool{false, false, true} {
+	for i, g := range grants {
 		a.inFlight--
-		a.giveBack(a.tokens[i], grants[i])
-		if _, ok := a.take(a.tokens[i], noon); ok != want {
-			t.Errorf("request %d is sent: %v, want %v", i, ok, want)
+		a.giveBack(a.tokens[i], g)
+		if _, ok := a.take(a.tokens[i], noon); ok != (i == 2) {
+			t.Errorf("request %d of 3 is sent: %v", i, ok)
 		}
 	}
-	if a.Used != 1 || a.ExtraUsed != 1 || a.Report.Since != 1 || a.inFlight != 1 {
+	if len(grants) != 3 || a.Used != 1 || a.ExtraUsed != 1 || a.Report.Since != 1 || a.inFlight != 1 {
 		t.Errorf("one was sent: %+v, %d in flight", a.Account, a.inFlight)
 	}
 }

@@ -9,8 +9,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
-// closeTimeout is how long Close waits for the end of the probes and for the last write: a disk may hang.
-const closeTimeout = 2 * time.Second
+const closeTimeout = 2 * time.Second // for the end of the calls and for the last write: a disk may hang
 
 // restore takes over what an earlier process saved. Which of its tokens are still there, configure finds out.
 func (m *Monitor) restore(settings config.Pacing) {

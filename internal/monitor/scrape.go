@@ -11,8 +11,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
-// confirmAfter is the time between a first denial and the probe that confirms or clears it.
-const confirmAfter = time.Second
+const confirmAfter = time.Second // from a first denial to the request that confirms or clears it
 
 // Scrape probes the named tokens whose turn it is, or all if there are no names, and returns their state. It returns
 // when the probes have ended, or at once when ctx ends or the monitor is closed. Probes that it started run until they
@@ -197,9 +196,10 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	if err != nil {
 		return noChange
 	}
-	heldUntil := a.Hold.Until
-	if a.learn(o, now); a.Hold.Until.After(heldUntil) {
-		m.Logger.Warn("Probes of the account are held", "account", a.Name, "reason", a.Hold.Reason, "until", a.Hold.Until)
+	wasHeld := now.Before(a.Hold.Until)
+	a.learn(o, now)
+	if until := a.Hold.Until; !wasHeld && now.Before(until) {
+		m.Logger.Warn("Probes of the account are held", "account", a.Name, "reason", a.Hold.Reason, "until", until.UTC())
 	}
 	if !o.CertificateExpiry.IsZero() {
 		m.certificateExpiry = o.CertificateExpiry
@@ -207,8 +207,8 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	if o.Result.Answered() {
 		a.answers.Observe(o.Duration.Seconds())
 		m.unanswered = state.Unanswered{}
-	} else if m.unanswered.Probes++; m.unanswered.Probes == 1 {
-		m.unanswered.Since = o.Start
+	} else {
+		m.unanswered = state.Unanswered{Probes: m.unanswered.Probes + 1, Since: cmp.Or(m.unanswered.Since, o.Start)}
 	}
 	if !m.currentLocked(c) { // the answer is about another secret than the present one
 		return noChange

@@ -294,7 +294,8 @@ func TestClose(t *testing.T) {
 		}
 		store.saved = ""
 		m.LookAgain()
-		if m.Scrape(t.Context()); store.saved != "" {
+		m.Scrape(t.Context())
+		if synctest.Wait(); store.saved != "" {
 			t.Error("something is saved after the end")
 		}
 	})
@@ -314,6 +315,8 @@ func TestLog(t *testing.T) {
 			time.Sleep(10 * time.Minute) // a turn
 			m.Scrape(t.Context())
 		}
+		time.Sleep(time.Second) // another answer, which holds the account a second longer
+		m.complete(&call{token: m.tokens[0], account: m.accounts["a"]}, outcome(probe.RateLimited), nil)
 		want := `level=INFO msg="Token is valid" token=one account=a result=valid http_status=123 reason=said
 level=WARN msg="Token could not be judged" token=one account=a result=timeout http_status=123 reason=said
 level=WARN msg="Probes of the account are held" account=a reason=rate_limited
