@@ -49,6 +49,11 @@ var rules = []struct {
 		forbidden: []string{"net", "os"},
 	},
 	{
+		name:      "monitor knows what is in the state file, not the file",
+		in:        []string{"internal/monitor"},
+		forbidden: []string{module + "/internal/state.Open", module + "/internal/state.Read", module + "/internal/state.File"},
+	},
+	{
 		name:      "collector and status read no clock: they turn values into values",
 		in:        []string{"collector", "internal/status"},
 		forbidden: []string{"time.Now", "time.Since", "time.Until", "time.After", "time.NewTimer", "time.NewTicker", "time.Sleep"},

@@ -34,7 +34,8 @@ type Options struct {
 	Origin string // of the configuration: for the log, and for the default name of the state file
 	Load   func() (*config.Config, error)
 
-	// Fingerprint changes with what Load reads, but for secrets. With AutoReload, it is compared every ReloadInterval.
+	// Fingerprint changes with the configuration file and the lists of files in token_dir. With AutoReload, it is compared
+	// every ReloadInterval.
 	Fingerprint    func() (string, error)
 	AutoReload     bool
 	ReloadInterval time.Duration
@@ -132,8 +133,9 @@ func (x *exporter) newHandler() (http.Handler, error) {
 	endpoints.Exporter = func() collector.Exporter {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		x.facts.LogLinesDropped = x.log.Dropped()
-		return x.facts
+		facts := x.facts
+		facts.LogLinesDropped = x.log.Dropped()
+		return facts
 	}
 	endpoints.Registry = prometheus.NewRegistry()
 	endpoints.Registry.MustRegister(

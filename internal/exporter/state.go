@@ -65,18 +65,19 @@ func (x *exporter) Save(content state.Content) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	failedBefore := x.facts.StateFailing
-	if x.facts.StateFailing = err != nil; err == nil {
-		x.facts.StateSaved = time.Now()
-	} else {
+	x.facts.StateFailing = err != nil
+	if err != nil {
 		x.facts.StateErrors++
+		if !failedBefore {
+			x.logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
+		}
+		return err
 	}
-	switch {
-	case err != nil && !failedBefore:
-		x.logger.Error("Saving the state failed; a restart now would forget verdicts and budgets", "err", err)
-	case err == nil && failedBefore:
+	x.facts.StateSaved = time.Now()
+	if failedBefore {
 		x.logger.Info("Saving the state works again")
 	}
-	return err
+	return nil
 }
 
 // awaitState opens the state file once no other process uses it. It gives up after lockTimeout, or when ctx ends.

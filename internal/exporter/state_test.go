@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -88,6 +89,32 @@ func TestOpenState(t *testing.T) {
 		t.Errorf("another configuration has %s, %v", other, err)
 	}
 }
+
+// TestSave checks what is noted of writes of the state file: all in the metrics, changes in the log.
+func TestSave(t *testing.T) {
+	var log strings.Builder
+	store := new(fakeStore)
+	x := &exporter{store: store, logger: slog.New(slog.NewTextHandler(&log, nil))}
+	for i, test := range []struct {
+		err     error
+		failing bool
+		errors  uint64
+		lines   int
+	}{{nil, false, 0, 0}, {io.ErrShortWrite, true, 1, 1}, {io.ErrShortWrite, true, 2, 1}, {nil, false, 2, 2}} {
+		store.err, x.facts.StateSaved = test.err, time.Time{}
+		err := x.Save(state.Content{})
+		lines := strings.Count(log.String(), "\n")
+		if !errors.Is(err, test.err) || x.facts.StateFailing != test.failing || x.facts.StateErrors != test.errors ||
+			x.facts.StateSaved.IsZero() == (test.err == nil) || lines != test.lines {
+			t.Errorf("write %d: %v, %+v, log:\n%s", i, err, x.facts, &log)
+		}
+	}
+}
+
+// fakeStore is a state file that cannot be written if err is set.
+type fakeStore struct{ err error }
+
+func (s *fakeStore) Save(state.Content) error { return s.err }
 
 // TestLockedState checks that serve waits for a file that another process uses, but not forever, and that check, which
 // does not wait, learns which file it is.

@@ -51,6 +51,19 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestEncodings checks that a response has no encoding but one that the client accepts.
+func TestEncodings(t *testing.T) {
+	handler := newHandler(t, testOptions(newScraper()))
+	for accepted, want := range map[string]string{
+		"": "", "gzip": "gzip", "gzip, deflate, br": "gzip", "deflate": "", "identity": "", "gzip;q=0": "", "identity, gzip;q=0": "",
+	} {
+		answer := ask(handler, "GET", "/metrics", "Accept-Encoding", accepted)
+		if got := answer.Header().Get("Content-Encoding"); answer.Code != 200 || got != want {
+			t.Errorf("Accept-Encoding %q: status %d, encoding %q, want %q", accepted, answer.Code, got, want)
+		}
+	}
+}
+
 // TestScrapesAreBounded checks that scrapes beyond the limit are refused, those of /probe and /metrics together, while
 // other endpoints answer.
 func TestScrapesAreBounded(t *testing.T) {

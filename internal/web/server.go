@@ -19,7 +19,7 @@ const (
 	idleTimeout    = 6 * time.Minute // Prometheus closes idle connections after 5 minutes; let it be the first
 	maxHeaderBytes = 32 << 10
 	// responseTimeout is how long responses may take after SIGTERM. Docker kills after 10 s, of which a state file and
-	// a log that hang take 5 s.
+	// a log that hang take 3 s.
 	responseTimeout = 4 * time.Second
 )
 

@@ -179,6 +179,9 @@ func TestStuckMonitor(t *testing.T) {
 			t.Errorf("status %d", status)
 		}
 		close(free)
+		if synctest.Wait(); status != 200 {
+			t.Errorf("status %d when it goes on", status)
+		}
 	})
 }
 
