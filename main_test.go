@@ -78,7 +78,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"--config.file", valid, "--state.file=none", "--web.telemetry-path=metrics"}, 1, "", "time="},
 		{[]string{"--config.file", valid, "--state.file=none", "--no-collector.tokens",
 			"--web.listen-address=256.0.0.1:1"}, 1, "", "time="},
-		{[]string{"healthcheck", "--web.listen-address=127.0.0.1:1"}, 1, "", ours + "requesting the exporter's health: "},
+		{[]string{"healthcheck", "--web.listen-address=127.0.0.1:1"}, 1, "", ours + "requesting the exporter's health at 127.0.0.1:1: dial "},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			stdout, stderr, code := runOnce(t.Context(), test.args...)

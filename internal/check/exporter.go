@@ -60,7 +60,11 @@ func fetch(ctx context.Context, client *http.Client, target *url.URL) (report st
 		return report, readable(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if code := response.StatusCode; code != http.StatusOK {
+	switch code := response.StatusCode; code {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return report, fmt.Errorf("%s responded with 401 Unauthorized; --http.config.file gives the password", statusPath)
+	default:
 		return report, fmt.Errorf("%s responded with %d %s", statusPath, code, http.StatusText(code))
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBytes))

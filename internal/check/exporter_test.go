@@ -39,7 +39,7 @@ func TestFromExporter(t *testing.T) {
 		{"a page", t.Context(), "", 200, "<html>", notState},
 		{"other JSON", t.Context(), "", 200, `{"state":"valid"}`, notState},
 		{"a state that does not exist", t.Context(), "", 200, `{"tokens":[{"state":"fine"}]}`, notState},
-		{"no password", t.Context(), "", 401, "", "/api/v1/status responded with 401 Unauthorized"},
+		{"no password", t.Context(), "", 401, "", "/api/v1/status responded with 401 Unauthorized; --http.config.file gives the password"},
 		{"too late", late, "", 200, "", "no complete response in time; --timeout sets how long to wait"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -8,12 +8,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
 
-// healthcheckTimeout bounds the whole check. Docker's default is 30 s; an answer takes milliseconds.
-const healthcheckTimeout = 5 * time.Second
+// healthcheckTimeout bounds the whole check. The image gives it 5 s; an answer takes milliseconds.
+const healthcheckTimeout = 4 * time.Second
 
 // Healthcheck asks the exporter on this machine, which listens on listenAddress, whether it is healthy. It sends no
 // secret, so it does not matter who answers: it takes any certificate, and any answer below 500 proves life, such as a
@@ -76,8 +77,11 @@ func checkHealth(ctx context.Context, scheme, listenAddress string) error {
 		if certificateWanted && ctx.Err() == nil {
 			return nil
 		}
-		return fmt.Errorf("requesting the exporter's health: %w; is it running, with the same "+
-			"--web.listen-address?", err)
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = failed.Err // without the URL, whose host is not where it was sent
+		}
+		return fmt.Errorf("requesting the exporter's health at %s: %w; is it running, with the same "+
+			"--web.listen-address?", listenAddress, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode >= http.StatusInternalServerError {
