@@ -332,8 +332,8 @@ func (w *world) scrape(names ...string) {
 	}
 }
 
-// news returns which of the tokens must be probed by a scrape now: those with news, if extra turns suffice for them and
-// for a confirmation of each token.
+// news returns which of the tokens must be probed by a scrape now: those with news, if extra turns, and what is left
+// above the reserve, suffice for them and for a confirmation of each token.
 func (w *world) news(names []string) (news []string) {
 	candidates := make(map[*account][]string)
 	for _, t := range w.m.selectLocked(names) {
@@ -343,10 +343,11 @@ func (w *world) news(names []string) (news []string) {
 	}
 	for a, tokens := range candidates {
 		a.rollOver(w.now())
-		reason, _ := a.heldBy(w.now())
-		needed := int64(len(tokens) + len(a.tokens))
-		knowsLimit := a.effectiveLimit() == w.accounts[a.Name].limit // else the first answer can change the budget
-		if knowsLimit && reason == NotHeld && needed <= min(a.extra()-a.ExtraUsed, a.budget()-a.Used) {
+		truth, needed := w.accounts[a.Name], int64(len(tokens)+len(a.tokens))
+		aboveReserve := truth.limit - truth.used - int64(a.settings.Reserve*float64(truth.limit)) - 1
+		knowsLimit := a.effectiveLimit() == truth.limit // else the first answer can change the budget
+		if reason, _ := a.heldBy(w.now()); knowsLimit && reason == NotHeld &&
+			needed <= min(a.extra()-a.ExtraUsed, a.budget()-a.Used, aboveReserve) {
 			news = append(news, tokens...)
 		}
 	}
