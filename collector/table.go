@@ -118,8 +118,7 @@ var table = slices.SortedFunc(slices.Values([]description{
 		"resolution to the last byte of the response."},
 		snapshot: probed(func(f *family, t *monitor.TokenState) { f.add(t.Last.Duration.Seconds()) })},
 	{Metric: Metric{"appfigures_probe_phase_duration_seconds", gauge, []string{"token", "phase"}, "Duration of each " +
-		"phase of the last probe. 0 for a phase that it did not reach or need. Probes in the same minute resume a TLS " +
-		"session, which makes tls shorter."},
+		"phase of the last probe. 0 for a phase that it did not reach or need."},
 		snapshot: each(phaseLabels, probed, func(t *monitor.TokenState, i int) float64 {
 			return t.Last.Phases[i].Seconds()
 		})},
@@ -171,7 +170,7 @@ var table = slices.SortedFunc(slices.Values([]description{
 		snapshot: func(f *family, in *input) { f.add(float64(in.Unanswered.Probes)) }},
 	{Metric: Metric{"appfigures_api_certificate_expiry_timestamp_seconds", gauge, nil, "Earliest expiry in the " +
 		"certificate chain of the last TLS handshake with the API, also of one that failed to verify, in seconds " +
-		"since 1970. A new certificate shows within a minute."},
+		"since 1970."},
 		snapshot: func(f *family, in *input) { f.addTime(in.CertificateExpiry) }},
 	{Metric: Metric{"appfigures_exporter_build_info", gauge,
 		[]string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},

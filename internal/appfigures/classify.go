@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
@@ -57,8 +56,10 @@ func parseResponse(status int, header http.Header, body []byte, bodyErr error) r
 	if status == http.StatusOK && r.isObject && r.doc.Status >= 400 && r.doc.Status <= 599 {
 		r.status = int(r.doc.Status)
 	}
-	if u, err := url.Parse(header.Get("Location")); err == nil && status/100 == 3 {
-		r.location = u.Host + u.EscapedPath()
+	if status/100 == 3 {
+		if u, err := url.Parse(header.Get("Location")); err == nil {
+			r.location = u.Host + u.EscapedPath()
+		}
 	}
 	return r
 }
@@ -135,8 +136,14 @@ func (r response) isAPIError() bool {
 
 // isOAuthError reports whether the body is an error of OAuth 2.0: {"error":"Forbidden"} alone is a gateway's.
 func (r response) isOAuthError() bool {
-	codes := []text{"invalid_request", "invalid_token", "insufficient_scope"} // RFC 6750, section 3.1
-	return slices.Contains(codes, r.doc.Error) || r.doc.Error != "" && r.doc.Description != ""
+	switch r.doc.Error {
+	case "":
+		return false
+	case "invalid_request", "invalid_token", "insufficient_scope": // RFC 6750, section 3.1
+		return true
+	default:
+		return r.doc.Description != ""
+	}
 }
 
 // withText appends what the response says to what is wrong with it.

@@ -1,14 +1,12 @@
 // Package appfigures makes one probe of one token: one request to the root of the Appfigures API, and what its answer
-// means. It does not decide when a token is probed, and remembers nothing between probes but TLS sessions.
+// means. It does not decide when a token is probed, and remembers nothing between probes.
 //
 // It is the only package that makes requests to the outside and the only one that reveals a token to the wire. The
 // facts about the API are from the vendor's documentation, https://docs.appfigures.com, and command-line client.
 package appfigures
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
@@ -33,11 +30,10 @@ const (
 // net/http writes to the standard logger what a server sends before the request, which may be a token: the program must
 // discard the standard logger's output.
 type Client struct {
-	cfg       *config.Config
+	root      *url.URL
+	timeout   time.Duration // for one probe
 	userAgent string
-	mu        sync.Mutex // guards the fields below
 	transport *http.Transport
-	sessions  time.Time // since when the transport has kept TLS sessions, at most a minute
 }
 
 // NewClient returns a client of the API that cfg names. version goes into the User-Agent.
@@ -50,7 +46,8 @@ func NewClient(cfg *config.Config, version string) *Client {
 	protocols.SetHTTP1(true)
 	dialer := &net.Dialer{Timeout: cfg.Timeout} // which the addresses of a host share
 	return &Client{
-		cfg:       cfg,
+		root:      cfg.APIURL,
+		timeout:   cfg.Timeout,
 		userAgent: "appfigures_exporter/" + version,
 		transport: &http.Transport{
 			DisableKeepAlives:      true,
@@ -59,42 +56,33 @@ func NewClient(cfg *config.Config, version string) *Client {
 			OnProxyConnectResponse: checkProxyConnect,
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				conn, err := dialer.DialContext(ctx, network, address)
-				return tracedConn{conn, ctx.Value(traceKey{}).(*trace)}, err
+				if err != nil {
+					return nil, err
+				}
+				return tracedConn{conn, ctx.Value(traceKey{}).(*trace)}, nil
 			},
+			TLSClientConfig:        cfg.TLS,
 			MaxResponseHeaderBytes: maxHeaders,
 		},
 	}
-}
-
-// currentTransport returns the transport. Probes resume its TLS sessions, which spares both sides half of a handshake,
-// but verifies and reports the certificates of the first: if sessions did not end, new ones could go unseen for weeks.
-func (c *Client) currentTransport() *http.Transport {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.sessions) > time.Minute {
-		c.transport, c.sessions = c.transport.Clone(), now
-		c.transport.TLSClientConfig = cmp.Or(c.cfg.TLS, new(tls.Config)).Clone()
-		c.transport.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
-	}
-	return c.transport
 }
 
 // Probe makes one request with the token. It ends when the response is complete, when the configured timeout or ctx
 // expires ([probe.Timeout]), or when ctx is canceled. Only in the last case does Probe return an error, and
 // then the outcome reports no more than whether the request was sent.
 func (c *Client) Probe(ctx context.Context, token config.Secret) (probe.Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	transport := c.currentTransport()
 	// RoundTrip returns when ctx ends, but the dial, the handshake or the CONNECT that it began continues, for the next
 	// request. Nobody waits for it any more, so this ends it.
-	defer transport.CloseIdleConnections()
+	defer c.transport.CloseIdleConnections()
 
 	t, traced := startTrace(ctx)
 	// RoundTrip, unlike Client.Do, follows no redirect: a token goes to one host.
-	resp, err := transport.RoundTrip((&http.Request{
+	resp, err := c.transport.RoundTrip((&http.Request{
 		Method: http.MethodGet,
-		URL:    c.cfg.APIURL,
+		URL:    c.root,
+		Host:   c.root.Host,
 		Header: http.Header{
 			"Authorization": {"Bearer " + token.Reveal()},
 			"Accept":        {"application/json"},

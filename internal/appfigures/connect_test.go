@@ -3,7 +3,6 @@ package appfigures
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,13 +21,11 @@ import (
 )
 
 // secure is the configuration of a TLS server at 127.0.0.1, and trusting that of a client that trusts it. The
-// certificate, httptest's, is also valid in the virtual time of synctest, which begins in 2000. The server sends no
-// session tickets: they come before the client reads, and net.Pipe has no room for them.
+// certificate, httptest's, is also valid in the virtual time of synctest, which begins in 2000.
 var secure, trusting = func() (*tls.Config, *tls.Config) {
 	server := httptest.NewTLSServer(nil)
 	defer server.Close()
-	return &tls.Config{Certificates: server.TLS.Certificates, SessionTicketsDisabled: true},
-		server.Client().Transport.(*http.Transport).TLSClientConfig
+	return &tls.Config{Certificates: server.TLS.Certificates}, server.Client().Transport.(*http.Transport).TLSClientConfig
 }()
 
 // phaseTimes takes another number of seconds for each phase.
@@ -195,42 +191,5 @@ func TestConnecting(t *testing.T) {
 				t.Errorf("the certificate expires %s, want %s: %t", at, expiry, test.shown)
 			}
 		})
-	}
-}
-
-// TestSessions checks that probes resume the TLS session of an earlier one, until it is a minute old: then a certificate
-// that was renewed in the meantime is reported.
-func TestSessions(t *testing.T) {
-	first := &secure.Certificates[0]
-	template := &x509.Certificate{NotAfter: first.Leaf.NotAfter.AddDate(0, 0, -1), IPAddresses: first.Leaf.IPAddresses}
-	der, err := x509.CreateCertificate(rand.Reader, template, first.Leaf, first.Leaf.PublicKey, first.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	renewed := &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: first.PrivateKey, Leaf: template}
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		var current atomic.Pointer[tls.Certificate]
-		var resumed atomic.Bool
-		s := serve(t, answering(&tls.Config{
-			MaxVersion:       version,
-			GetCertificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return current.Load(), nil },
-			VerifyConnection: func(state tls.ConnectionState) error { resumed.Store(state.DidResume); return nil },
-		}, says(validAnswer)))
-		client := NewClient(s.config("https"), "test")
-		for i, want := range []*tls.Certificate{first, first, first, renewed, renewed} {
-			switch i {
-			case 0:
-				current.Store(first)
-			case 2:
-				current.Store(renewed)
-			case 3:
-				client.sessions = client.sessions.Add(-time.Minute)
-			}
-			outcome := probeOnce(t, client)
-			checkOutcome(t, outcome, probe.Valid, 200, "")
-			if full := i == 0 || i == 3; resumed.Load() == full || !outcome.CertificateExpiry.Equal(want.Leaf.NotAfter) {
-				t.Errorf("TLS %x, probe %d: full %t, expires %s", version, i, !resumed.Load(), outcome.CertificateExpiry)
-			}
-		}
 	}
 }

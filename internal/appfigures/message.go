@@ -23,7 +23,9 @@ var emailAddress = regexp.MustCompile(`[^\s@<>"'(),;:]+@[^\s@<>"'(),;:]+`)
 // base64, hexadecimal, percent-encoded, reversed.
 func cleanMessage(message, token string) string {
 	// Far more than is kept, so that what is cut here is not what the later steps would have had to see.
-	message = message[:min(len(message), 16*maxMessage)]
+	if len(message) > 16*maxMessage {
+		message = message[:16*maxMessage]
+	}
 	message = strings.ToValidUTF8(message, "�")
 	message = strings.Join(strings.FieldsFunc(message, func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)

@@ -48,25 +48,28 @@ func startTrace(ctx context.Context) (*trace, context.Context) {
 
 // first sets *at to now the first time: a host can have several addresses.
 func (t *trace) first(at *time.Time) {
+	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if at.IsZero() {
-		*at = time.Now()
+		*at = now
 	}
 }
 
 func (t *trace) handshakeStarted() {
+	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.tlsStart, t.tlsDone = time.Now(), time.Time{}
+	t.tlsStart, t.tlsDone = now, time.Time{}
 }
 
 // handshakeDone notes the end of a handshake and the earliest expiry in the chain, also in one that was not verified.
 func (t *trace) handshakeDone(state tls.ConnectionState, err error) {
+	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil {
-		t.tlsDone = time.Now()
+		t.tlsDone = now
 	}
 	chain := state.PeerCertificates
 	if failed, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
