@@ -5,7 +5,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
@@ -21,8 +20,6 @@ const (
 	// extra turns allow, so that whoever sets things up sees the effect; but none again within setUpPause.
 	setUpTime  = 10 * time.Minute
 	setUpPause = 10 * time.Second
-	// defaultPause is how long probes are held after a 429 that does not say.
-	defaultPause = 15 * time.Minute
 )
 
 func (a *account) effectiveLimit() int64 { return cmp.Or(a.Limit, a.settings.AssumedDailyLimit) }
@@ -52,12 +49,9 @@ func (a *account) initialLastTurn(i int, now time.Time) time.Time {
 	return now.Add(interval*time.Duration(i+1)/time.Duration(len(a.tokens)) - interval)
 }
 
-// rollOver begins the UTC day at now, and drops what lies more than a day ahead: a clock was wrong. Before that it notes
-// until when answers are excused. It comes before all that is asked about the account at now.
+// rollOver begins the UTC day at now, and drops what lies more than a day ahead: a clock was wrong. It comes before all
+// that is asked about the account at now.
 func (a *account) rollOver(now time.Time) {
-	if reason, until := a.heldBy(now); reason == QuotaExhausted || reason == Budget {
-		a.Excused = until
-	}
 	if today := now.UTC().Truncate(day); !a.Day.Equal(today) {
 		a.Day, a.Used, a.ExtraUsed = today, 0, 0
 	}
@@ -129,15 +123,12 @@ func (a *account) take(t *token, now time.Time) (grant, bool) {
 		return grant{}, false
 	}
 	interval := a.interval(now)
-	sinceTurn := now.Sub(t.LastTurn)
-	due := sinceTurn >= interval
-	g := grant{day: a.Day, extra: !due, before: t.Turns}
-	if due {
-		// Turns that were missed are lost, so that the token keeps its place among the others.
-		t.LastTurn = t.LastTurn.Add(sinceTurn / interval * interval)
-	} else {
+	turns := now.Sub(t.LastTurn) / interval
+	g := grant{day: a.Day, extra: turns == 0, before: t.Turns}
+	if g.extra {
 		a.ExtraUsed++
 	}
+	t.LastTurn = t.LastTurn.Add(turns * interval) // missed turns are lost, so that it keeps its place among the others
 	a.Used++
 	a.inFlight++
 	a.Report.Since++
@@ -164,32 +155,4 @@ func (g grant) restore(t *token) {
 	t.Sent = t.Sent && g.before.Sent
 	t.LookAgain = t.LookAgain || g.before.LookAgain
 	t.Missed = t.Missed || g.before.Missed
-}
-
-// learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends
-// by the answer's own Date, whatever our clock says.
-func (a *account) learn(o probe.Outcome, now time.Time) {
-	a.rollOver(now)
-	serverTime := cmp.Or(o.ServerTime, now).UTC()
-	dayEnds := now.Add(day - serverTime.Sub(serverTime.Truncate(day)))
-	if o.Quota.LimitOK {
-		a.Limit = o.Quota.Limit
-	}
-	usedUp := o.Result == probe.QuotaExhausted || o.Quota.UsedOK && o.Quota.Used >= a.effectiveLimit()
-	if usedUp && dayEnds.Sub(now) > day-defaultPause { // its count may lag behind its Date: not for a whole day
-		dayEnds = now.Add(defaultPause)
-	}
-	if o.Quota.UsedOK {
-		a.Report = state.Report{Used: o.Quota.Used, Since: a.inFlight, Until: dayEnds}
-	}
-	var hold state.Hold
-	switch {
-	case usedUp:
-		hold = state.Hold{Reason: string(QuotaExhausted), Until: dayEnds}
-	case o.Result == probe.RateLimited:
-		hold = state.Hold{Reason: string(RateLimited), Until: now.Add(cmp.Or(o.RetryAfter, defaultPause))}
-	}
-	if hold.Until.After(a.Hold.Until) { // unless probes are held for longer already
-		a.Hold = hold
-	}
 }

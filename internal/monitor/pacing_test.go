@@ -13,7 +13,8 @@ var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 // accountOf returns an account with n tokens that were configured at noon.
 func accountOf(n int, settings config.Pacing) *account {
-	a := &account{settings: settings, tokens: make([]*token, n)}
+	a := (&Monitor{accounts: make(map[string]*account)}).accountLocked("", settings)
+	a.tokens = make([]*token, n)
 	for i := range a.tokens {
 		a.tokens[i] = &token{account: a}
 		a.tokens[i].Configured, a.tokens[i].LastTurn = noon, a.initialLastTurn(i, noon)
@@ -75,7 +76,7 @@ func TestHoldsTogether(t *testing.T) {
 			t.Errorf("held by %q after %+v", reason, answer)
 		}
 	}
-	a.Hold.Until, a.Report = noon.Add(day+1), state.Report{Used: 999, Until: noon.Add(day + 1)}
+	a.Hold.Until, a.Excused, a.Report = noon.Add(day+1), noon.Add(day+1), state.Report{Used: 999, Until: noon.Add(day + 1)}
 	a.rollOver(noon)
 	if reason, until := a.heldBy(noon); reason != NotHeld || !a.Excused.IsZero() {
 		t.Errorf("held by %q until %s", reason, until)
@@ -157,7 +158,7 @@ func TestVerdictDue(t *testing.T) {
 		a.Used, a.tokens[0].VerdictTime = test.used, test.verdict
 		for _, result := range append(test.answers, probe.ServerError) {
 			a.learn(probe.Outcome{Result: result}, now)
-			a.rollOver(now) // as each scrape does
+			a.state(now) // as each scrape does
 			now = now.Add(13 * time.Hour)
 		}
 		if due := a.verdictDue(a.tokens[0], now); !due.Equal(test.want) {

@@ -137,8 +137,7 @@ func TestUnsent(t *testing.T) {
 			t.Errorf("%d tries, %d requests counted, %+v", tries, s.Accounts[0].BudgetUsed, s.Unanswered)
 		}
 		api.answer = always(probe.Valid)
-		s = m.Scrape(t.Context())
-		if s.Unanswered.Probes != 0 || s.Tokens[0].Verdict != probe.VerdictValid || s.CertificateExpiry != noon {
+		if s = m.Scrape(t.Context()); s.Unanswered.Probes != 0 || s.Tokens[0].Verdict != probe.VerdictValid || s.CertificateExpiry != noon {
 			t.Errorf("after an answer: %+v", s)
 		}
 	})
@@ -154,9 +153,8 @@ func TestSlots(t *testing.T) {
 		m := start(t, cfg, api, nil)
 		began := time.Now()
 		s := m.Scrape(t.Context())
-		took, last := time.Since(began), s.Tokens[6].Last.Duration
-		if took != 4*time.Second || last != time.Second { // one, then six by two
-			t.Errorf("the scrape took %s, its last probe %s", took, last)
+		if last := s.Tokens[6].Last.Duration; time.Since(began) != 4*time.Second || last != time.Second { // 1, then 6 by 2
+			t.Errorf("the scrape took %s, its last probe %s", time.Since(began), last)
 		}
 		time.Sleep(2 * s.Tokens[0].Interval) // all are due
 		api.answer = func(string) probe.Outcome {
@@ -284,8 +282,7 @@ func TestClose(t *testing.T) {
 		time.AfterFunc(3*time.Minute, m.Close)
 		began := time.Now()
 		s := m.Scrape(t.Context())
-		synctest.Wait()
-		if time.Since(began) != 3*time.Minute || s.Tokens[0].Probed || m.Snapshot().Tokens[0].Probed {
+		if synctest.Wait(); time.Since(began) != 3*time.Minute || s.Tokens[0].Probed || m.Snapshot().Tokens[0].Probed {
 			t.Errorf("after %s: %+v", time.Since(began), s.Tokens[0])
 		}
 		// The requests count, but the tokens are as new as before: the next process probes them.

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"time"
@@ -46,6 +47,37 @@ var (
 	oneOffDenial  = change{slog.LevelInfo, "Denial was not confirmed; that changes no verdict"}
 	newIndecision = change{slog.LevelWarn, "Token could not be judged"} // another result that decides nothing
 )
+
+// defaultPause is how long probes are held after a 429 that does not say.
+const defaultPause = 15 * time.Minute
+
+// learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends
+// by the answer's own Date, whatever our clock says.
+func (a *account) learn(o probe.Outcome, now time.Time) {
+	a.rollOver(now)
+	serverTime := cmp.Or(o.ServerTime, now).UTC()
+	dayEnds := now.Add(day - serverTime.Sub(serverTime.Truncate(day)))
+	if o.Quota.LimitOK {
+		a.Limit = o.Quota.Limit
+	}
+	usedUp := o.Result == probe.QuotaExhausted || o.Quota.UsedOK && o.Quota.Used >= a.effectiveLimit()
+	if usedUp && dayEnds.Sub(now) > day-defaultPause { // its count may lag behind its Date: not for a whole day
+		dayEnds = now.Add(defaultPause)
+	}
+	if o.Quota.UsedOK {
+		a.Report = state.Report{Used: o.Quota.Used, Since: a.inFlight, Until: dayEnds}
+	}
+	var hold state.Hold
+	switch {
+	case usedUp:
+		hold = state.Hold{Reason: string(QuotaExhausted), Until: dayEnds}
+	case o.Result == probe.RateLimited:
+		hold = state.Hold{Reason: string(RateLimited), Until: now.Add(cmp.Or(o.RetryAfter, defaultPause))}
+	}
+	if hold.Until.After(a.Hold.Until) { // unless probes are held for longer already
+		a.Hold = hold
+	}
+}
 
 // record takes over an outcome of one of its tokens, and notes which tokens there may be news about. The grant is that
 // of the request; zero if none was made.

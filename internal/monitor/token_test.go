@@ -55,13 +55,12 @@ func TestRecordTimes(t *testing.T) {
 	tok := new(token)
 	minute := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Minute) }
 	for _, step := range []struct {
-		at               int // minutes
-		result           probe.Result
-		message, changed string
-		verdictTime      int
-		verdictSince     int
-		sinceStart       bool
-		reason           string // that the verdict rests on
+		at                        int // minutes, as verdictTime and verdictSince
+		result                    probe.Result
+		message, changed          string
+		verdictTime, verdictSince int
+		sinceStart                bool
+		reason                    string // that the verdict rests on
 	}{
 		{1, probe.Valid, "", "INFO: Token is valid", 1, 1, true, ""},
 		{2, probe.Valid, "", "DEBUG: Probe completed", 2, 1, true, ""},
