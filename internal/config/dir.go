@@ -67,12 +67,9 @@ func (b *builder) addDir(s *dirSettings, index int) {
 			b.check(key, fmt.Errorf("the file %q has the name of a token of %s; set prefix for this directory, or "+
 				"rename one", name, first))
 		default:
-			b.add(Token{
-				Name:    s.Prefix + name,
-				Account: cmp.Or(s.Account, defaultName),
-				Source:  FileSource(filepath.Join(dir, name)),
-				Labels:  labels,
-			}, key)
+			t := Token{Name: s.Prefix + name, Account: cmp.Or(s.Account, defaultName), Labels: labels}
+			t.Source = FileSource(filepath.Join(dir, name))
+			b.add(t, key)
 		}
 	}
 }

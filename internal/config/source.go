@@ -113,9 +113,9 @@ var errHangs = errors.New("cannot be read in time; check the file system that it
 var readSource = Source.Read // tests replace it
 
 // Reader reads the sources of tokens, and waits for none that hangs. The zero value is ready. A Reader is safe for
-// concurrent use, and should live long: it starts no second read of a source while one hangs.
+// concurrent use, and should live long: it starts no second read of a file while one hangs.
 type Reader struct {
-	pending sync.Map // the *pendingRead of each source that is being read
+	pending sync.Map // the *pendingRead of each file that is being read
 }
 
 // Reading is the result of reading one source.
@@ -124,22 +124,26 @@ type Reading struct {
 	Err    error // see [Source.Read]
 }
 
-// pendingRead is a read of one source. Several calls of [Reader.Read] can wait for it.
+// pendingRead is a read of one file. Several calls of [Reader.Read] can wait for it.
 type pendingRead struct {
 	ended  chan struct{}
 	result atomic.Pointer[Reading] // errHangs until the read has ended
 }
 
-// Read reads the sources of all tokens at the same time. It returns a Reading for each of them, within [ReadTimeout].
+// Read reads the sources of all tokens, files at the same time: nothing else can hang. It returns a Reading for each of
+// them, within [ReadTimeout].
 func (r *Reader) Read(tokens []Token) []Reading {
 	ctx, cancel := context.WithTimeout(context.Background(), ReadTimeout)
 	defer cancel()
-	reads := make([]*pendingRead, len(tokens))
+	readings, files := make([]Reading, len(tokens)), make(map[int]*pendingRead)
 	for i, t := range tokens {
-		reads[i] = r.start(t.Source)
+		if t.Source.kind == fromFile {
+			files[i] = r.start(t.Source)
+		} else {
+			readings[i].Secret, readings[i].Err = t.Source.Read()
+		}
 	}
-	readings := make([]Reading, len(tokens))
-	for i, read := range reads {
+	for i, read := range files {
 		select {
 		case <-read.ended:
 		case <-ctx.Done():
@@ -149,18 +153,18 @@ func (r *Reader) Read(tokens []Token) []Reading {
 	return readings
 }
 
-// start returns the read of a source that is under way, or starts one.
+// start returns the read of a file that is under way, or starts one.
 func (r *Reader) start(s Source) *pendingRead {
 	read := &pendingRead{ended: make(chan struct{})}
 	read.result.Store(&Reading{Err: errHangs})
-	key := s.String() + ":" + s.text.Reveal()
-	if earlier, underWay := r.pending.LoadOrStore(key, read); underWay {
+	path := s.text.Reveal()
+	if earlier, underWay := r.pending.LoadOrStore(path, read); underWay {
 		return earlier.(*pendingRead)
 	}
 	go func() {
 		secret, err := readSource(s)
 		read.result.Store(&Reading{secret, err})
-		r.pending.Delete(key)
+		r.pending.Delete(path)
 		close(read.ended)
 	}()
 	return read

@@ -108,7 +108,7 @@ func TestReader(t *testing.T) {
 			}
 			return NewSecret("pat_" + s.text.Reveal()), nil
 		}
-		tokens := []Token{{Source: EnvSource("a")}, {Source: FileSource("b")}}
+		tokens := []Token{{Source: FileSource("a")}, {Source: InlineSource(NewSecret("pat_b"))}}
 		for i := range 200 { // each of 100 files is two tokens
 			tokens = append(tokens, Token{Source: FileSource(fmt.Sprintf("hangs%d", i%100))})
 		}
