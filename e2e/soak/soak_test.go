@@ -2,11 +2,7 @@
 // differently every moment, outages, secrets that are replaced or hang when they are read, good and bad reloads, a
 // standard error that blocks, and for the last third kill -9. It checks that every scrape gets a whole response in time,
 // that no verdict is wrong, that every request is in the budget and no budget is exceeded, and that memory, goroutines
-// and descriptors do not grow.
-//
-// It takes a minute by default:
-//
-//	go test -count=1 -v -timeout 0 ./soak -soak 1h
+// and descriptors do not grow. It takes a minute; make soak SOAK=1h takes an hour.
 package soak
 
 import (

@@ -27,7 +27,7 @@ func (m *Monitor) restore(settings config.Pacing) {
 
 // contentLocked returns the state as it is saved.
 func (m *Monitor) contentLocked() state.Content {
-	s := state.Content{Salt: m.State.Salt, Unanswered: m.unanswered}
+	s := state.Content{Salt: m.State.Salt, Unanswered: m.unanswered, Tokens: make([]state.Token, 0, len(m.tokens))}
 	for _, t := range m.tokens {
 		s.Tokens = append(s.Tokens, state.Token{
 			Name: t.Name, SourceDigest: t.sourceDigest, SecretDigest: t.secretDigest, Findings: t.Findings, Turns: t.Turns,

@@ -41,11 +41,10 @@ func TestRestart(t *testing.T) {
 		if s := restarted.Snapshot(); s.Tokens[1].Message != "gone" || s.Accounts[1].Held != RateLimited {
 			t.Errorf("after a restart: %+v", s)
 		}
-		restarted.Close() // which saves what was restored
-		if saved := store.saved; saved != before {
-			t.Errorf("a restart changes the state:\n%s\n%s", saved, before)
-		} else if strings.Contains(saved, "hidden") {
-			t.Errorf("the state contains a token: %s", saved)
+		if restarted.Close(); store.saved != before { // it saves what was restored
+			t.Errorf("a restart changes the state:\n%s\n%s", store.saved, before)
+		} else if strings.Contains(before, "hidden") {
+			t.Errorf("the state contains a token: %s", before)
 		}
 		if start(t, cfg, api, store).Scrape(t.Context()); len(api.requests) != requests {
 			t.Errorf("a restart costs %d requests", len(api.requests)-requests)

@@ -3,12 +3,13 @@ package monitor
 import (
 	"cmp"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
+
+// This file decides what an answer changes about a token and its account. It reads no clock and does no I/O.
 
 // token is a configured token with all that is known about it.
 type token struct {
@@ -152,7 +153,7 @@ const historyLength = 40 // results of a token that are kept
 // which no request left are one.
 func (t *token) remember(o probe.Outcome) {
 	past := state.Past{Unix: o.Start.Unix(), Result: o.Result, Unsent: !o.Sent}
-	history := slices.Clone(t.History)
+	history := append(make([]state.Past, 0, historyLength+1), t.History...)
 	if n := len(history); n > 0 && past.Unsent && history[n-1].Unsent {
 		past.Unix = history[n-1].Unix
 		history = history[:n-1]

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/gofrs/flock"
 	"github.com/natefinch/atomic"
@@ -99,7 +101,7 @@ func (f *File) Close() error { return f.lock.Close() }
 func (f *File) Save(content Content) error {
 	text, err := json.Marshal(document{program, version, content})
 	if err == nil {
-		err = atomic.WriteFile(f.path, bytes.NewReader(append(text, '\n')))
+		err = atomic.WriteFile(f.path, io.MultiReader(bytes.NewReader(text), strings.NewReader("\n")))
 	}
 	if err != nil {
 		return fmt.Errorf("writing state file %s: %w", f.path, err)
