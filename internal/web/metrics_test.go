@@ -5,11 +5,15 @@ import (
 	"context"
 	"io"
 	"math"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/appfigures-exporter/appfigures_exporter/collector"
 )
 
 // TestFormats checks that each format is served, and that only protobuf has the times at which counters began: in the
@@ -61,6 +65,31 @@ func TestEncodings(t *testing.T) {
 		if got := answer.Header().Get("Content-Encoding"); answer.Code != 200 || got != want {
 			t.Errorf("Accept-Encoding %q: status %d, encoding %q, want %q", accepted, answer.Code, got, want)
 		}
+	}
+}
+
+// TestScrapesAtOnce checks that no scrape uses the memory of another whose response is not complete.
+func TestScrapesAtOnce(t *testing.T) {
+	scraper := newScraper()
+	options := testOptions(scraper)
+	scrape := func(handler http.Handler) string { // without the counts of scrapes
+		body, _, _ := strings.Cut(ask(handler, "GET", "/metrics").Body.String(), "# HELP promhttp")
+		return body
+	}
+	want := scrape(newHandler(t, options))
+	var handler http.Handler
+	nested := false
+	options.Exporter = func() collector.Exporter { // the series are made, and not written yet
+		if !nested {
+			nested = true
+			slices.Reverse(scraper.tokens)
+			scrape(handler)
+		}
+		return collector.Exporter{}
+	}
+	handler = newHandler(t, options)
+	if got := scrape(handler); got != want {
+		t.Errorf("a scrape beside another one gives\n%s\nwant\n%s", got, want)
 	}
 }
 
