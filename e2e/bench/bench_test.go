@@ -25,7 +25,7 @@ import (
 var rounds = flag.Int("rounds", 7, "number of rounds to take the median of")
 
 // onceEach is a daily limit under which tokens get only their first probes while a test runs: those take two thirds of
-// an account's extra turns, and the first regular turns come after hours.
+// an account's extra turns, and each token has a regular turn every four hours.
 func onceEach(tokensPerAccount int) int { return tokensPerAccount * 15 / 2 }
 
 // TestCPU measures the CPU time of one probe, each with a connection of its own: what a scrape costs more than one in

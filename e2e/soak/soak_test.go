@@ -2,7 +2,7 @@
 // differently every moment, outages, secrets that are replaced or hang when they are read, good and bad reloads, a
 // standard error that blocks, and for the last third kill -9. It checks that every scrape gets a whole response in time,
 // that no verdict is wrong, that every request is in the budget and no budget is exceeded, and that memory, goroutines
-// and descriptors do not grow. It takes a minute; make soak SOAK=1h takes an hour.
+// and descriptors do not grow. It takes as long as make soak SOAK=1h says.
 package soak
 
 import (

@@ -130,8 +130,8 @@ type pendingRead struct {
 	result atomic.Pointer[Reading] // errHangs until the read has ended
 }
 
-// Read reads the sources of all tokens, files at the same time: nothing else can hang. It returns a Reading for each of
-// them, within [ReadTimeout].
+// Read returns a Reading for the source of each token, within [ReadTimeout]. Only files can hang: they are read at the
+// same time.
 func (r *Reader) Read(tokens []Token) []Reading {
 	ctx, cancel := context.WithTimeout(context.Background(), ReadTimeout)
 	defer cancel()

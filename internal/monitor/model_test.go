@@ -32,7 +32,7 @@ func (m *model) configure(count int, now int64) {
 	m.tokens = m.tokens[:min(count, len(m.tokens))]
 	for i := len(m.tokens); i < count; i++ {
 		x := m.interval()
-		m.tokens = append(m.tokens, modelToken{turn: now + x*int64(i+1)/m.count - x})
+		m.tokens = append(m.tokens, modelToken{turn: now + x/m.count*int64(i+1) - x})
 	}
 }
 

@@ -46,12 +46,15 @@ func (a *account) interval(now time.Time) time.Duration {
 // now on. What is returned is an interval before that.
 func (a *account) initialLastTurn(i int, now time.Time) time.Time {
 	interval := a.interval(now)
-	return now.Add(interval*time.Duration(i+1)/time.Duration(len(a.tokens)) - interval)
+	return now.Add(interval/time.Duration(len(a.tokens))*time.Duration(i+1) - interval)
 }
 
-// rollOver begins the UTC day at now, and drops what lies more than a day ahead: a clock was wrong. It comes before all
-// that is asked about the account at now.
+// rollOver begins the UTC day at now, and drops what lies more than a day ahead: a clock was wrong. Before that it notes
+// until when answers are excused. It comes before all that is asked about the account at now.
 func (a *account) rollOver(now time.Time) {
+	if reason, until := a.heldBy(now); reason == QuotaExhausted || reason == Budget {
+		a.Excused = until
+	}
 	if today := now.UTC().Truncate(day); !a.Day.Equal(today) {
 		a.Day, a.Used, a.ExtraUsed = today, 0, 0
 	}

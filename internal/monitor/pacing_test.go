@@ -158,7 +158,7 @@ func TestVerdictDue(t *testing.T) {
 		a.Used, a.tokens[0].VerdictTime = test.used, test.verdict
 		for _, result := range append(test.answers, probe.ServerError) {
 			a.learn(probe.Outcome{Result: result}, now)
-			a.state(now) // as each scrape does
+			a.rollOver(now) // as each scrape does
 			now = now.Add(13 * time.Hour)
 		}
 		if due := a.verdictDue(a.tokens[0], now); !due.Equal(test.want) {

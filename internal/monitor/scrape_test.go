@@ -137,7 +137,8 @@ func TestUnsent(t *testing.T) {
 			t.Errorf("%d tries, %d requests counted, %+v", tries, s.Accounts[0].BudgetUsed, s.Unanswered)
 		}
 		api.answer = always(probe.Valid)
-		if s = m.Scrape(t.Context()); s.Unanswered.Probes != 0 || s.Tokens[0].Verdict != probe.VerdictValid || s.CertificateExpiry != noon {
+		s = m.Scrape(t.Context())
+		if s.Unanswered.Probes != 0 || s.Tokens[0].Verdict != probe.VerdictValid || s.CertificateExpiry != noon {
 			t.Errorf("after an answer: %+v", s)
 		}
 	})
@@ -153,8 +154,9 @@ func TestSlots(t *testing.T) {
 		m := start(t, cfg, api, nil)
 		began := time.Now()
 		s := m.Scrape(t.Context())
-		if last := s.Tokens[6].Last.Duration; time.Since(began) != 4*time.Second || last != time.Second { // 1, then 6 by 2
-			t.Errorf("the scrape took %s, its last probe %s", time.Since(began), last)
+		took, last := time.Since(began), s.Tokens[6].Last.Duration
+		if took != 4*time.Second || last != time.Second { // one, then six by two
+			t.Errorf("the scrape took %s, its last probe %s", took, last)
 		}
 		time.Sleep(2 * s.Tokens[0].Interval) // all are due
 		api.answer = func(string) probe.Outcome {

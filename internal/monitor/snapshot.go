@@ -108,9 +108,6 @@ func (a *account) state(now time.Time) AccountState {
 		Interval:     a.interval(now),
 	}
 	s.Held, s.HeldUntil = a.heldBy(now)
-	if s.Held == QuotaExhausted || s.Held == Budget {
-		a.Excused = s.HeldUntil // also when the hold has ended, until the next answer
-	}
 	if a.useKnown(now) {
 		s.Quota = probe.Quota{Used: a.Report.Used, UsedOK: true, Limit: a.Limit, LimitOK: a.Limit > 0}
 		s.QuotaReset = a.Report.Until.Truncate(time.Second) // the API gives its time in seconds

@@ -49,7 +49,7 @@ var (
 	newIndecision = change{slog.LevelWarn, "Token could not be judged"} // another result that decides nothing
 )
 
-// defaultPause is how long probes are held after a 429 that does not say.
+// defaultPause is how long probes are held after a 429 that does not say, and in doubt about the count of a new day.
 const defaultPause = 15 * time.Minute
 
 // learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends

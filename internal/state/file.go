@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/gofrs/flock"
 	"github.com/natefinch/atomic"
@@ -101,7 +99,7 @@ func (f *File) Close() error { return f.lock.Close() }
 func (f *File) Save(content Content) error {
 	text, err := json.Marshal(document{program, version, content})
 	if err == nil {
-		err = atomic.WriteFile(f.path, io.MultiReader(bytes.NewReader(text), strings.NewReader("\n")))
+		err = atomic.WriteFile(f.path, bytes.NewReader(text))
 	}
 	if err != nil {
 		return fmt.Errorf("writing state file %s: %w", f.path, err)

@@ -54,8 +54,8 @@ func (m metrics) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	var families []*dto.MetricFamily
 	if m.TokensOnMetrics {
 		snapshot := m.scrape(r)
-		series := cmp.Or(memory.Swap(nil), new(collector.Series))
-		defer memory.Store(series)
+		series := cmp.Or(spare.Swap(nil), new(collector.Series))
+		defer spare.Store(series)
 		families = series.Families(snapshot)
 	}
 	m.write(w, r, func() ([]*dto.MetricFamily, error) {
@@ -98,11 +98,11 @@ func (m metrics) scrape(r *http.Request, names ...string) monitor.Snapshot {
 	return m.Scraper.Scrape(ctx, names...)
 }
 
-// memory is where scrapes make their series, one after another. It is nil during a scrape, and before the first.
-var memory atomic.Pointer[collector.Series]
+// spare is the memory that the last scrape has left for the series of the next one, which takes it or makes its own.
+var spare atomic.Pointer[collector.Series]
 
-// newCompressor returns what compresses nearly as well as promhttp, which has no choice but level 6, in a fifth of its CPU
-// time. But it understands no more of a request than what Prometheus asks for, gzip alone.
+// newCompressor returns what compresses nearly as well as promhttp, which has no choice but level 6, in a fifth of its
+// CPU time. But it understands no more of a request than what Prometheus asks for, gzip alone.
 func newCompressor() *middleware.Compressor {
 	c := middleware.NewCompressor(gzip.BestSpeed, "text/*", "application/*")
 	c.SetEncoder("gzip", func(w io.Writer, level int) io.Writer {
