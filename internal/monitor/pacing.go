@@ -68,7 +68,7 @@ func (a *account) rollOver(now time.Time) {
 // useKnown reports whether the API has reported the use of its present day.
 func (a *account) useKnown(now time.Time) bool { return now.Before(a.Report.Until) }
 
-// remaining returns how many requests of today's limit are left for all programs of the account, as far as is known.
+// remaining returns how many requests of today's limit are left for all programs of the account, if useKnown.
 func (a *account) remaining() int64 { return a.effectiveLimit() - a.Report.Used - a.Report.Since }
 
 // inReserve reports whether the last requests of today are left to the user's programs.

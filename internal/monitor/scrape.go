@@ -57,7 +57,7 @@ type call struct {
 	token  *token
 	secret config.Secret
 	digest string // of secret
-	err    error  // why the secret cannot be read; then there is neither
+	err    error  // why the secret cannot be read; then both are empty
 
 	grant                 // what pacing has granted
 	account *account      // that its requests count for, also if a reload moves the token
