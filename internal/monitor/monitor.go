@@ -2,7 +2,7 @@
 // probes are under way. It makes no request itself, and knows nothing of HTTP, files and formats.
 //
 // To read it, begin with [Monitor.Scrape], which is one scrape from top to bottom. pacing.go decides when a token is
-// probed, token.go what an answer changes.
+// probed, token.go what an answer does to its verdict.
 package monitor
 
 import (

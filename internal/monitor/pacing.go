@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
@@ -20,6 +21,9 @@ const (
 	// extra turns allow, so that whoever sets things up sees the effect; but none again within setUpPause.
 	setUpTime  = 10 * time.Minute
 	setUpPause = 10 * time.Second
+	// defaultPause is how long probes are held after a 429 without Retry-After, and after a used-up quota at the very
+	// beginning of the API's day, which may be that of the day before.
+	defaultPause = 15 * time.Minute
 )
 
 func (a *account) effectiveLimit() int64 { return cmp.Or(a.Limit, a.settings.AssumedDailyLimit) }
@@ -109,13 +113,6 @@ func (a *account) nextProbe(t *token, now time.Time) time.Time {
 	return next
 }
 
-// grant is what a request has taken from its account and token.
-type grant struct {
-	day    time.Time
-	extra  bool
-	before state.Turns // of the token
-}
-
 // take reports whether a token may make a request now, and counts it.
 func (a *account) take(t *token, now time.Time) (grant, bool) {
 	a.rollOver(now)
@@ -139,23 +136,30 @@ func (a *account) take(t *token, now time.Time) (grant, bool) {
 	return g, true
 }
 
-// giveBack takes back a request that was not sent.
-func (a *account) giveBack(t *token, g grant) {
-	a.Report.Since = max(0, a.Report.Since-1)
-	if g.day.Equal(a.Day) {
-		a.Used--
-		if g.extra {
-			a.ExtraUsed--
-		}
+// learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends
+// by the answer's own Date, whatever our clock says.
+func (a *account) learn(o probe.Outcome, now time.Time) {
+	a.rollOver(now)
+	serverTime := cmp.Or(o.ServerTime, now).UTC()
+	dayEnds := now.Add(day - serverTime.Sub(serverTime.Truncate(day)))
+	if o.Quota.LimitOK {
+		a.Limit = o.Quota.Limit
 	}
-	g.restore(t)
-}
-
-// restore gives a token its turn again after a request without a result. Meanwhile there may be more news about it, or
-// it may have another secret.
-func (g grant) restore(t *token) {
-	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
-	t.Sent = t.Sent && g.before.Sent
-	t.LookAgain = t.LookAgain || g.before.LookAgain
-	t.Missed = t.Missed || g.before.Missed
+	usedUp := o.Result == probe.QuotaExhausted || o.Quota.UsedOK && o.Quota.Used >= a.effectiveLimit()
+	if usedUp && dayEnds.Sub(now) > day-defaultPause { // its count may lag behind its Date: not for a whole day
+		dayEnds = now.Add(defaultPause)
+	}
+	if o.Quota.UsedOK {
+		a.Report = state.Report{Used: o.Quota.Used, Since: a.inFlight, Until: dayEnds}
+	}
+	var hold state.Hold
+	switch {
+	case usedUp:
+		hold = state.Hold{Reason: string(QuotaExhausted), Until: dayEnds}
+	case o.Result == probe.RateLimited:
+		hold = state.Hold{Reason: string(RateLimited), Until: now.Add(cmp.Or(o.RetryAfter, defaultPause))}
+	}
+	if hold.Until.After(a.Hold.Until) { // unless probes are held for longer already
+		a.Hold = hold
+	}
 }

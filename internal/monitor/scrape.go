@@ -65,6 +65,13 @@ type call struct {
 	done    chan struct{} // closed at its end
 }
 
+// grant is what a request has taken from its account and token.
+type grant struct {
+	day    time.Time
+	extra  bool
+	before state.Turns // of the token
+}
+
 // decide takes requests for the tokens whose turn it is, and returns their calls, and those that other scrapes have made.
 // Where extra turns do not suffice for all, secrets that were never sent come first, then tokens to look at again, then
 // the rest. While today's use of an account is not known, its other calls wait for the end of the first.
@@ -214,6 +221,27 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 		return noChange
 	}
 	return m.recordLocked(c, o, now)
+}
+
+// giveBack takes back a request that was not sent.
+func (a *account) giveBack(t *token, g grant) {
+	a.Report.Since = max(0, a.Report.Since-1)
+	if g.day.Equal(a.Day) {
+		a.Used--
+		if g.extra {
+			a.ExtraUsed--
+		}
+	}
+	g.restore(t)
+}
+
+// restore gives a token its turn again after a request without a result. Meanwhile there may be more news about it, or
+// it may have another secret.
+func (g grant) restore(t *token) {
+	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
+	t.Sent = t.Sent && g.before.Sent
+	t.LookAgain = t.LookAgain || g.before.LookAgain
+	t.Missed = t.Missed || g.before.Missed
 }
 
 // recordLocked takes over an outcome, and logs what it changed.

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"cmp"
 	"log/slog"
 	"time"
 
@@ -9,7 +8,7 @@ import (
 	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
-// This file decides what an answer changes about a token and its account. It reads no clock and does no I/O.
+// This file decides what an answer changes about a token. It reads no clock and does no I/O.
 
 // token is a configured token with all that is known about it.
 type token struct {
@@ -48,37 +47,6 @@ var (
 	oneOffDenial  = change{slog.LevelInfo, "Denial was not confirmed; that changes no verdict"}
 	newIndecision = change{slog.LevelWarn, "Token could not be judged"} // another result that decides nothing
 )
-
-// defaultPause is how long probes are held after a 429 that does not say, and in doubt about the count of a new day.
-const defaultPause = 15 * time.Minute
-
-// learn takes over what an answer says about the account: its limit, its use, and whether to pause. The API's day ends
-// by the answer's own Date, whatever our clock says.
-func (a *account) learn(o probe.Outcome, now time.Time) {
-	a.rollOver(now)
-	serverTime := cmp.Or(o.ServerTime, now).UTC()
-	dayEnds := now.Add(day - serverTime.Sub(serverTime.Truncate(day)))
-	if o.Quota.LimitOK {
-		a.Limit = o.Quota.Limit
-	}
-	usedUp := o.Result == probe.QuotaExhausted || o.Quota.UsedOK && o.Quota.Used >= a.effectiveLimit()
-	if usedUp && dayEnds.Sub(now) > day-defaultPause { // its count may lag behind its Date: not for a whole day
-		dayEnds = now.Add(defaultPause)
-	}
-	if o.Quota.UsedOK {
-		a.Report = state.Report{Used: o.Quota.Used, Since: a.inFlight, Until: dayEnds}
-	}
-	var hold state.Hold
-	switch {
-	case usedUp:
-		hold = state.Hold{Reason: string(QuotaExhausted), Until: dayEnds}
-	case o.Result == probe.RateLimited:
-		hold = state.Hold{Reason: string(RateLimited), Until: now.Add(cmp.Or(o.RetryAfter, defaultPause))}
-	}
-	if hold.Until.After(a.Hold.Until) { // unless probes are held for longer already
-		a.Hold = hold
-	}
-}
 
 // record takes over an outcome of one of its tokens, and notes which tokens there may be news about. The grant is that
 // of the request; zero if none was made.
@@ -153,7 +121,7 @@ const historyLength = 40 // results of a token that are kept
 // which no request left are one.
 func (t *token) remember(o probe.Outcome) {
 	past := state.Past{Unix: o.Start.Unix(), Result: o.Result, Unsent: !o.Sent}
-	history := append(make([]state.Past, 0, historyLength+1), t.History...)
+	history := append(make([]state.Past, 0, historyLength+1), t.History...) // a copy with room
 	if n := len(history); n > 0 && past.Unsent && history[n-1].Unsent {
 		past.Unix = history[n-1].Unix
 		history = history[:n-1]

@@ -67,8 +67,8 @@ type Account struct {
 	Limit     int64     `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
 	Report    Report    `json:"report,omitzero"`
 	Hold      Hold      `json:"hold,omitzero"`
-	// Excused is until when a used-up quota or budget excused, or excuses, that no answer confirms a verdict. Answers of
-	// 429 excuse nothing: no alert but that of unverified tokens tells of an API that gives no other.
+	// Excused is until when a used-up quota or budget excused, or excuses, that no answer confirms a verdict. A 429
+	// excuses nothing: if the API answers nothing else, only the alert on unverified tokens tells.
 	Excused time.Time `json:"excused,omitzero"`
 }
 
