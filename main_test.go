@@ -123,6 +123,7 @@ func TestServe(t *testing.T) {
 
 // TestCheck checks that runs of check share their state and its budget, report what they found, and look again.
 func TestCheck(t *testing.T) {
+	t.Parallel() // it waits for confirmations and a timeout, TestDemo too
 	api, root := simulate(t, "pat_one", "pat_two")
 	api.SetLimit(simulator.DefaultAccount, 1000)
 	path := writeConfig(t, "api_url: "+root+"\ntokens: [{name: one, token: pat_one}, {name: two, token: pat_two}]\n")
@@ -229,6 +230,7 @@ func TestShutdown(t *testing.T) {
 
 // TestDemo checks that the demo has something to show, without any scraper.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	demo := start(t, "demo")
 	demo.awaitLog(`msg="First scrape: `)
 	if page, code := demo.request("GET", "/"); code != http.StatusOK || !strings.Contains(page, "mobile-old") {
