@@ -111,15 +111,15 @@ func (r response) unauthorized() (probe.Result, string) {
 // if the text begins with it: no gateway would.
 func (r response) forbidden() (probe.Result, string) {
 	text := strings.ToLower(strings.Join(strings.Fields(strings.ReplaceAll(r.text, `"`, " ")), ""))
-	known, says := r.isAPIError() || r.isOAuthError() || r.challenges.code != "", strings.HasPrefix
+	known, matches := r.isAPIError() || r.isOAuthError() || r.challenges.code != "", strings.HasPrefix
 	if known {
-		says = strings.Contains
+		matches = strings.Contains
 	}
 	const invalid = "invalid_token"
 	switch {
-	case r.challenges.code == invalid, r.doc.Error == invalid, says(text, "accesstokeninvalid"):
+	case r.challenges.code == invalid, r.doc.Error == invalid, matches(text, "accesstokeninvalid"):
 		return probe.Rejected, r.text
-	case says(text, "noapiaccess"), says(text, "apiaccessisdisabled"):
+	case matches(text, "noapiaccess"), matches(text, "apiaccessisdisabled"):
 		return probe.Locked, r.text
 	case known:
 		return probe.Forbidden, r.text

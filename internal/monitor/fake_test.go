@@ -49,10 +49,10 @@ func (f *fakeAPI) Probe(ctx context.Context, secret config.Secret) (probe.Outcom
 	return o, nil
 }
 
-// outcome is an answer with that result; the account has plenty left, if it is the API that answers.
+// outcome is an answer with that result; the account has plenty left, if the answer is about it.
 func outcome(result probe.Result) probe.Outcome {
 	o := probe.Outcome{Result: result, Sent: true, CertificateExpiry: noon}
-	if result.Answered() {
+	if result.Answered() && result != probe.Rejected {
 		o.Quota = probe.Quota{Limit: 1000, LimitOK: true, Used: 1, UsedOK: true}
 	}
 	return o

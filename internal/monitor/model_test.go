@@ -9,14 +9,13 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
-	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // model is the rules of pacing.go written down a second time, as briefly as possible: without reasons of denials,
 // secrets, holds and requests that never left. Times are nanoseconds since 1970.
 type model struct {
-	minInterval, budget, extra           int64
-	reserve, madeUp                      bool // madeUp: the last request was taken for an answer that was missed
+	minInterval, budget, extra, x        int64 // x: the interval by which the turns are spread
+	reserve, madeUp                      bool  // madeUp: the last request was taken for an answer that was missed
 	day, used, extraUsed, started, count int64
 	tokens                               []modelToken
 }
@@ -31,8 +30,22 @@ func (m *model) configure(count int, now int64) {
 	m.count = int64(count)
 	m.tokens = m.tokens[:min(count, len(m.tokens))]
 	for i := len(m.tokens); i < count; i++ {
-		x := m.interval()
-		m.tokens = append(m.tokens, modelToken{turn: now + x/m.count*int64(i+1) - x})
+		m.tokens = append(m.tokens, modelToken{})
+	}
+	m.spread(now)
+}
+
+func (m *model) spread(now int64) {
+	old, x := m.x, m.interval()
+	m.x = x
+	for i := range m.tokens {
+		turn := &m.tokens[i].turn
+		switch {
+		case *turn == 0:
+			*turn = now + x/m.count*int64(i+1) - x
+		case x != old:
+			*turn = now - int64(float64(x)/float64(old)*float64(now-*turn))
+		}
 	}
 }
 
@@ -48,7 +61,10 @@ func (m *model) take(i int, t int64) bool {
 	if t/int64(day) != m.day {
 		m.day, m.used, m.extraUsed = t/int64(day), 0, 0
 	}
-	tok, x := &m.tokens[i], m.interval()
+	if m.x != m.interval() {
+		m.spread(t)
+	}
+	tok, x := &m.tokens[i], m.x
 	fresh := t-m.started < int64(10*time.Minute) && t-tok.last >= int64(10*time.Second) && 2*m.extraUsed < m.extra
 	news := !m.reserve && m.extraUsed < m.extra && (!tok.sent || tok.again || fresh)
 	tok.turn = min(tok.turn, t)
@@ -106,15 +122,14 @@ func TestModel(t *testing.T) {
 			m.extra = (m.budget + 4) / 5
 		}
 		changeTokens := func() {
-			known, count := len(a.tokens), 1+r.IntN(30)
+			count := 1 + r.IntN(30)
 			m.configure(count, now)
-			a.tokens = a.tokens[:min(count, known)]
+			a.tokens = a.tokens[:min(count, len(a.tokens))]
 			for len(a.tokens) < count {
-				a.tokens = append(a.tokens, &token{Turns: state.Turns{Requested: time.Unix(0, 0)}})
+				a.tokens = append(a.tokens, new(token))
+				a.tokens[len(a.tokens)-1].Last.Start = time.Unix(0, 0)
 			}
-			for i := known; i < count; i++ {
-				a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))
-			}
+			a.spread(time.Unix(0, now))
 		}
 		changeBudget()
 		changeTokens()
@@ -163,7 +178,7 @@ func tryModel(a *account, m *model, i int, now int64, result probe.Result) strin
 		m.record(i, result.Verdict())
 	}
 	known := modelToken{
-		turn: tok.LastTurn.UnixNano(), last: tok.Requested.UnixNano(), sent: tok.Sent, again: tok.LookAgain,
+		turn: tok.LastTurn.UnixNano(), last: tok.Last.Start.UnixNano(), sent: tok.SecretTried, again: tok.LookAgain,
 		missed: tok.Missed, unconfirmed: tok.Pending != probe.Valid, verdict: tok.Verdict,
 	}
 	if known != m.tokens[i] || a.Used != m.used || a.ExtraUsed != m.extraUsed {

@@ -143,11 +143,7 @@ func (m *Monitor) configure(cfg *config.Config) {
 	}
 	for name, a := range m.accounts {
 		a.rollOver(now)
-		for i, t := range a.tokens {
-			if t.LastTurn.IsZero() { // it is new
-				t.LastTurn = a.initialLastTurn(i, now)
-			}
-		}
+		a.spread(now)
 		if reason, _ := a.heldBy(now); len(a.tokens) == 0 && a.Used == 0 && reason == NotHeld {
 			delete(m.accounts, name)
 		}

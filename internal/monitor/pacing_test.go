@@ -17,8 +17,9 @@ func accountOf(n int, settings config.Pacing) *account {
 	a.tokens = make([]*token, n)
 	for i := range a.tokens {
 		a.tokens[i] = &token{account: a}
-		a.tokens[i].Configured, a.tokens[i].LastTurn = noon, a.initialLastTurn(i, noon)
+		a.tokens[i].Configured = noon
 	}
+	a.spread(noon)
 	return a
 }
 
@@ -41,7 +42,7 @@ func TestHolds(t *testing.T) {
 			QuotaExhausted, 5 * time.Minute},
 		{"limit reached a moment after midnight", answer{Result: probe.Valid, Quota: used(1000, 1000),
 			ServerTime: noon.Add(-12*time.Hour + 5*time.Second)}, QuotaExhausted, 15 * time.Minute},
-		{"denied at the assumed limit", answer{Result: probe.Rejected, Quota: used(1000, 0)}, QuotaExhausted, 12 * time.Hour},
+		{"denied at the assumed limit", answer{Result: probe.Locked, Quota: used(1000, 0)}, QuotaExhausted, 12 * time.Hour},
 		{"429", answer{Result: probe.RateLimited}, RateLimited, 15 * time.Minute},
 		{"429 for 20 s", answer{Result: probe.RateLimited, RetryAfter: 20 * time.Second}, RateLimited, 20 * time.Second},
 		{"reserve", answer{Result: probe.Valid, Quota: used(1901, 2000), ServerTime: noon}, Reserve, 12 * time.Hour},
@@ -56,8 +57,10 @@ func TestHolds(t *testing.T) {
 		if reason == NotHeld {
 			continue
 		}
-		if _, ok := a.take(a.tokens[0], until.Add(-1)); ok && reason != Reserve {
-			t.Errorf("%s: a request is granted during the hold", test.name)
+		if reason != Reserve {
+			if _, ok := a.take(a.tokens[0], until.Add(-1)); ok {
+				t.Errorf("%s: a request is granted during the hold", test.name)
+			}
 		}
 		if _, ok := a.take(a.tokens[0], until); !ok {
 			t.Errorf("%s: no request is granted after the hold", test.name)
@@ -80,6 +83,41 @@ func TestHoldsTogether(t *testing.T) {
 	a.rollOver(noon)
 	if reason, until := a.heldBy(noon); reason != NotHeld || !a.Excused.IsZero() {
 		t.Errorf("held by %q until %s", reason, until)
+	}
+}
+
+// TestSpread checks that the turns of an account stay evenly apart when its interval changes, so that what concerns the
+// whole account shows early: within the reserve, one per hour.
+func TestSpread(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		quota probe.Quota
+		apart time.Duration
+	}{
+		{"reserve", probe.Quota{Used: 960, UsedOK: true}, time.Hour},
+		{"higher limit", probe.Quota{Limit: 3000, LimitOK: true}, 144 * time.Second},
+		{"lower limit", probe.Quota{Limit: 500, LimitOK: true}, 864 * time.Second},
+	} {
+		a, last, change := accountOf(10, usual), noon, noon.Add(100*time.Minute)
+		for _, tok := range a.tokens {
+			tok.SecretTried = true
+		}
+		for now := noon; now.Before(noon.Add(11 * time.Hour)); now = now.Add(time.Second) {
+			if now.Equal(change) {
+				a.learn(probe.Outcome{Quota: test.quota}, now)
+				last = change
+			}
+			for i, tok := range a.tokens {
+				apart, tooSoon := now.Sub(last), last.After(change) && now.Sub(last) < test.apart-time.Minute
+				if _, ok := a.take(tok, now); ok {
+					if last = now; tooSoon {
+						t.Errorf("%s: token %d is probed %s after another, want %s", test.name, i, apart, test.apart)
+					}
+				} else if now.After(change) && apart > test.apart+time.Minute {
+					t.Fatalf("%s: no probe for %s, want %s", test.name, apart, test.apart)
+				}
+			}
+		}
 	}
 }
 
@@ -109,9 +147,9 @@ func TestOwnRequestsCount(t *testing.T) {
 
 // TestGiveBack checks that a request that was not sent leaves no trace, but for news that came meanwhile.
 func TestGiveBack(t *testing.T) {
-	before := state.Turns{LastTurn: noon.Add(-time.Hour), Sent: true, Missed: true, Requested: noon.Add(-time.Minute)}
+	before := state.Turns{LastTurn: noon.Add(-time.Hour), SecretTried: true, Missed: true}
 	withNews, unsent := before, before
-	withNews.LookAgain, unsent.Sent = true, false
+	withNews.LookAgain, unsent.SecretTried = true, false
 	for _, test := range []struct {
 		name      string
 		meanwhile func(*account, *token)
@@ -161,7 +199,7 @@ func TestVerdictDue(t *testing.T) {
 			a.rollOver(now) // as each scrape does
 			now = now.Add(13 * time.Hour)
 		}
-		if due := a.verdictDue(a.tokens[0], now); !due.Equal(test.want) {
+		if due := a.verdictDue(a.tokens[0]); !due.Equal(test.want) {
 			t.Errorf("%s: due at %s, want %s", test.name, due, test.want)
 		}
 	}

@@ -58,7 +58,7 @@ func TestSavedBeforeSent(t *testing.T) {
 		store, requests := &memoryStore{}, int64(0)
 		api := &fakeAPI{answer: func(string) probe.Outcome {
 			requests++
-			if saved := store.load(t); len(saved.Accounts) != 1 || saved.Accounts[0].Used != requests || !saved.Tokens[0].Sent {
+			if saved := store.load(t); len(saved.Accounts) != 1 || saved.Accounts[0].Used != requests || !saved.Tokens[0].SecretTried {
 				t.Errorf("before request %d the state is %+v", requests, saved)
 			}
 			return outcome(probe.Valid)

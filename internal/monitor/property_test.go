@@ -295,7 +295,7 @@ func (w *world) request(tok *worldToken) probe.Outcome {
 	case tok.flapping && w.random.IntN(2) == 0:
 		o.Result = probe.Rejected
 	}
-	if o.Result.Answered() && !a.silent {
+	if o.Result.Answered() && o.Result != probe.Rejected && !a.silent {
 		o.Quota = probe.Quota{Limit: a.limit, LimitOK: true, Used: a.used, UsedOK: true}
 	}
 	return o
@@ -337,7 +337,7 @@ func (w *world) scrape(names ...string) {
 func (w *world) news(names []string) (news []string) {
 	candidates := make(map[*account][]string)
 	for _, t := range w.m.selectLocked(names) {
-		if !t.Sent || t.LookAgain {
+		if !t.SecretTried || t.LookAgain {
 			candidates[t.account] = append(candidates[t.account], t.Name)
 		}
 	}

@@ -51,8 +51,8 @@ func (m *Monitor) scrape(ctx context.Context, names []string) {
 	}
 }
 
-// call is what a scrape knows of a token, and, once pacing has granted it, its request and the second one that may
-// confirm a denial. Scrapes share it then.
+// call is one token in one scrape: its secret, and, once pacing has granted it, its request and the second one that may
+// confirm a denial. Overlapping scrapes share a granted call.
 type call struct {
 	token  *token
 	secret config.Secret
@@ -68,8 +68,8 @@ type call struct {
 // grant is what a request has taken from its account and token.
 type grant struct {
 	day    time.Time
-	extra  bool
-	before state.Turns // of the token
+	turn   time.Duration // by how far it moved the last turn; 0 for an extra turn
+	before state.Turns   // of the token
 }
 
 // decide takes requests for the tokens whose turn it is, and returns their calls, and those that other scrapes have made.
@@ -105,7 +105,7 @@ func (m *Monitor) decide(calls []*call) (own, shared []*call) {
 // rank orders the tokens that compete for extra turns.
 func (t *token) rank() int {
 	switch {
-	case !t.Sent:
+	case !t.SecretTried:
 		return 0
 	case t.LookAgain:
 		return 1
@@ -194,11 +194,8 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	now, a := m.Now(), c.account
 	m.dirty = true
 	a.inFlight--
-	switch {
-	case !o.Sent:
+	if !o.Sent {
 		a.giveBack(c.token, c.grant)
-	case err != nil:
-		c.restore(c.token)
 	}
 	if err != nil {
 		return noChange
@@ -223,23 +220,18 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	return m.recordLocked(c, o, now)
 }
 
-// giveBack takes back a request that was not sent.
+// giveBack takes back a request that was not sent. Meanwhile there may be more news about the token, or it may have
+// another secret.
 func (a *account) giveBack(t *token, g grant) {
 	a.Report.Since = max(0, a.Report.Since-1)
 	if g.day.Equal(a.Day) {
 		a.Used--
-		if g.extra {
+		if g.turn == 0 {
 			a.ExtraUsed--
 		}
 	}
-	g.restore(t)
-}
-
-// restore gives a token its turn again after a request without a result. Meanwhile there may be more news about it, or
-// it may have another secret.
-func (g grant) restore(t *token) {
-	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
-	t.Sent = t.Sent && g.before.Sent
+	t.LastTurn = t.LastTurn.Add(-g.turn)
+	t.SecretTried = t.SecretTried && g.before.SecretTried
 	t.LookAgain = t.LookAgain || g.before.LookAgain
 	t.Missed = t.Missed || g.before.Missed
 }
@@ -250,6 +242,6 @@ func (m *Monitor) recordLocked(c *call, o probe.Outcome, now time.Time) change {
 	changed := t.account.record(t, c.grant, o, now)
 	m.dirty = m.dirty || changed != noChange
 	m.Logger.Log(m.ctx, changed.level, changed.message, "token", t.Name, "account", t.account.Name,
-		"result", o.Result.String(), "http_status", o.HTTPStatus, "reason", o.Message)
+		"result", o.Result.String(), "http_status", o.HTTPStatus, "message", o.Message)
 	return changed
 }

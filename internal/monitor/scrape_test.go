@@ -56,7 +56,7 @@ func TestOrder(t *testing.T) {
 		cfg.Pacing.QuotaShare = 0.005 // one extra turn
 		m := start(t, cfg, api, nil)
 		m.accounts["a"].started = m.Now()
-		m.tokens[0].Sent, m.tokens[1].Sent, m.tokens[1].LookAgain = true, true, true
+		m.tokens[0].SecretTried, m.tokens[1].SecretTried, m.tokens[1].LookAgain = true, true, true
 		for range 3 {
 			m.accounts["a"].ExtraUsed = 0
 			m.Scrape(t.Context())
@@ -287,8 +287,8 @@ func TestClose(t *testing.T) {
 		if synctest.Wait(); time.Since(began) != 3*time.Minute || s.Tokens[0].Probed || m.Snapshot().Tokens[0].Probed {
 			t.Errorf("after %s: %+v", time.Since(began), s.Tokens[0])
 		}
-		// The requests count, but the tokens are as new as before: the next process probes them.
-		if saved := store.load(t); saved.Accounts[0].Used != 1 || saved.Tokens[0].Sent || saved.Tokens[1].Sent {
+		// What was sent counts; what waited for a slot is given back.
+		if saved := store.load(t); saved.Accounts[0].Used != 1 || !saved.Tokens[0].SecretTried || saved.Tokens[1].SecretTried {
 			t.Errorf("saved %+v", saved)
 		}
 		store.saved = ""
@@ -316,10 +316,10 @@ func TestLog(t *testing.T) {
 		}
 		time.Sleep(time.Second) // another answer, which holds the account a second longer
 		m.complete(&call{token: m.tokens[0], account: m.accounts["a"]}, outcome(probe.RateLimited), nil)
-		want := `level=INFO msg="Token is valid" token=one account=a result=valid http_status=123 reason=said
-level=WARN msg="Token could not be judged" token=one account=a result=timeout http_status=123 reason=said
+		want := `level=INFO msg="Token is valid" token=one account=a result=valid http_status=123 message=said
+level=WARN msg="Token could not be judged" token=one account=a result=timeout http_status=123 message=said
 level=WARN msg="Probes of the account are held" account=a reason=rate_limited
-level=WARN msg="Token could not be judged" token=one account=a result=rate_limited http_status=123 reason=said
+level=WARN msg="Token could not be judged" token=one account=a result=rate_limited http_status=123 message=said
 `
 		if got := regexp.MustCompile(`time=\S+ | until=\S+`).ReplaceAllString(log.String(), ""); got != want {
 			t.Errorf("logged\n%s\nwant\n%s", got, want)

@@ -25,7 +25,7 @@ func (t *token) useSecret(digest string, now time.Time) (changed bool) {
 	changed = t.secretDigest != digest
 	if changed && t.secretDigest != "" {
 		t.Findings = state.Findings{History: t.History, Configured: now}
-		t.Sent, t.LookAgain, t.Missed = false, false, false
+		t.SecretTried, t.LookAgain, t.Missed = false, false, false
 	} else if t.Probed && t.Last.Result == probe.NoToken { // it can be read again
 		t.LookAgain = true
 	}
@@ -52,7 +52,7 @@ var (
 // of the request; zero if none was made.
 func (a *account) record(t *token, g grant, o probe.Outcome, now time.Time) change {
 	if o.Result.Verdict() == probe.VerdictUnknown {
-		t.Missed = !(g.before.Missed && g.before.LookAgain) // unless this was the second look: there is no third
+		t.Missed = !(g.before.Missed && g.before.LookAgain) // a second look that decides nothing either is not repeated
 	} else {
 		t.LookAgain, t.Missed = false, false
 		a.lookAgain(func(other *token) bool { return other.Missed }) // the API works

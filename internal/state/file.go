@@ -51,9 +51,9 @@ type File struct {
 // The lock is a file of its own, path.lock, as every Save replaces the file. The error is [ErrLocked] if another
 // process holds the lock.
 //
-// A file that is damaged or of another version is moved to path.damaged; one that was named by mistake is an error. A
-// file counts as a state file if it is a JSON object that names the program, if it is empty or holds only zeros, as
-// some file systems leave it after a power loss, or if its lock was beside it before.
+// A file that is damaged or of another version is moved to path.damaged; one that is no state file is an error. A file
+// counts as one if it names the program and can be decoded or is of another version, if it is empty or holds only
+// zeros, as some file systems leave it after a power loss, or if its lock was beside it before.
 func Open(path string) (*File, Content, error) {
 	file := &File{path: path, lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
 	content, err := open(file)
