@@ -85,10 +85,6 @@ e2e: ## the end-to-end tests with the real programs, as root on Debian; see .ci/
 kubernetes-test: ## the Helm chart on a real control plane, which it builds (needs helm; 20 minutes the first time)
 	cd e2e/kubernetes && $(GO) test -count=1 -v -timeout 1h .
 
-.PHONY: packaging
-packaging: ## of the end-to-end tests only the image, packages, compose.yaml, the systemd unit and the version
-	cd e2e && $(GO) test -count=1 -v -skip '^TestDocker$$' ./packaging
-
 .PHONY: docker-test
 docker-test: ## the image and compose.yaml on a Docker engine that it starts, as root on Debian; see .ci/run
 	cd e2e && $(GO) test -count=1 -parallel 8 -v -run '^TestDocker$$' ./packaging

@@ -158,7 +158,8 @@ func (p *program) define(app *kingpin.Application) {
 	c.Flag("warn-quota", "Warn of accounts that have used more than this part of their daily quota.").Default("0.9").
 		Float64Var(&p.checking.Thresholds.Quota)
 	app.Command("healthcheck", "Ask the running exporter whether it is healthy. Says nothing about tokens.")
-	app.Command("demo", "Serve the exporter over a simulated API with tokens in every state. Needs no token.")
+	app.Command("demo", "Serve the exporter over a simulated API with tokens in every state. Needs no token, "+
+		"and ignores --config.file and --state.file.")
 }
 
 // serve runs the exporter over the configuration. SIGHUP reloads it; other commands end at that signal.

@@ -122,8 +122,8 @@ var table = slices.SortedFunc(slices.Values([]description{
 		snapshot: each(phaseLabels, probed, func(t *monitor.TokenState, i int) float64 {
 			return t.Last.Phases[i].Seconds()
 		})},
-	{Metric: Metric{"appfigures_probe_timestamp_seconds", gauge, perToken, "When the last probe was made, in seconds " +
-		"since 1970. Pacing can make it older than the scrape."},
+	{Metric: Metric{"appfigures_probe_timestamp_seconds", gauge, perToken, "When the last probe was made, or the token " +
+		"could not be read, in seconds since 1970. Pacing can make it older than the scrape."},
 		snapshot: probed(func(f *family, t *monitor.TokenState) { f.addTime(t.Last.Start) })},
 	{Metric: Metric{"appfigures_probes_total", counter, []string{"token", "result"}, "Probes made, by result, also " +
 		"those that reached nobody. no_token makes none and stays 0."},

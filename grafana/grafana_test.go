@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -192,16 +193,30 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// TestNamesExist checks that the metrics that rules, panels and runbooks name are in the collector's table, that the
+// TestNamesExist checks that the metrics that rules, panels and documents name are in the collector's table, that the
 // results they name are in the closed set, and that the table of tokens has a color for each.
 func TestNamesExist(t *testing.T) {
 	metricRE := regexp.MustCompile(`\bappfigures_[a-z_]+[a-z]`)
 	resultRE := regexp.MustCompile(`result=\\?"([a-z_]+)\\?"`)
-	for _, path := range []string{rulesPath, dashboardPath, "../docs/runbooks.md"} {
+	names := []string{"appfigures_exporter", "appfigures_state", "appfigures_tokens"} // a program, a volume, a job
+	for _, m := range collector.Metrics() {
+		names = append(names, m.Name, m.Name+"_bucket")
+	}
+	var paths []string
+	for _, pattern := range []string{
+		rulesPath, dashboardPath, "provisioning/alerting/*.yml", "../prometheus/examples/*.yml", "../config.yml.example",
+		"../README.md", "../docs/*.md", "*.md", "../deploy/*.md",
+	} {
+		matches, err := filepath.Glob(pattern)
+		if err != nil || len(matches) == 0 {
+			t.Fatalf("%s matches %q, %v", pattern, matches, err)
+		}
+		paths = append(paths, matches...)
+	}
+	for _, path := range paths {
 		text := readFile(t, path)
 		for _, name := range metricRE.FindAllString(text, -1) {
-			isFamily := func(m collector.Metric) bool { return m.Name == strings.TrimSuffix(name, "_bucket") }
-			if name != "appfigures_exporter" && !slices.ContainsFunc(collector.Metrics(), isFamily) {
+			if !slices.Contains(names, name) {
 				t.Errorf("%s: the exporter has no metric %s", path, name)
 			}
 		}

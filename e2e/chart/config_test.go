@@ -33,6 +33,9 @@ func TestConfigIsValid(t *testing.T) {
 	}
 	for file, tokens := range map[string]int{"dir.yaml": 2, "tokens.yaml": 2, "all.yaml": 6} {
 		args := mount(t, volumes, "--values="+dir+"/ci/"+file)
+		if strings.Contains(strings.Join(args, " "), "--state.file") {
+			t.Errorf("%s: a check in the Pod would use another state file than %q", file, args)
+		}
 		check := exec.Command(harness.Build(t), append(args, "--config.check")...)
 		out, err := check.CombinedOutput()
 		want := fmt.Sprintf("is valid (%d tokens", tokens)

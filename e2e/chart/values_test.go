@@ -33,6 +33,7 @@ func TestValuesAreRefused(t *testing.T) {
 		{"config: {proxy_url: ftp://foo/}", "at '/config/proxy_url': 'ftp://foo/' does not match"},
 		{"config: {tokens: []}", "additional properties 'tokens' not allowed"},
 		{"config: {timeout: 10}", "at '/config/timeout': got number, want string"},
+		{"config: {timeout: 1d}", "at '/config/timeout': '1d' does not match"},
 		{"args: [--web.listen-address=:1]", "at '/args/0': '--web.listen-address=:1' does not match"},
 		{"fullnameOverride: Tokens", "at '/fullnameOverride': 'Tokens' does not match"},
 		{"commonLabels: {app.kubernetes.io/name: x}", "invalid propertyName 'app.kubernetes.io/name'"},

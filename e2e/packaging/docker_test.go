@@ -202,7 +202,7 @@ func testComposeTokens(t *testing.T, e *engine) {
 	c.run("restart", "exporter")
 	harness.Until(t, time.Minute, func() error {
 		if logs := c.run("logs", "exporter"); !strings.Contains(logs, "config.yml:1: ") {
-			return fmt.Errorf("the log does not name the mistake:\n%s", logs)
+			return fmt.Errorf("the log does not name the problem:\n%s", logs)
 		}
 		return nil
 	})

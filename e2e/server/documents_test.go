@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -70,54 +69,5 @@ func TestReadme(t *testing.T) {
 	if err := harness.Expect(node.Scrape(), "node_textfile_scrape_error 0",
 		`appfigures_token_valid{token="reporting"} 1`); err != nil {
 		t.Error(err)
-	}
-}
-
-// commentedKey matches a key or list item in a comment that begins with a number sign alone. Sentences do not match.
-var commentedKey = regexp.MustCompile(`(?m)^( *)#((?:  +)?(?:- )?[a-z_]+:(?: .*)?)$`)
-
-// TestExampleConfiguration uncomments every key of config.yml.example, with an API, files and variables of the test.
-func TestExampleConfiguration(t *testing.T) {
-	t.Parallel()
-	api := harness.NewAPI(t, simulator.Options{})
-	client := api.CA.Issue(t, "127.0.0.1")
-	x := harness.NewExporter(t)
-	config := commentedKey.ReplaceAllString(harness.ReadWith(t, "config.yml.example"), "$1$2")
-	for key, value := range map[string]string{
-		"token_file": "reporting", "token": "pat_trial", "path": "tokens", "ca_file": api.CA.File, "cert_file": client.CertFile,
-		"key_file": client.KeyFile, "server_name": "127.0.0.1", "api_url": api.URL(), "proxy_url": "",
-		"expires_at": time.Now().AddDate(1, 0, 0).Format(time.DateOnly),
-	} {
-		line := regexp.MustCompile(`(?m)^( *(?:- )?)` + key + `: .*$`)
-		if !line.MatchString(config) {
-			t.Errorf("config.yml.example has no %s", key)
-		}
-		if value != "" {
-			config = line.ReplaceAllString(config, "${1}"+key+": "+value)
-		} else {
-			config = line.ReplaceAllString(config, "")
-		}
-	}
-	x.WriteConfig(config)
-	if err := os.Mkdir(x.Dir+"/tokens", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	harness.Write(t, x.Dir+"/reporting", "pat_reporting\n")
-	harness.Write(t, x.Dir+"/tokens/mobile", "pat_mobile\n")
-	x.Env = append(x.Env, "APPFIGURES_ETL_TOKEN=pat_etl")
-	for _, secret := range []string{"pat_reporting", "pat_mobile", "pat_etl", "pat_trial"} {
-		api.Set(secret, simulator.Valid)
-	}
-	if out, code := outputAndCode(t, x.Command("--config.check")); code != 0 {
-		t.Fatalf("--config.check: exit code %d\n%s\n%s", code, out, config)
-	}
-	x.Start()
-	var lines []string
-	for _, token := range []string{"reporting", "web-mobile", "etl", "trial"} {
-		lines = append(lines, fmt.Sprintf(`appfigures_token_valid{token=%q} 1`, token))
-	}
-	x.Until(30*time.Second, func(exposition string) error { return harness.Expect(exposition, lines...) })
-	if _, labeled := harness.Sum(x.Scrape(), `appfigures_token_info\{.*team="growth".*\}`); labeled == 0 {
-		t.Error("no token has the label of the example")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	promconfig "github.com/prometheus/common/config"
 )
 
-// Config is a complete, valid configuration. It is never changed after it was made.
+// Config is a complete, valid configuration. Nothing changes one that is in use.
 type Config struct {
 	APIURL         *url.URL      // the API's root; the path ends in a slash
 	Timeout        time.Duration // for one probe

@@ -70,7 +70,7 @@ func TestNothingRendersASecret(t *testing.T) {
 	}
 }
 
-// places returns configurations with a $ where a token may be put by mistake.
+// places returns configurations with a $ where a token may be put wrongly.
 func places() []string {
 	all := []string{
 		"$\n", "- $\n", oneToken + "---\n$\n", oneToken + "# $\n", "%$\n---\n" + oneToken, "%TAG ! $\n---\n" + oneToken,

@@ -137,9 +137,9 @@ func parseToken(text string) (Secret, error) {
 	if usualToken.MatchString(token) && token != exampleToken {
 		return NewSecret(token), nil
 	}
-	for _, mistake := range pasteErrors {
-		if mistake.pattern.MatchString(token) {
-			return Secret{}, errors.New(mistake.text)
+	for _, problem := range pasteErrors {
+		if problem.pattern.MatchString(token) {
+			return Secret{}, errors.New(problem.text)
 		}
 	}
 	return NewSecret(token), nil

@@ -5,12 +5,12 @@ import (
 	"maps"
 	"math"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 )
 
-// loadReader reads secrets for warnings. It outlives loads, so that a file that hangs costs one goroutine, however
-// often the configuration is reloaded.
+// loadReader reads secrets for warnings. It outlives loads: a file that hangs costs one goroutine, not one per reload.
 var loadReader Reader
 
 // warnOfSecrets reads all secrets, and returns what is unwise about those that can be read in time.
@@ -40,7 +40,7 @@ func (c *Config) warnOfSecrets() (warnings []string) {
 		warnings = append(warnings, fmt.Sprintf("the configuration itself contains the tokens %q; token_file or "+
 			"token_env keep them out of its copies", inlined))
 	}
-	if len(exposed) > 0 {
+	if len(exposed) > 0 && runtime.GOOS != "windows" { // whose permissions Go does not know
 		warnings = append(warnings, fmt.Sprintf("every user of this machine can read the tokens %q; remove that "+
 			"permission (chmod o-r; in Swarm mode: 0400, in Kubernetes defaultMode: 0400)", exposed))
 	}
@@ -65,9 +65,9 @@ func (c *Config) warnOfPace() (warnings []string) {
 		if enough := math.Ceil(100*hourly/limit) / 100; enough <= 1 {
 			remedy = fmt.Sprintf("raise it to %.2f to probe each once per hour", enough)
 		}
-		warnings = append(warnings, fmt.Sprintf("account %q: each of its %d tokens is probed only every %.3g hours, because "+
-			"pacing.quota_share, %v of %.0f requests per day, is for all of them; %s", account, tokens[account], hours, share,
-			limit, remedy))
+		warnings = append(warnings, fmt.Sprintf("account %q: each of its %d tokens is probed only every %.3g hours, "+
+			"because pacing.quota_share, %v of the assumed %.0f requests per day, is for all of them; %s", account,
+			tokens[account], hours, share, limit, remedy))
 	}
 	return warnings
 }

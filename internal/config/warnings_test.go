@@ -33,8 +33,8 @@ tokens:
 		`the configuration itself contains the tokens ["y"]; token_file or token_env keep them out of its copies`,
 		`every user of this machine can read the tokens ["b"]; remove that permission (chmod o-r; in Swarm mode: 0400, ` +
 			`in Kubernetes defaultMode: 0400)`,
-		`account "default": each of its 5 tokens is probed only every 3 hours, because pacing.quota_share, 0.25 of 200 ` +
-			`requests per day, is for all of them; raise it to 0.75 to probe each once per hour`,
+		`account "default": each of its 5 tokens is probed only every 3 hours, because pacing.quota_share, 0.25 of ` +
+			`the assumed 200 requests per day, is for all of them; raise it to 0.75 to probe each once per hour`,
 		`the token "gone" cannot be read: reading the token file ` + dir + "/gone: no such file or directory; create it, or correct the path",
 		`the token "gone" is past its expires_at; replace it, or correct the date`,
 		`the token "unset" cannot be read: the environment variable APPFIGURES_TEST_UNSET is not set; set it for the exporter's process`,
@@ -51,8 +51,8 @@ func TestPaceWarning(t *testing.T) {
 		pacing Pacing // share, limit, reserve, minimum
 		want   string // what the warnings contain
 	}{
-		{10, Pacing{0.25, 999, 0, 0}, "every 1.2 hours, because pacing.quota_share, 0.25 of 999 requests per day, is for " +
-			"all of them; raise it to 0.31 to probe each once per hour"},
+		{10, Pacing{0.25, 999, 0, 0}, "every 1.2 hours, because pacing.quota_share, 0.25 of the assumed 999 " +
+			"requests per day, is for all of them; raise it to 0.31 to probe each once per hour"},
 		{7, Pacing{0.06, 3000, 0, 0}, "raise it to 0.07 "},
 		{7, Pacing{0.07, 3000, 0, 0}, "[]"},
 		{10, Pacing{0.25, 300, 0, 0}, "raise it to 1.00 "},

@@ -35,7 +35,7 @@ func defaultPath(identity string) (path string, warnings []string, err error) {
 		return "", nil, fmt.Errorf("neither %s nor %s can be written: %w", systemDir, dir, err)
 	}
 	path = filepath.Join(dir, name)
-	if _, err := os.Stat(systemDir); err == nil {
+	if _, err := os.Lstat(systemDir); err == nil { // under systemd a link that other users cannot follow
 		warnings = []string{fmt.Sprintf("this user cannot write %s, so the state is in %s: an exporter of another user "+
 			"has its own state and a second budget; run as that user, or use check --exporter=URL", systemDir, path)}
 	}

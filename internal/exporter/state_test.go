@@ -24,7 +24,8 @@ func TestOpenState(t *testing.T) {
 		}
 	}
 	system, none := dir+"/system", dir+"/none"
-	if err := os.Mkdir(system, 0o700); err != nil {
+	private := dir + "/private" // as systemd's DynamicUser makes it: a link that others cannot follow
+	if err := errors.Join(os.Mkdir(system, 0o700), os.Symlink(none, private)); err != nil {
 		t.Fatal(err)
 	}
 	const (
@@ -58,6 +59,8 @@ func TestOpenState(t *testing.T) {
 		{name: "home", systemDir: none, home: dir, want: dir + "/.local/state" + ours},
 		{name: "the service's", systemDir: foreign, home: dir, want: dir + "/.local/state" + ours,
 			warning: "this user cannot write " + foreign + ", so the state is in " + dir + "/.local/state" + ours + ": "},
+		{name: "a dynamic user's", systemDir: private, home: dir, want: dir + "/.local/state" + ours,
+			warning: "this user cannot write " + private + ", so the state is in "},
 		{name: "no home", systemDir: none, want: NoState, warning: opening + none + name},
 		{name: "no directory", systemDir: none, home: "/dev/null", want: NoState,
 			warning: lost + "neither " + none + " nor /dev/null/.local/state/appfigures_exporter can be written: "},

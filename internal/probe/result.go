@@ -80,7 +80,7 @@ var results = [...]struct {
 	},
 	Unreachable: {
 		"unreachable", VerdictUnknown, false,
-		"The exporter could not connect to the API.",
+		"The API could not be reached, or the connection broke before an answer.",
 		"Check DNS, firewall, proxy and TLS trust between the exporter and the API.",
 	},
 	NoToken: {

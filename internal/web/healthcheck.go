@@ -37,7 +37,7 @@ func checkListenAddress(listen string) error {
 	const flag = "--web.listen-address"
 	switch _, port, err := net.SplitHostPort(listen); {
 	case strings.Contains(listen, "://"):
-		return fmt.Errorf("%s %q: unix sockets and vsock are not supported by healthcheck; give the exporter a "+
+		return fmt.Errorf("%s %q: healthcheck does not support this; give the exporter a "+
 			"TCP address too, and healthcheck that one", flag, listen)
 	case err != nil:
 		return fmt.Errorf("%s %q: must be host:port or :port", flag, listen)

@@ -50,7 +50,7 @@ var runbooks = map[string]string{
 	"quota":        "appfiguresquotanearlyexhausted",
 	"server_error": "appfiguresapidown", "unexpected": "appfiguresapidown",
 	"timeout": "appfiguresapidown", "unreachable": "appfiguresapidown",
-	"quota_exhausted": "appfiguresquotaexhausted", "rate_limited": "appfiguresquotaexhausted",
+	"quota_exhausted": "appfiguresquotaexhausted", "rate_limited": "appfigurestokenunverified",
 }
 
 // view is what page.html renders: a report, and what stands around it.
