@@ -9,13 +9,14 @@ import (
 
 	"github.com/appfigures-exporter/appfigures_exporter/internal/config"
 	"github.com/appfigures-exporter/appfigures_exporter/internal/probe"
+	"github.com/appfigures-exporter/appfigures_exporter/internal/state"
 )
 
 // model is the rules of pacing.go written down a second time, as briefly as possible: without reasons of denials,
 // secrets, holds and requests that never left. Times are nanoseconds since 1970.
 type model struct {
-	minInterval, budget, extra, x        int64 // x: the interval by which the turns are spread
-	reserve, madeUp                      bool  // madeUp: the last request was taken for an answer that was missed
+	minInterval, budget, extra           int64
+	reserve, madeUp                      bool // madeUp: the last request was taken for an answer that was missed
 	day, used, extraUsed, started, count int64
 	tokens                               []modelToken
 }
@@ -30,22 +31,8 @@ func (m *model) configure(count int, now int64) {
 	m.count = int64(count)
 	m.tokens = m.tokens[:min(count, len(m.tokens))]
 	for i := len(m.tokens); i < count; i++ {
-		m.tokens = append(m.tokens, modelToken{})
-	}
-	m.spread(now)
-}
-
-func (m *model) spread(now int64) {
-	old, x := m.x, m.interval()
-	m.x = x
-	for i := range m.tokens {
-		turn := &m.tokens[i].turn
-		switch {
-		case *turn == 0:
-			*turn = now + x/m.count*int64(i+1) - x
-		case x != old:
-			*turn = now - int64(float64(x)/float64(old)*float64(now-*turn))
-		}
+		x := m.interval()
+		m.tokens = append(m.tokens, modelToken{turn: now + x/m.count*int64(i+1) - x})
 	}
 }
 
@@ -61,20 +48,22 @@ func (m *model) take(i int, t int64) bool {
 	if t/int64(day) != m.day {
 		m.day, m.used, m.extraUsed = t/int64(day), 0, 0
 	}
-	if m.x != m.interval() {
-		m.spread(t)
-	}
-	tok, x := &m.tokens[i], m.x
+	tok, x := &m.tokens[i], m.interval()
+	tok.last = min(tok.last, t)
 	fresh := t-m.started < int64(10*time.Minute) && t-tok.last >= int64(10*time.Second) && 2*m.extraUsed < m.extra
 	news := !m.reserve && m.extraUsed < m.extra && (!tok.sent || tok.again || fresh)
 	tok.turn = min(tok.turn, t)
 	due := t >= tok.turn+x
+	if m.reserve {
+		place := x / m.count * int64(i)
+		due = t >= time.Unix(0, tok.last-place).Truncate(time.Duration(x)).UnixNano()+x+place
+	}
 	if m.used >= m.budget || !due && !news {
 		return false
 	}
 	m.used++
-	if due {
-		tok.turn += x * ((t - tok.turn) / x)
+	if turns := (t - tok.turn) / x; turns > 0 {
+		tok.turn += turns * x
 	} else {
 		m.extraUsed++
 	}
@@ -122,14 +111,15 @@ func TestModel(t *testing.T) {
 			m.extra = (m.budget + 4) / 5
 		}
 		changeTokens := func() {
-			count := 1 + r.IntN(30)
+			known, count := len(a.tokens), 1+r.IntN(30)
 			m.configure(count, now)
-			a.tokens = a.tokens[:min(count, len(a.tokens))]
+			a.tokens = a.tokens[:min(count, known)]
 			for len(a.tokens) < count {
-				a.tokens = append(a.tokens, new(token))
-				a.tokens[len(a.tokens)-1].Last.Start = time.Unix(0, 0)
+				a.tokens = append(a.tokens, &token{place: len(a.tokens), Turns: state.Turns{Requested: time.Unix(0, 0)}})
 			}
-			a.spread(time.Unix(0, now))
+			for i := known; i < count; i++ {
+				a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))
+			}
 		}
 		changeBudget()
 		changeTokens()
@@ -178,7 +168,7 @@ func tryModel(a *account, m *model, i int, now int64, result probe.Result) strin
 		m.record(i, result.Verdict())
 	}
 	known := modelToken{
-		turn: tok.LastTurn.UnixNano(), last: tok.Last.Start.UnixNano(), sent: tok.SecretTried, again: tok.LookAgain,
+		turn: tok.LastTurn.UnixNano(), last: tok.Requested.UnixNano(), sent: tok.SecretTried, again: tok.LookAgain,
 		missed: tok.Missed, unconfirmed: tok.Pending != probe.Valid, verdict: tok.Verdict,
 	}
 	if known != m.tokens[i] || a.Used != m.used || a.ExtraUsed != m.extraUsed {

@@ -138,12 +138,16 @@ func (m *Monitor) configure(cfg *config.Config) {
 			t.Configured, t.Created = now, now
 		}
 		t.Token, t.account = configured, m.accountLocked(configured.Account, cfg.Pacing)
-		t.account.tokens = append(t.account.tokens, t)
+		t.place, t.account.tokens = len(t.account.tokens), append(t.account.tokens, t)
 		m.tokens, m.byName[t.Name] = append(m.tokens, t), t
 	}
 	for name, a := range m.accounts {
 		a.rollOver(now)
-		a.spread(now)
+		for i, t := range a.tokens {
+			if t.LastTurn.IsZero() { // it is new
+				t.LastTurn, t.Requested = a.initialLastTurn(i, now), now
+			}
+		}
 		if reason, _ := a.heldBy(now); len(a.tokens) == 0 && a.Used == 0 && reason == NotHeld {
 			delete(m.accounts, name)
 		}

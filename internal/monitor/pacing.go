@@ -18,11 +18,11 @@ import (
 const (
 	day = 24 * time.Hour
 	// setUpTime is how long after a start or a reload of serve every scrape probes every token, as far as half of the
-	// extra turns allow, so that whoever sets things up sees the effect, but no token twice within setUpPause.
+	// extra turns allow, so that whoever sets things up sees the effect, but by this no token twice within setUpPause.
 	setUpTime  = 10 * time.Minute
 	setUpPause = 10 * time.Second
 	// defaultPause is how long probes are held after a 429 without Retry-After, and after a used-up quota at the very
-	// beginning of the API's day, which may be that of the day before.
+	// beginning of the API's day, whose count may still be that of the day before.
 	defaultPause = 15 * time.Minute
 )
 
@@ -46,19 +46,11 @@ func (a *account) interval(now time.Time) time.Duration {
 	return interval
 }
 
-// spread keeps the turns of an account evenly apart when its interval or its tokens have changed: the time since a
-// token's last turn changes with the interval. A new token, i of n, has its first turn (i+1)/n of an interval from now on.
-func (a *account) spread(now time.Time) {
+// initialLastTurn spreads the turns of an account evenly: token i of n has its first turn (i+1)/n of an interval from
+// now on. What is returned is an interval before that.
+func (a *account) initialLastTurn(i int, now time.Time) time.Time {
 	interval := a.interval(now)
-	scale := float64(interval) / float64(cmp.Or(a.Interval, interval))
-	for i, t := range a.tokens {
-		if t.LastTurn.IsZero() {
-			t.LastTurn = now.Add(interval/time.Duration(len(a.tokens))*time.Duration(i+1) - interval)
-		} else {
-			t.LastTurn = now.Add(-time.Duration(scale * float64(now.Sub(t.LastTurn))))
-		}
-	}
-	a.Interval = interval
+	return now.Add(interval/time.Duration(len(a.tokens))*time.Duration(i+1) - interval)
 }
 
 // rollOver begins the UTC day at now, and drops what lies more than a day ahead: a clock was wrong. Before that it notes
@@ -74,9 +66,6 @@ func (a *account) rollOver(now time.Time) {
 		if until.Sub(now) > day {
 			*until = time.Time{}
 		}
-	}
-	if a.interval(now) != a.Interval {
-		a.spread(now)
 	}
 }
 
@@ -110,9 +99,13 @@ func (a *account) heldBy(now time.Time) (HoldReason, time.Time) {
 // nextProbe returns from when on a token may make a request, as far as is known at now: at its turn, or before that if
 // it gets an extra turn, but not while probes are held.
 func (a *account) nextProbe(t *token, now time.Time) time.Time {
-	next, soon := t.LastTurn.Add(a.Interval), t.Last.Start.Add(setUpPause)
+	next, soon := t.LastTurn.Add(a.interval(now)), t.Requested.Add(setUpPause)
 	extra := !a.inReserve(now) && a.ExtraUsed < a.extra()
 	switch {
+	case a.inReserve(now): // each token has hours of its own: next is the first that begins after its last request
+		interval := a.interval(now)
+		place := interval / time.Duration(max(1, len(a.tokens))) * time.Duration(t.place)
+		next = t.Requested.Add(-place).Truncate(interval).Add(interval + place)
 	case extra && (!t.SecretTried || t.LookAgain):
 		next = now
 	case extra && soon.Before(next) && now.Sub(a.started) < setUpTime && 2*a.ExtraUsed < a.extra():
@@ -127,22 +120,25 @@ func (a *account) nextProbe(t *token, now time.Time) time.Time {
 // take reports whether a token may make a request now, and counts it.
 func (a *account) take(t *token, now time.Time) (grant, bool) {
 	a.rollOver(now)
-	if t.LastTurn.After(now) { // the clock was set back
-		t.LastTurn = now
+	for _, last := range []*time.Time{&t.LastTurn, &t.Requested} {
+		if last.After(now) { // the clock was set back
+			*last = now
+		}
 	}
 	if now.Before(a.nextProbe(t, now)) {
 		return grant{}, false
 	}
-	turn := now.Sub(t.LastTurn).Truncate(a.Interval) // with the turns it missed, so that it keeps its place
-	g := grant{day: a.Day, turn: turn, before: t.Turns}
-	if turn == 0 {
+	interval := a.interval(now)
+	turns := now.Sub(t.LastTurn) / interval
+	g := grant{day: a.Day, extra: turns == 0, before: t.Turns}
+	if g.extra {
 		a.ExtraUsed++
 	}
-	t.LastTurn = t.LastTurn.Add(turn)
+	t.LastTurn = t.LastTurn.Add(turns * interval) // missed turns are lost, so that it keeps its place among the others
 	a.Used++
 	a.inFlight++
 	a.Report.Since++
-	t.SecretTried, t.LookAgain, t.Missed = true, false, false
+	t.SecretTried, t.LookAgain, t.Missed, t.Requested = true, false, false, now
 	return g, true
 }
 

@@ -69,7 +69,7 @@ func (m *Monitor) Close() {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		m.calls.Wait() // they give back what they took
+		m.calls.Wait() // those that were not sent give back what they took
 		m.saving <- struct{}{}
 		m.write()
 		m.Store = nil

@@ -68,8 +68,8 @@ type call struct {
 // grant is what a request has taken from its account and token.
 type grant struct {
 	day    time.Time
-	turn   time.Duration // by how far it moved the last turn; 0 for an extra turn
-	before state.Turns   // of the token
+	extra  bool
+	before state.Turns // of the token
 }
 
 // decide takes requests for the tokens whose turn it is, and returns their calls, and those that other scrapes have made.
@@ -223,17 +223,17 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 // giveBack takes back a request that was not sent. Meanwhile there may be more news about the token, or it may have
 // another secret.
 func (a *account) giveBack(t *token, g grant) {
-	a.Report.Since = max(0, a.Report.Since-1)
+	a.Report.Since--
 	if g.day.Equal(a.Day) {
 		a.Used--
-		if g.turn == 0 {
+		if g.extra {
 			a.ExtraUsed--
 		}
 	}
-	t.LastTurn = t.LastTurn.Add(-g.turn)
+	t.LastTurn, t.Requested = g.before.LastTurn, g.before.Requested
 	t.SecretTried = t.SecretTried && g.before.SecretTried
 	t.LookAgain = t.LookAgain || g.before.LookAgain
-	t.Missed = t.Missed || g.before.Missed
+	t.Missed = g.before.Missed
 }
 
 // recordLocked takes over an outcome, and logs what it changed.

@@ -57,6 +57,7 @@ func TestOrder(t *testing.T) {
 		m := start(t, cfg, api, nil)
 		m.accounts["a"].started = m.Now()
 		m.tokens[0].SecretTried, m.tokens[1].SecretTried, m.tokens[1].LookAgain = true, true, true
+		m.tokens[0].Requested = time.Time{}
 		for range 3 {
 			m.accounts["a"].ExtraUsed = 0
 			m.Scrape(t.Context())

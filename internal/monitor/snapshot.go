@@ -30,7 +30,7 @@ type TokenState struct {
 	Created    time.Time                // when it began to count them
 	Interval   time.Duration            // between two turns, at the present pace
 	VerdictDue time.Time                // by when an answer should have confirmed the verdict
-	NextProbe  time.Time                // when a scrape would next probe it: the next one, if that is not after the snapshot's time
+	NextProbe  time.Time                // from when on a scrape probes it; if not after Time, the next one does
 }
 
 // SecretChanged reports whether the token has another secret than the last that was probed, and no result since.
@@ -89,7 +89,7 @@ func (m *Monitor) Snapshot(names ...string) Snapshot {
 		}
 		s := &snapshot.Tokens[i]
 		*s = t.TokenState
-		s.Interval, s.VerdictDue, s.NextProbe = a.Interval, a.verdictDue(t), a.nextProbe(t, now)
+		s.Interval, s.VerdictDue, s.NextProbe = a.interval(now), a.verdictDue(t, now), a.nextProbe(t, now)
 	}
 	slices.SortFunc(snapshot.Accounts, func(a, b AccountState) int { return cmp.Compare(a.Name, b.Name) })
 	return snapshot
@@ -105,7 +105,7 @@ func (a *account) state(now time.Time) AccountState {
 		LimitAssumed: a.Limit == 0,
 		Budget:       a.budget(),
 		BudgetUsed:   a.Used,
-		Interval:     a.Interval,
+		Interval:     a.interval(now),
 	}
 	s.Held, s.HeldUntil = a.heldBy(now)
 	if a.useKnown(now) {
@@ -119,8 +119,8 @@ func (a *account) state(now time.Time) AccountState {
 }
 
 // verdictDue returns by when an answer should have confirmed the verdict on a token.
-func (a *account) verdictDue(t *token) time.Time {
-	return later(later(t.Configured, t.VerdictTime).Add(a.Interval), a.Excused)
+func (a *account) verdictDue(t *token, now time.Time) time.Time {
+	return later(later(t.Configured, t.VerdictTime).Add(a.interval(now)), a.Excused)
 }
 
 func later(a, b time.Time) time.Time {

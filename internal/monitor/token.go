@@ -16,6 +16,7 @@ type token struct {
 	state.Turns
 	sourceDigest, secretDigest string // as in the state file
 	account                    *account
+	place                      int   // among the account's tokens, from 0
 	call                       *call // the probe under way, with its confirmation; nil if there is none
 }
 

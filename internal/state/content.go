@@ -55,18 +55,18 @@ type Turns struct {
 	SecretTried bool      `json:"secret_tried,omitempty"` // whether its present secret has had a request that was not given back
 	LookAgain   bool      `json:"look_again,omitempty"`   // whether there may be news about it
 	Missed      bool      `json:"missed,omitempty"`       // its last result decided nothing: it may be looked at again once
+	Requested   time.Time `json:"requested,omitzero"`     // when its last request was taken; before the first, when it was configured
 }
 
 // Account is what is kept of an account.
 type Account struct {
-	Name      string        `json:"name"`
-	Day       time.Time     `json:"day"`        // 00:00 UTC of the day that the counters are about
-	Used      int64         `json:"used"`       // requests of that day
-	ExtraUsed int64         `json:"extra_used"` // of these, extra turns
-	Limit     int64         `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
-	Interval  time.Duration `json:"interval"`   // between two turns of a token, by which their last turns are apart
-	Report    Report        `json:"report,omitzero"`
-	Hold      Hold          `json:"hold,omitzero"`
+	Name      string    `json:"name"`
+	Day       time.Time `json:"day"`        // 00:00 UTC of the day that the counters are about
+	Used      int64     `json:"used"`       // requests of that day
+	ExtraUsed int64     `json:"extra_used"` // of these, extra turns
+	Limit     int64     `json:"limit"`      // requests per UTC day, as the API last reported; 0 if never
+	Report    Report    `json:"report,omitzero"`
+	Hold      Hold      `json:"hold,omitzero"`
 	// Excused is the end of the last or present hold by a used-up quota or budget: until then no verdict is overdue. A 429
 	// excuses nothing: if the API answers nothing else, only the alert on unverified tokens tells.
 	Excused time.Time `json:"excused,omitzero"`
