@@ -30,9 +30,10 @@ type modelToken struct {
 func (m *model) configure(count int, now int64) {
 	m.count = int64(count)
 	m.tokens = m.tokens[:min(count, len(m.tokens))]
-	for i := len(m.tokens); i < count; i++ {
+	known := len(m.tokens)
+	for i := known; i < count; i++ {
 		x := m.interval()
-		m.tokens = append(m.tokens, modelToken{turn: now + x/m.count*int64(i+1) - x})
+		m.tokens = append(m.tokens, modelToken{turn: now + x/m.count*int64(i-known+1) - x})
 	}
 }
 
@@ -118,7 +119,7 @@ func TestModel(t *testing.T) {
 				a.tokens = append(a.tokens, &token{place: len(a.tokens), Turns: state.Turns{Requested: time.Unix(0, 0)}})
 			}
 			for i := known; i < count; i++ {
-				a.tokens[i].LastTurn = a.initialLastTurn(i, time.Unix(0, now))
+				a.tokens[i].LastTurn = a.initialLastTurn(i-known, time.Unix(0, now))
 			}
 		}
 		changeBudget()

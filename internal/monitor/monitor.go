@@ -143,9 +143,11 @@ func (m *Monitor) configure(cfg *config.Config) {
 	}
 	for name, a := range m.accounts {
 		a.rollOver(now)
-		for i, t := range a.tokens {
+		added := 0
+		for _, t := range a.tokens {
 			if t.LastTurn.IsZero() { // it is new
-				t.LastTurn, t.Requested = a.initialLastTurn(i, now), now
+				t.LastTurn, t.Requested = a.initialLastTurn(added, now), now
+				added++
 			}
 		}
 		if reason, _ := a.heldBy(now); len(a.tokens) == 0 && a.Used == 0 && reason == NotHeld {

@@ -46,8 +46,8 @@ func (a *account) interval(now time.Time) time.Duration {
 	return interval
 }
 
-// initialLastTurn spreads the turns of an account evenly: token i of n has its first turn (i+1)/n of an interval from
-// now on. What is returned is an interval before that.
+// initialLastTurn spreads the turns of an account evenly: of its n tokens, the new one i has its first turn (i+1)/n of an
+// interval from now on, and those that were there before come after the new ones. Returned is an interval before that.
 func (a *account) initialLastTurn(i int, now time.Time) time.Time {
 	interval := a.interval(now)
 	return now.Add(interval/time.Duration(len(a.tokens))*time.Duration(i+1) - interval)

@@ -274,6 +274,30 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// TestTurnsAreSpread checks that the turns of an account are about evenly apart, also after a reload that adds or removes tokens.
+func TestTurnsAreSpread(t *testing.T) {
+	for _, test := range []struct{ before, after int }{{10, 20}, {25, 50}, {10, 11}, {20, 10}, {1, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			m := start(t, configOf(numbered(test.before)...), &fakeAPI{answer: always(probe.Valid)}, nil)
+			for end := time.Now().Add(day); time.Now().Before(end); time.Sleep(time.Minute) {
+				m.Scrape(t.Context())
+			}
+			m.Reload(configOf(numbered(test.after)...))
+			var turns []time.Time // the next of each token, and the first one's after that
+			for _, s := range m.tokens {
+				turns = append(turns, s.LastTurn.Add(m.accounts["a"].interval(m.Now())))
+			}
+			slices.SortFunc(turns, time.Time.Compare)
+			turns = append(turns, turns[0].Add(m.accounts["a"].interval(m.Now())))
+			for i := range test.after {
+				if apart := turns[i+1].Sub(turns[i]); apart > 15*time.Minute { // twice what it should be: one may be due just now
+					t.Errorf("%d to %d tokens: turns are %s apart", test.before, test.after, apart)
+				}
+			}
+		})
+	}
+}
+
 // TestClose checks that Close cancels probes, which then have no results, and ends scrapes at once.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
