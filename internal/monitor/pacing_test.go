@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"maps"
 	"testing"
 	"time"
 
@@ -81,31 +80,6 @@ func TestHoldsTogether(t *testing.T) {
 	a.rollOver(noon)
 	if reason, until := a.heldBy(noon); reason != NotHeld || !a.Excused.IsZero() {
 		t.Errorf("held by %q until %s", reason, until)
-	}
-}
-
-// TestReserve checks that within the reserve the tokens of an account share one probe per hour, from the first hour on,
-// and that all are probed when it ends.
-func TestReserve(t *testing.T) {
-	a := accountOf(10, usual)
-	a.learn(probe.Outcome{Quota: probe.Quota{Used: 951, UsedOK: true}}, noon)
-	probes := make(map[int]int) // by the hour of the day
-	for _, tok := range a.tokens {
-		tok.SecretTried, tok.Requested = true, noon.Add(-time.Minute)
-	}
-	for now := noon; !now.After(noon.Add(12 * time.Hour)); now = now.Add(time.Minute) {
-		for _, tok := range a.tokens {
-			if _, ok := a.take(tok, now); ok {
-				probes[now.Hour()]++
-			}
-		}
-	}
-	want := map[int]int{0: 10}
-	for hour := 12; hour < 24; hour++ {
-		want[hour] = 1
-	}
-	if !maps.Equal(probes, want) {
-		t.Errorf("probes by the hour %v, want %v", probes, want)
 	}
 }
 

@@ -274,6 +274,31 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// TestReserve checks that within the reserve the tokens of an account share one probe per hour, also at their first start,
+// and that all are probed when it ends.
+func TestReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests := make([]int, 24) // by the hour of the day
+		api := &fakeAPI{answer: func(string) probe.Outcome {
+			requests[time.Now().UTC().Hour()]++
+			o := outcome(probe.Valid)
+			if o.ServerTime = time.Now(); o.ServerTime.UTC().Day() == 1 {
+				o.Quota.Used = 951
+			}
+			return o
+		}}
+		time.Sleep(20 * time.Hour)
+		m := start(t, configOf(numbered(10)...), api, nil)
+		for range 241 {
+			m.Scrape(t.Context())
+			time.Sleep(time.Minute)
+		}
+		if want := [24]int{0: 10, 20: 1, 21: 1, 22: 1, 23: 1}; [24]int(requests) != want {
+			t.Errorf("requests by the hour %v, want %v", requests, want)
+		}
+	})
+}
+
 // TestTurnsAreSpread checks that the turns of an account are about evenly apart, also after a reload that adds or removes tokens.
 func TestTurnsAreSpread(t *testing.T) {
 	for _, test := range []struct{ before, after int }{{10, 20}, {25, 50}, {10, 11}, {20, 10}, {1, 1}} {
