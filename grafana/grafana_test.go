@@ -205,7 +205,7 @@ func TestNamesExist(t *testing.T) {
 	var paths []string
 	for _, pattern := range []string{
 		rulesPath, dashboardPath, "provisioning/alerting/*.yml", "../prometheus/examples/*.yml", "../config.yml.example",
-		"../README.md", "../docs/*.md", "*.md", "../deploy/*.md",
+		"../*.md", "../docs/*.md", "*.md", "../deploy/*.md",
 	} {
 		matches, err := filepath.Glob(pattern)
 		if err != nil || len(matches) == 0 {

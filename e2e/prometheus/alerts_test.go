@@ -126,7 +126,8 @@ func checkTexts(t *testing.T, notifications []harness.Notification) {
 	t.Helper()
 	broken := regexp.MustCompile(`\{\{|\}\}|<no value>|<error|%!|NaN|pat_`)
 	for _, n := range notifications {
-		if n.Annotations["summary"] == "" || n.Annotations["runbook_url"] == "" || broken.MatchString(fmt.Sprint(n.Annotations)) || n.Labels["severity"] == "" {
+		if n.Annotations["summary"] == "" || n.Annotations["runbook_url"] == "" || n.Labels["severity"] == "" ||
+			broken.MatchString(fmt.Sprint(n.Annotations)) {
 			t.Errorf("%+v", n)
 		}
 	}

@@ -40,7 +40,7 @@ func (c *Config) warnOfSecrets() (warnings []string) {
 		warnings = append(warnings, fmt.Sprintf("the configuration itself contains the tokens %q; token_file or "+
 			"token_env keep them out of its copies", inlined))
 	}
-	if len(exposed) > 0 && runtime.GOOS != "windows" { // whose permissions Go does not know
+	if len(exposed) > 0 && runtime.GOOS != "windows" { // where Go cannot tell
 		warnings = append(warnings, fmt.Sprintf("every user of this machine can read the tokens %q; remove that "+
 			"permission (chmod o-r; in Swarm mode: 0400, in Kubernetes defaultMode: 0400)", exposed))
 	}

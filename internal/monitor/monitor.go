@@ -138,13 +138,14 @@ func (m *Monitor) configure(cfg *config.Config) {
 			t.Configured, t.Created = now, now
 		}
 		t.Token, t.account = configured, m.accountLocked(configured.Account, cfg.Pacing)
-		t.place, t.account.tokens = len(t.account.tokens), append(t.account.tokens, t)
+		t.account.tokens = append(t.account.tokens, t)
 		m.tokens, m.byName[t.Name] = append(m.tokens, t), t
 	}
 	for name, a := range m.accounts {
 		a.rollOver(now)
 		added := 0
-		for _, t := range a.tokens {
+		for i, t := range a.tokens {
+			t.place = i
 			if t.LastTurn.IsZero() { // it is new
 				t.LastTurn, t.Requested = a.initialLastTurn(added, now), now
 				added++

@@ -17,8 +17,8 @@ import (
 
 const (
 	day = 24 * time.Hour
-	// setUpTime is how long after a start or a reload of serve every scrape probes every token, as far as half of the
-	// extra turns allow, so that whoever sets things up sees the effect, but by this no token twice within setUpPause.
+	// setUpTime is how long after a start or a reload of serve every scrape probes every token, so that whoever sets
+	// things up sees the effect: as far as half of the extra turns allow, and at most once per setUpPause.
 	setUpTime  = 10 * time.Minute
 	setUpPause = 10 * time.Second
 	// defaultPause is how long probes are held after a 429 without Retry-After, and after a used-up quota at the very
@@ -130,7 +130,7 @@ func (a *account) take(t *token, now time.Time) (grant, bool) {
 	}
 	interval := a.interval(now)
 	turns := now.Sub(t.LastTurn) / interval
-	g := grant{day: a.Day, extra: turns == 0, before: t.Turns}
+	g := grant{day: a.Day, extra: turns == 0, before: t.Turns} // most within the reserve, which has no other extra turns
 	if g.extra {
 		a.ExtraUsed++
 	}

@@ -220,8 +220,7 @@ func (m *Monitor) complete(c *call, o probe.Outcome, err error) change {
 	return m.recordLocked(c, o, now)
 }
 
-// giveBack takes back a request that was not sent. Meanwhile there may be more news about the token, or it may have
-// another secret.
+// giveBack takes back a request that was not sent. Meanwhile the token may have got more news, or another secret.
 func (a *account) giveBack(t *token, g grant) {
 	a.Report.Since--
 	if g.day.Equal(a.Day) {

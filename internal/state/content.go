@@ -52,10 +52,10 @@ func (p Past) Time() time.Time { return time.Unix(p.Unix, 0) }
 // Turns is what pacing knows about a token.
 type Turns struct {
 	LastTurn    time.Time `json:"last_turn"`              // when its last turn was due; the next is due an interval later
-	SecretTried bool      `json:"secret_tried,omitempty"` // whether its present secret has had a request that was not given back
+	SecretTried bool      `json:"secret_tried,omitempty"` // whether a request was granted with its present secret
 	LookAgain   bool      `json:"look_again,omitempty"`   // whether there may be news about it
 	Missed      bool      `json:"missed,omitempty"`       // its last result decided nothing: it may be looked at again once
-	Requested   time.Time `json:"requested,omitzero"`     // when its last request was taken; before the first, when it was configured
+	Requested   time.Time `json:"requested,omitzero"`     // when its last request was granted, or it was configured
 }
 
 // Account is what is kept of an account.

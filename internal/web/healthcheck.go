@@ -37,8 +37,8 @@ func checkListenAddress(listen string) error {
 	const flag = "--web.listen-address"
 	switch _, port, err := net.SplitHostPort(listen); {
 	case strings.Contains(listen, "://"):
-		return fmt.Errorf("%s %q: healthcheck does not support this; give the exporter a "+
-			"TCP address too, and healthcheck that one", flag, listen)
+		return fmt.Errorf("%s %q: healthcheck knows TCP addresses only; give the exporter "+
+			"one too, and healthcheck that", flag, listen)
 	case err != nil:
 		return fmt.Errorf("%s %q: must be host:port or :port", flag, listen)
 	case port == "" || port == "0":

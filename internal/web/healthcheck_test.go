@@ -84,7 +84,7 @@ func TestListenAddresses(t *testing.T) {
 		"127.0.0.1:0":    "fixed one",
 		"127.0.0.1:":     "fixed one",
 		"localhost:nope": "unknown port",
-		"unix:///x.sock": "healthcheck does not support this",
+		"unix:///x.sock": "healthcheck knows TCP addresses only",
 	} {
 		if err := Healthcheck(t.Context(), listen); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", listen, err, want)
